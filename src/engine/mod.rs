@@ -1,0 +1,3 @@
+//! What should happen. Pure: takes `now`, returns values; no async, no clock, no file.
+
+pub mod execution;

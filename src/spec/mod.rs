@@ -1,0 +1,6 @@
+//! What is declared. Pure: text and values in, values out; no async, no clock, no file.
+
+pub mod job;
+pub mod policy;
+pub mod task;
+pub mod trigger;

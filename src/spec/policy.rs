@@ -1,0 +1,42 @@
+//! Policies: settings of a job as closed enums. No behaviour: what they do is `engine::admission`.
+
+use std::time::Duration;
+
+/// What happens to an occurrence that is due while `max_instances` executions are in flight (B3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// It is recorded as `skipped(overlap)`.
+    Skip,
+    /// It starts all the same; `max_instances` does not apply.
+    Allow,
+}
+
+/// How late an occurrence may still start (B1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GraceTime {
+    /// Not later than this after its start time.
+    Within(Duration),
+    /// However late.
+    Unlimited,
+}
+
+/// What happens to occurrences that were not started on time (B1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Misfire {
+    /// Later than this: `missed`.
+    pub grace_time: GraceTime,
+    /// Several at once after an outage: only the latest runs.
+    pub coalesce: bool,
+    /// Without `coalesce`: at most this many of the newest run.
+    pub max_catch_up: u32,
+}
+
+impl Default for Misfire {
+    fn default() -> Self {
+        Self {
+            grace_time: GraceTime::Within(Duration::from_secs(3600)),
+            coalesce: true,
+            max_catch_up: 10,
+        }
+    }
+}

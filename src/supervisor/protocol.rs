@@ -1,0 +1,169 @@
+//! The protocol between a daemon and its supervisor: JSON lines over a Unix socket, versioned.
+//!
+//! The daemon says [`ToSupervisor`], the supervisor [`FromSupervisor`]. The first message each way is
+//! `Hello`. Times are Unix milliseconds (wall clock) and durations milliseconds (monotonic clock).
+//! Nothing here decides what an ending means: that is `io::executor`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of this protocol. A supervisor speaks one; a daemon knows this and the one before.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The longest line either side accepts, in bytes.
+pub const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What a daemon says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ToSupervisor {
+    /// First message.
+    Hello {
+        /// Version of the daemon's protocol.
+        protocol: u32,
+    },
+    /// Start a process. Answered by `Started`, or by `Ended` when it could not be started.
+    /// An id that the supervisor already knows, running or ended, is not started again.
+    Start(Box<StartProcess>),
+    /// End the tree of a process: TERM, its grace, KILL. `force`: KILL at once.
+    Stop {
+        /// The execution.
+        id: String,
+        /// KILL at once.
+        force: bool,
+    },
+    /// The ending of this execution is recorded in the store: the spool may forget it.
+    Recorded {
+        /// The execution.
+        id: String,
+    },
+    /// Answered by `Output`: what the execution has printed so far.
+    Output {
+        /// The execution.
+        id: String,
+    },
+    /// Leave at once, killing what runs (tests, and a daemon whose state directory is being removed).
+    Quit,
+}
+
+/// A process to start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartProcess {
+    /// The execution.
+    pub id: String,
+    /// Program and arguments; the program is looked up in the PATH of `env` when it has no slash.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Absolute working directory.
+    pub working_dir: String,
+    /// After this long: TERM, grace, KILL, and the ending says `timed_out`.
+    pub timeout_ms: Option<u64>,
+    /// Between TERM and KILL.
+    pub kill_grace_ms: u64,
+    /// How many bytes of stdout and stderr together are kept: half head, half tail.
+    pub output_bytes_max: u64,
+}
+
+/// What a supervisor says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FromSupervisor {
+    /// First message: everything it holds. Endings not yet recorded follow as `Ended`, then `Ready`.
+    Hello {
+        /// Version of the supervisor's protocol.
+        protocol: u32,
+        /// Its process id.
+        pid: u32,
+        /// What runs.
+        running: Vec<RunningProcess>,
+    },
+    /// All endings that were spooled have been said.
+    Ready,
+    /// A process runs.
+    Started(RunningProcess),
+    /// A process ended, or could not be started. On disk before it is said; said again after each `Hello` until `Recorded`.
+    Ended(Box<ProcessEnding>),
+    /// What an execution has printed so far; none: the supervisor does not know it.
+    Output {
+        /// The execution.
+        id: String,
+        /// Its output.
+        output: Option<KeptOutput>,
+    },
+}
+
+/// A process that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunningProcess {
+    /// The execution.
+    pub id: String,
+    /// Process id, which is also its process group and session.
+    pub pid: u32,
+    /// Wall clock at its start, Unix milliseconds.
+    pub started_at_ms: i64,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessEnding {
+    /// The execution.
+    pub id: String,
+    /// Wall clock at its start; none when it could not be started.
+    pub started_at_ms: Option<i64>,
+    /// Wall clock at its end, Unix milliseconds.
+    pub finished_at_ms: i64,
+    /// By the monotonic clock.
+    pub duration_ms: Option<u64>,
+    /// How.
+    pub how: HowEnded,
+    /// What it printed.
+    pub output: KeptOutput,
+    /// What it wrote to `$CRONWRIGHT_RESULT`, when that was JSON of at most 64 KiB.
+    pub result: Option<String>,
+}
+
+/// The ways a process ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum HowEnded {
+    /// By itself, with this code.
+    Exited {
+        /// Exit code.
+        code: i32,
+    },
+    /// By a signal that the supervisor did not send.
+    Signalled {
+        /// Signal number.
+        signal: i32,
+    },
+    /// The supervisor ended it because `timeout_ms` had passed.
+    TimedOut,
+    /// The supervisor ended it because a daemon said `Stop`.
+    Stopped,
+    /// It could not be started: errno as text, with the path.
+    NotStarted {
+        /// One sentence.
+        message: String,
+    },
+    /// KILL did not end it within a second (uninterruptible sleep); it is no longer watched.
+    Unkillable,
+    /// The supervisor itself had died; found in the spool or by the daemon.
+    Vanished,
+}
+
+/// Output that is kept: bytes as base64 text, so that any byte survives.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptOutput {
+    /// The first bytes, base64.
+    pub head: String,
+    /// The last bytes when not all is in `head`, base64.
+    pub tail: String,
+    /// How many bytes were written in all.
+    pub bytes: u64,
+}
