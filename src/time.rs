@@ -10,6 +10,24 @@ use std::time::Duration;
 /// An instant, in UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
 
+/// A reading of the clock that only ever goes forward, at one second a second: time since the machine
+/// was booted, suspends included. Comparable within one boot only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct BootTime(pub Duration);
+
+impl BootTime {
+    /// How long ago `earlier` was; zero when it is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This moment and a while.
+    #[must_use]
+    pub fn plus(self, while_: Duration) -> Self {
+        Self(self.0.saturating_add(while_))
+    }
+}
+
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
