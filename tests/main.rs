@@ -1,3 +1,12 @@
 //! The one integration test binary: a module per area.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking and make their own worlds"
+)]
+
 mod files;
+#[cfg(feature = "watch")]
+mod watch;
