@@ -15,7 +15,7 @@ use rustix::time::{
 };
 use tokio::net::unix::pipe;
 
-use crate::time::{BootTime, Timestamp};
+use crate::time::{BootTime, Now, Timestamp};
 
 /// The longest single sleep, so that a jump of the clock is noticed within it (E1).
 pub const SLEEP_MAX: Duration = Duration::from_secs(1);
@@ -32,6 +32,11 @@ pub fn boot() -> BootTime {
     let at = clock_gettime(ClockId::Boottime);
     let seconds = u64::try_from(at.tv_sec).unwrap_or(0);
     BootTime(Duration::new(seconds, u32::try_from(at.tv_nsec).unwrap_or(0)))
+}
+
+/// Both clocks.
+pub fn now() -> Now {
+    Now { wall: wall(), boot: boot() }
 }
 
 /// A new id, unique everywhere and ordered by time: a `UUIDv7` as text.
