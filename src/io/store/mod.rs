@@ -45,7 +45,9 @@ pub enum StoreError {
         holder: String,
     },
     /// A newer version of the program has written it.
-    #[error("the store at {store} is of version {found}; this program knows versions up to {STORE_VERSION}")]
+    #[error(
+        "the store at {store} is of version {found}; this program knows versions up to {STORE_VERSION}"
+    )]
     Newer {
         /// The store, without password.
         store: String,
