@@ -233,7 +233,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Reads one row.
     fn row<'a>(&'a self, id: &'a ExecutionId) -> Answer<'a, Option<Row>>;
 
-    /// Reads the newest row of each job.
+    /// Reads the newest row of each job that is, or was, applied.
     fn latest_rows(&self) -> Answer<'_, Vec<Row>>;
 
     /// Reads rows that have not ended.
