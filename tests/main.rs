@@ -8,5 +8,6 @@
 )]
 
 mod files;
+mod store;
 #[cfg(feature = "watch")]
 mod watch;

@@ -8,6 +8,7 @@
 use std::io::{Error, ErrorKind};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use rustix::io::Errno;
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
@@ -34,9 +35,11 @@ pub fn boot() -> BootTime {
     BootTime(Duration::new(seconds, u32::try_from(at.tv_nsec).unwrap_or(0)))
 }
 
-/// Both clocks.
+/// Both clocks. The wall clock is cut to whole milliseconds, which is what every store keeps.
 pub fn now() -> Now {
-    Now { wall: wall(), boot: boot() }
+    let wall = wall();
+    let cut = TimeDelta::nanoseconds(i64::from(wall.timestamp_subsec_nanos() % 1_000_000));
+    Now { wall: wall - cut, boot: boot() }
 }
 
 /// A new id, unique everywhere and ordered by time: a `UUIDv7` as text.

@@ -4,7 +4,6 @@
 //! turns the fields named in [`ROW_TIMES`] and [`JOB_TIMES`] into BSON dates.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -303,16 +302,20 @@ impl RowDocument {
     /// Reads the document.
     pub fn row(self) -> Result<Row, StoreError> {
         let id = self.id.clone();
-        let damaged =
-            |message: &str| StoreError::Damaged { kind: "row", id: id.clone(), message: message.to_owned() };
+        let damaged = |message: &str| StoreError::Damaged {
+            kind: "row",
+            id: id.clone(),
+            message: message.to_owned(),
+        };
         let range = (self.count > 1).then(|| Range {
             first: self.fire_time,
             last: self.last,
             count: self.count.unsigned_abs(),
         });
-        let trigger = self.trigger.as_deref().map(|word| {
-            TriggerKind::parse(word).ok_or_else(|| damaged("unknown trigger"))
-        });
+        let trigger = self
+            .trigger
+            .as_deref()
+            .map(|word| TriggerKind::parse(word).ok_or_else(|| damaged("unknown trigger")));
         let late = self.late_outcome.as_ref().map(|late| {
             Outcome::parse(&late.outcome, late.reason.as_deref())
                 .ok_or_else(|| damaged("unknown late outcome"))
@@ -378,7 +381,8 @@ impl RowDocument {
 
 impl OutputDocument {
     fn of(output: &Output) -> Self {
-        let text = std::str::from_utf8(&output.head).is_ok() && std::str::from_utf8(&output.tail).is_ok();
+        let text =
+            std::str::from_utf8(&output.head).is_ok() && std::str::from_utf8(&output.tail).is_ok();
         let encode = |bytes: &[u8]| {
             if text { String::from_utf8_lossy(bytes).into_owned() } else { BASE64.encode(bytes) }
         };
@@ -408,10 +412,7 @@ impl OutputDocument {
 impl LateOutcome {
     /// The stored form of an outcome.
     pub fn of(outcome: Outcome) -> Self {
-        Self {
-            outcome: outcome.as_str().to_owned(),
-            reason: outcome.reason().map(str::to_owned),
-        }
+        Self { outcome: outcome.as_str().to_owned(), reason: outcome.reason().map(str::to_owned) }
     }
 }
 
@@ -469,4 +470,3 @@ impl NoteDocument {
         Self { v: STORE_VERSION, at, node, kind, from, to, execution }
     }
 }
-

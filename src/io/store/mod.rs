@@ -45,7 +45,9 @@ pub enum StoreError {
         holder: String,
     },
     /// A newer version of the program has written it.
-    #[error("the store at {store} is of version {found}; this program knows versions up to {STORE_VERSION}")]
+    #[error(
+        "the store at {store} is of version {found}; this program knows versions up to {STORE_VERSION}"
+    )]
     Newer {
         /// The store, without password.
         store: String,
@@ -231,7 +233,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Reads one row.
     fn row<'a>(&'a self, id: &'a ExecutionId) -> Answer<'a, Option<Row>>;
 
-    /// Reads the newest row of each job.
+    /// Reads the newest row of each job that is, or was, applied.
     fn latest_rows(&self) -> Answer<'_, Vec<Row>>;
 
     /// Reads rows that have not ended.
