@@ -9,5 +9,6 @@
 
 mod files;
 mod store;
+mod trigger;
 #[cfg(feature = "watch")]
 mod watch;
