@@ -1,4 +1,5 @@
-//! The one integration test binary: a module per area.
+//! The integration tests: one binary, a module per area.
 
 mod files;
 mod store;
+mod trigger;
