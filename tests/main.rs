@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module per area.
 
 mod files;
+mod simulation;
 mod store;
 mod trigger;
