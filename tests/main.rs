@@ -1,1 +1,3 @@
-//! x
+//! The one integration test binary; a module per area.
+
+mod manifest;

@@ -1,0 +1,3 @@
+//! Manifests and settings, from text to job specs.
+
+mod schema;
