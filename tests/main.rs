@@ -1,3 +1,4 @@
-//! The one integration test binary; a module per area.
+//! The integration tests: one binary, a module per area.
 
 mod manifest;
+mod trigger;
