@@ -33,7 +33,7 @@ codes! {
     DUPLICATE_JOB = "E0111", "the same job name twice";
     TASK_KIND = "E0112", "not exactly one kind of task";
     TRIGGER_KIND = "E0113", "not exactly one kind of trigger";
-    TRIGGER_FIELD = "E0114", "a field that this trigger does not take";
+    IDLE_FIELD = "E0114", "a field that does nothing here";
     NO_JOBS = "E0115", "a manifest that declares nothing";
     DEFAULTS_FILE = "E0116", "a file of defaults that cannot be used";
     UNKNOWN_VERSION = "E0117", "a version of the grammar that is not known";

@@ -7,3 +7,4 @@ pub mod schema;
 pub mod size;
 pub mod task;
 pub mod trigger;
+pub mod words;

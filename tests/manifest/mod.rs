@@ -1,3 +1,4 @@
 //! Manifests and settings, from text to job specs.
 
+mod cases;
 mod schema;

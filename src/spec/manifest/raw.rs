@@ -396,10 +396,7 @@ impl<T> Given<T> {
 
     /// What stands there, or else what is built in.
     pub fn unwrap_or(self, built_in: T) -> T {
-        match self {
-            Self::Absent | Self::Reset => built_in,
-            Self::Value(value) => value,
-        }
+        self.value().unwrap_or(built_in)
     }
 
     /// What stands there.
