@@ -124,7 +124,7 @@ impl JobSpec {
             ("working_dir", json!(self.working_dir)),
         ];
         job.extend(fields.map(|(key, value)| (key.to_owned(), value)));
-        Value::Object(job).to_string()
+        printable(&Value::Object(job).to_string())
     }
 
     /// The digest of [`Self::canonical`].
@@ -137,6 +137,25 @@ impl JobSpec {
     pub fn triggers_normal(&self) -> Vec<String> {
         self.triggers.iter().map(ToString::to_string).collect()
     }
+}
+
+/// JSON allows characters inside texts that a reader of YAML refuses or folds: they are escaped.
+fn printable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for sign in json.chars() {
+        match sign {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(sign)));
+            }
+            _ => text.push(sign),
+        }
+    }
+    text
 }
 
 /// 128 bits.

@@ -1,6 +1,7 @@
 //! One manifest: its text read, checked and lowered. What it means beside others is `load`'s.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes};
@@ -11,13 +12,16 @@ use crate::spec::manifest::lower;
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::node::de::decode;
-use crate::spec::manifest::node::{Entry, Node, Parsed, Span, SyntaxFault, toml, yaml};
+use crate::spec::manifest::node::{Entry, Node, Parsed, Span, SyntaxFault, Value, toml, yaml};
 use crate::spec::manifest::raw::{RawDefaults, RawJob};
 use crate::spec::manifest::{Content, FILE_BYTES_MAX, ManifestFile};
 use crate::spec::schema;
 
 /// The most complaints about one file that are kept.
 pub const DIAGNOSTICS_MAX: usize = 200;
+
+/// JSON pointer of the jobs.
+const JOBS: &str = "/jobs";
 
 /// The schema of manifests, compiled once.
 static RULES: LazyLock<Rules> = LazyLock::new(|| match Rules::compile(&schema::jobs()) {
@@ -123,16 +127,25 @@ impl Document {
         document
     }
 
-    /// Adds complaints, except those about text that was guessed, and a doubt where an error stands.
+    /// Adds complaints, except those about text that was guessed and those at a place where an error
+    /// is known; a doubt gives way to an error at its place.
     fn add(&mut self, found: Vec<Diagnostic>) {
-        let guessed = |diagnostic: &Diagnostic| {
-            let span =
-                diagnostic.place.as_ref().map(|place| Span { start: place.start, end: place.end });
-            span.is_some_and(|span| self.parsed.repaired.iter().any(|guess| guess.overlaps(span)))
+        let span = |diagnostic: &Diagnostic| {
+            diagnostic.place.as_ref().map(|place| Span { start: place.start, end: place.end })
         };
-        let found: Vec<_> = found.into_iter().filter(|diagnostic| !guessed(diagnostic)).collect();
-        self.diagnostics.retain(|known| {
-            known.code != codes::LEGACY_SCALAR || !found.iter().any(|new| new.place == known.place)
+        let errors = |diagnostics: &[Diagnostic]| -> BTreeSet<Span> {
+            diagnostics.iter().filter(|known| known.is_error()).filter_map(span).collect()
+        };
+        let known = errors(&self.diagnostics);
+        let guessed = |span: Span| self.parsed.repaired.iter().any(|guess| guess.overlaps(span));
+        let found: Vec<_> = found
+            .into_iter()
+            .filter(|new| !span(new).is_some_and(|span| guessed(span) || known.contains(&span)))
+            .collect();
+        let new = errors(&found);
+        self.diagnostics.retain(|doubt| {
+            doubt.code != codes::LEGACY_SCALAR
+                || !span(doubt).is_some_and(|span| new.contains(&span))
         });
         self.diagnostics.extend(found);
     }
@@ -189,12 +202,12 @@ impl Document {
 
     fn layer(&self, tree: usize, out: &mut Vec<Diagnostic>) -> Layer {
         let Some(root) = self.parsed.documents.get(tree) else { return Layer::default() };
-        let Some(node) = root.get("defaults").filter(|_| self.sound("/defaults")) else {
-            return Layer::default();
-        };
+        let Some(entry) = root.entry("defaults") else { return Layer::default() };
         let site = Site::root(&self.source, root).child("defaults");
-        match decode::<RawDefaults>(node) {
+        let faulty = self.faulty("/defaults");
+        match decode::<RawDefaults>(&without(&entry.node, faulty.get(""))) {
             Ok(raw) => Layer::read(raw, &site, out),
+            Err(_) if !self.is_valid() => Layer::default(),
             Err(error) => {
                 out.push(site.diagnostic(codes::WRONG_TYPE, error.to_string()));
                 Layer::default()
@@ -202,14 +215,19 @@ impl Document {
         }
     }
 
-    /// Whether nothing at or below a place was found wrong: only then can it be decoded.
-    fn sound(&self, pointer: &str) -> bool {
-        let below = |found: &str| {
-            found.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        !self.diagnostics.iter().any(|diagnostic| {
-            diagnostic.is_error() && diagnostic.pointer.as_deref().is_some_and(below)
-        })
+    /// What is known to be wrong below a place: by key (one level down when `pointer` is that of a
+    /// map of maps, else under the empty key), the fields concerned. A fault of the thing as a whole
+    /// is the empty field.
+    fn faulty(&self, pointer: &str) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut faulty: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+        for found in errors.filter_map(|diagnostic| diagnostic.pointer.as_deref()) {
+            let Some(rest) = found.strip_prefix(pointer) else { continue };
+            let mut steps = rest.split('/').skip(1);
+            let key = if pointer == JOBS { steps.next().unwrap_or_default() } else { "" };
+            faulty.entry(key).or_default().insert(steps.next().unwrap_or_default());
+        }
+        faulty
     }
 
     /// Lowers every job over the layers below. Complaints are added; jobs with an error are left out.
@@ -233,19 +251,19 @@ impl Document {
     fn lower_tree(&self, tree: usize, layer: &Layer, out: &mut Vec<Diagnostic>) -> Vec<Job> {
         let Some(root) = self.parsed.documents.get(tree) else { return Vec::new() };
         let site = Site::root(&self.source, root).child("jobs");
+        let faulty = self.faulty(JOBS);
         let mut jobs = Vec::new();
         for entry in root.get("jobs").map(Node::entries).unwrap_or_default() {
-            let pointer = format!("/jobs/{}", entry.key.replace('~', "~0").replace('/', "~1"));
             let Ok(name) = JobName::parse(&entry.key) else { continue };
-            if !self.sound(&pointer) {
-                continue;
-            }
+            let wrong = faulty.get(entry.key.as_str());
             let site = site.child(&entry.key).of_job(&entry.key);
-            match decode::<RawJob>(&entry.node) {
+            match decode::<RawJob>(&without(&entry.node, wrong)) {
                 Ok(raw) => {
                     let spec = lower::job(&name, raw, layer, &site, out);
+                    let spec = spec.filter(|_| wrong.is_none());
                     jobs.extend(spec.map(|spec| self.declare(spec, entry.key_span)));
                 }
+                Err(_) if !self.is_valid() => {}
                 Err(error) => out.push(site.diagnostic(codes::WRONG_TYPE, error.to_string())),
             }
         }
@@ -287,6 +305,18 @@ impl Document {
             .help("write `jobs: {}` to declare none, or remove the file");
         let diagnostic = self.diagnostic(fault, None);
         self.diagnostics.push(diagnostic);
+    }
+}
+
+/// A map without the fields that are known to be wrong, so that the others can be looked at too.
+fn without<'n>(node: &'n Node, wrong: Option<&BTreeSet<&str>>) -> Cow<'n, Node> {
+    match (&node.value, wrong) {
+        (Value::Map(entries), Some(wrong)) => {
+            let sound = |entry: &&Entry| !wrong.contains(entry.key.as_str());
+            let entries = entries.iter().filter(sound).cloned().collect();
+            Cow::Owned(Node { span: node.span, value: Value::Map(entries) })
+        }
+        _ => Cow::Borrowed(node),
     }
 }
 

@@ -50,7 +50,7 @@ pub struct RawJobs(pub BTreeMap<String, RawJob>);
 
 /// Environment variables; `null` takes one of the defaults away.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[schemars(rename = "Env", extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" }))]
+#[schemars(rename = "Env", extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,254}$" }))]
 #[schemars(extend("examples" = [{ "LANG": "C.UTF-8", "PGHOST": "db.internal" }]))]
 pub struct RawEnv(pub BTreeMap<String, Given<String>>);
 

@@ -117,6 +117,13 @@ fn found(node: &Node) -> String {
     }
 }
 
+/// The value without its kind.
+fn bare(node: &Node) -> String {
+    let text = found(node);
+    let kinds = ["the number ", "the text "];
+    kinds.iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(&text).to_owned()
+}
+
 /// What the parser of a leaf says about a text; none when the leaf has none, or takes the text.
 fn leaf_error(about: &str, text: &str) -> Option<String> {
     match about {
@@ -154,7 +161,7 @@ fn wrong_form(fault: &Fault<'_>) -> SyntaxFault {
 fn wrong_choice(fault: &Fault<'_>, choices: &[&Literal]) -> SyntaxFault {
     let text = fault.node.text().unwrap_or_default();
     if fault.about == "Version" {
-        let message = format!("version {} of the grammar is not known", found(fault.node));
+        let message = format!("version {} of the grammar is not known", bare(fault.node));
         return SyntaxFault::new(codes::UNKNOWN_VERSION, fault.span(), message)
             .help("this program reads version 1");
     }
@@ -162,7 +169,7 @@ fn wrong_choice(fault: &Fault<'_>, choices: &[&Literal]) -> SyntaxFault {
         let message = format!("{}: {} is not supported yet", subject(fault), quoted(text));
         return SyntaxFault::new(codes::NOT_YET, fault.span(), message).help(choice_words(choices));
     }
-    let message = format!("{} cannot be {}", subject(fault), found(fault.node));
+    let message = format!("{} cannot be {}", subject(fault), bare(fault.node));
     let new =
         SyntaxFault::new(codes::NOT_A_CHOICE, fault.span(), message).help(choice_words(choices));
     let words = choices.iter().filter_map(|choice| match choice {
@@ -231,7 +238,7 @@ fn bad_name(fault: &Fault<'_>, key: &str) -> SyntaxFault {
         "Env" => {
             let message = format!("{} is not a name of an environment variable", quoted(key));
             SyntaxFault::new(codes::BAD_ENV_NAME, fault.span(), message)
-                .help("use letters, digits and `_`, not beginning with a digit")
+                .help("use up to 255 letters, digits and `_`, not beginning with a digit")
         }
         _ => SyntaxFault::new(
             codes::WRONG_FORM,

@@ -8,7 +8,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
-use crate::diagnostic::codes;
+use crate::diagnostic::{codes, quoted};
 use crate::spec::manifest::node::{
     DEPTH_MAX, Entry, NODES_MAX, Node, Parsed, Span, SyntaxFault, Value,
 };
@@ -53,28 +53,56 @@ fn syntax_faults(text: &str, errors: &[Error], root: &Node) -> Vec<SyntaxFault> 
 
 fn syntax_fault(text: &str, range: Range<usize>, message: &str, root: &Node) -> SyntaxFault {
     let span = Span::new(range);
-    let key = text.get(span.start..span.end).unwrap_or_default();
     if message == "duplicate key" {
-        let fault = SyntaxFault::new(
-            codes::DUPLICATE_KEY,
-            span,
-            format!("the key {} stands twice in one table", crate::diagnostic::quoted(key)),
-        );
-        return match first_place(root, key.trim_matches(['"', '\'']), span) {
-            Some(first) => fault.label("again here").related(first, "first here"),
-            None => fault.label("again here"),
-        };
+        return duplicate_key(text, span, root);
     }
     let fault = SyntaxFault::new(codes::TOML_SYNTAX, span, format!("this is not TOML: {message}"));
+    if let Some(list) = open_list(text, root, span.start) {
+        return fault.related(list, "inside this list").help("close the list with `]`");
+    }
     if message.starts_with("string values must be quoted") {
-        let line_end = text.get(span.start..).and_then(|rest| rest.find('\n'));
-        let line_end = line_end.map_or(text.len(), |length| span.start + length);
-        let word = text.get(span.start..line_end).unwrap_or_default().trim();
+        let word = text.get(span.start..line_end(text, span.start)).unwrap_or_default().trim();
         if !word.is_empty() {
             return fault.help(format!("quote it: \"{word}\""));
         }
     }
     fault
+}
+
+fn duplicate_key(text: &str, span: Span, root: &Node) -> SyntaxFault {
+    let key = text.get(span.start..span.end).unwrap_or_default();
+    let message = format!("the key {} stands twice in one table", quoted(key));
+    let fault = SyntaxFault::new(codes::DUPLICATE_KEY, span, message).label("again here");
+    let line_start =
+        text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    let line = text.get(line_start..line_end(text, span.start)).unwrap_or_default().trim_end();
+    // The tree keeps one key of two tables with the same head: the first is found by its line.
+    let head = line.starts_with('[').then(|| text.find(line)).flatten();
+    let first = match head {
+        Some(at) if at < line_start => Some(at + span.start - line_start),
+        Some(_) | None => {
+            first_place(root, key.trim_matches(['"', '\'']), span).map(|first| first.start)
+        }
+    };
+    match first {
+        Some(at) => fault.related(Span { start: at, end: at + key.len() }, "first here"),
+        None => fault,
+    }
+}
+
+fn line_end(text: &str, at: usize) -> usize {
+    text.get(at..).and_then(|rest| rest.find('\n')).map_or(text.len(), |length| at + length)
+}
+
+/// The first bracket of the innermost list around a place that begins on a line above it.
+fn open_list(text: &str, node: &Node, at: usize) -> Option<Span> {
+    let around = node.entries().iter().map(|entry| &entry.node).chain(node.items());
+    let deeper = around.filter_map(|node| open_list(text, node, at)).max_by_key(|span| span.start);
+    let is_list =
+        matches!(node.value, Value::List(_)) && node.span.start < at && at <= node.span.end;
+    let above = || text.get(node.span.start..at).is_some_and(|between| between.contains('\n'));
+    let here = Span { start: node.span.start, end: node.span.start + 1 };
+    deeper.or_else(|| (is_list && above()).then_some(here))
 }
 
 /// The first key before `span` with this text.

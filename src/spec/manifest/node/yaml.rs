@@ -201,7 +201,7 @@ impl<'t> Reader<'t> {
                 self.place(Node { span, value: Value::Null }, None);
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.scalar(&text, style, anchor, tag.as_deref(), span);
+                self.scalar(&text, style, anchor, tag.as_deref(), &at);
             }
             Event::SequenceStart(style, anchor, tag) => {
                 self.refuse_tag(tag.as_deref(), "seq", &at);
@@ -229,12 +229,11 @@ impl<'t> Reader<'t> {
         style: ScalarStyle,
         anchor: usize,
         tag: Option<&Tag>,
-        span: Span,
+        at: &ParserSpan,
     ) {
+        let span = Span::new(at.byte_range().unwrap_or_default());
         let text_tag = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
-        if let Some(tag) = tag.filter(|_| !text_tag) {
-            self.faults.push(tag_fault(tag, span));
-        }
+        self.refuse_tag(tag, "str", at);
         if text.contains('\0') {
             let message = "this text holds a NUL character, which no program can receive";
             self.faults.push(SyntaxFault::new(codes::NUL_BYTE, span, message));
