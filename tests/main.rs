@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module per area.
 
 mod files;
+mod manifest;
 mod simulation;
 mod store;
 mod trigger;
