@@ -1,3 +1,11 @@
 //! Triggers, from outside the library.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "test support outside test functions"
+)]
+
+mod brute_force;
+mod random;
 mod vectors;

@@ -79,10 +79,8 @@ impl FieldShape {
             Field::Day => plain(1, 31),
             Field::Month => Self { names: &MONTH_NAMES, first_name: 1, ..plain(1, 12) },
             Field::Year => match dialect {
-                Dialect::Apscheduler => plain(YEAR_FIRST.into(), 9999),
-                Dialect::Standard | Dialect::Crontab | Dialect::Quartz => {
-                    plain(YEAR_FIRST.into(), 2199)
-                }
+                Dialect::Apscheduler => plain(YEAR_FIRST, 9999),
+                Dialect::Standard | Dialect::Crontab | Dialect::Quartz => plain(YEAR_FIRST, 2199),
             },
             Field::Weekday => match dialect {
                 Dialect::Standard | Dialect::Crontab => {
@@ -121,6 +119,9 @@ impl FieldShape {
                 let is_wild = self.add_item(&mut set, item)?;
                 set.is_wild |= is_first && is_wild;
             }
+        }
+        if self.field == Field::Year && set.years.is_empty() {
+            set.years.insert_never();
         }
         Ok(set)
     }
@@ -215,7 +216,7 @@ impl FieldShape {
 
     fn add_value(&self, set: &mut FieldSet, value: u32) {
         match self.field {
-            Field::Year => set.years.insert(u16::try_from(value).unwrap_or(u16::MAX)),
+            Field::Year => set.years.insert(value),
             Field::Weekday => set.values |= 1 << self.weekday_number(value),
             Field::Expression
             | Field::Second

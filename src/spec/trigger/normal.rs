@@ -297,17 +297,20 @@ fn runs(values: u64) -> impl Iterator<Item = (u32, u32)> {
 }
 
 fn year_text(years: &Years) -> String {
-    let mut items: Vec<(i32, i32)> = Vec::new();
-    for year in years.iter() {
-        match items.last_mut() {
-            Some((_, last)) if *last + 1 == year => *last = year,
-            Some(_) | None => items.push((year, year)),
-        }
+    let years: Vec<i32> = years.iter().collect();
+    if let [first, second, _, .., last] = years[..]
+        && let step = second - first
+        && step > 1
+        && years.windows(2).all(|pair| pair[1] - pair[0] == step)
+    {
+        return format!("{first}-{last}/{step}");
     }
-    let text = |(first, last): &(i32, i32)| {
-        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    let runs = years.chunk_by(|year, next| year + 1 == *next);
+    let text = |run: &[i32]| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.iter().map(i32::to_string).collect(),
     };
-    items.iter().map(text).collect::<Vec<_>>().join(",")
+    runs.map(text).collect::<Vec<_>>().join(",")
 }
 
 /// The name of a weekday, Monday = 0.
