@@ -157,7 +157,8 @@ impl Item {
     fn walks_to(&self, value: u32, cycle: u32) -> bool {
         let Self::Walk { first, last, step } = *self else { return false };
         let last = if last < first { last + cycle } else { last };
-        let reached = |value: u32| (first..=last).contains(&value) && (value - first) % step == 0;
+        let reached =
+            |value: u32| (first..=last).contains(&value) && (value - first).is_multiple_of(step);
         reached(value) || (cycle > 0 && reached(value + cycle))
     }
 

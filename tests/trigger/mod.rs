@@ -7,5 +7,7 @@
 )]
 
 mod brute_force;
+mod errors;
+mod normal_form;
 mod random;
 mod vectors;
