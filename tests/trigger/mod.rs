@@ -10,4 +10,5 @@ mod brute_force;
 mod errors;
 mod normal_form;
 mod random;
+mod references;
 mod vectors;
