@@ -12,6 +12,7 @@
 
 pub mod diagnostic;
 pub mod engine;
+pub mod io;
 pub mod spec;
 pub mod supervisor;
 pub mod time;

@@ -1,1 +1,3 @@
-//! x
+//! All integration tests, one module per area.
+
+mod supervisor;

@@ -120,8 +120,10 @@ impl Image {
         };
         let path = program_path(name, &process.env, Path::new(&process.working_dir))?;
         let argv = process.argv.iter().map(|argument| text("an argument", argument.as_bytes()));
-        let own = own.iter().map(|(name, value)| variable(name, value));
-        let env = process.env.iter().map(|(name, value)| variable(name, value)).chain(own);
+        let mut env: BTreeMap<&str, &str> =
+            process.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        env.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
+        let env = env.into_iter().map(|(name, value)| variable(name, value));
         Ok(Self {
             path: text("the program", path.as_os_str().as_bytes())?,
             argv: Pointers::new(argv.collect::<Result<_, _>>()?),

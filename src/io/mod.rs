@@ -1,0 +1,3 @@
+//! How the world is touched: one module per outside thing. Translates; decides nothing.
+
+pub mod executor;
