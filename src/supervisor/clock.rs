@@ -13,8 +13,7 @@ pub(super) fn now() -> Instant {
 pub(super) fn wall_ms() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => {
-            i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |milliseconds| -milliseconds)
-        }
+        Err(before) => i64::try_from(before.duration().as_millis())
+            .map_or(i64::MIN, |milliseconds| -milliseconds),
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -61,6 +62,7 @@ pub(super) fn spawn(
         setrlimit(Resource::Nofile, open_files.clone())?;
         rustix::process::fchdir(&working_dir)?;
         close_on_exec();
+        unblock_signals()?;
         Err(image.exec())
     };
     #[expect(unsafe_code, reason = "code between fork and exec")]
@@ -161,8 +163,9 @@ fn variable(name: &str, value: &str) -> Result<CString, String> {
         return Err(format!("`{name}` is not a name for an environment variable"));
     }
     // The value may be a secret: it is not repeated.
-    CString::new(format!("{name}={value}"))
-        .map_err(|_| format!("the environment variable `{}` holds a zero byte", name.escape_debug()))
+    CString::new(format!("{name}={value}")).map_err(|_| {
+        format!("the environment variable `{}` holds a zero byte", name.escape_debug())
+    })
 }
 
 /// The absolute path of a program: as given when it has a slash, else from the PATH of `env`.
@@ -200,7 +203,10 @@ fn open_working_dir(path: &str) -> Result<OwnedFd, String> {
             Ok(folder)
         })
         .map_err(|errno| {
-            format!("cannot enter the working directory `{path}`: {}", os_text(errno.raw_os_error()))
+            format!(
+                "cannot enter the working directory `{path}`: {}",
+                os_text(errno.raw_os_error())
+            )
         })
 }
 
@@ -219,7 +225,23 @@ fn os_text(errno: i32) -> String {
 fn die_with(supervisor: Pid) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // It may have died before the line above.
-    if getppid() == Some(supervisor) { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
+    if getppid() == Some(supervisor) {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::ESRCH))
+    }
+}
+
+/// The supervisor takes its signals from a descriptor, and has blocked them for that.
+fn unblock_signals() -> io::Result<()> {
+    let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+    #[expect(unsafe_code, reason = "std and rustix leave the signal mask alone")]
+    // SAFETY: `sigemptyset` initialises the set before it is read.
+    let set = unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut())
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Everything from 3 on closes with the exec. All descriptors of the supervisor do so already; this

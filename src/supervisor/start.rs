@@ -111,7 +111,8 @@ fn take_lock(places: &Places) -> io::Result<Option<File>> {
             return Ok(None);
         }
         if clock::now() >= give_up_at {
-            let text = format!("`{}` is locked by a supervisor that does not listen", path.display());
+            let text =
+                format!("`{}` is locked by a supervisor that does not listen", path.display());
             return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
         }
         std::thread::sleep(LOCK_PAUSE);

@@ -8,9 +8,7 @@ use cronwright::io::executor::supervisor::{
 use cronwright::supervisor::protocol::{FromSupervisor, HowEnded, ToSupervisor};
 use rustix::process::{Pid, Signal, getsid, kill_process};
 
-use crate::supervisor::support::{
-    Client, Raw, StateDir, alive, processes_of, told, unique, until,
-};
+use crate::supervisor::support::{Client, Raw, StateDir, alive, processes_of, told, unique, until};
 
 const GATE: &str = "mkfifo gate.$$ && mv gate.$$ gate && read x < gate; echo through";
 
@@ -46,15 +44,21 @@ async fn endings_wait_on_disk_until_they_are_recorded() {
     drop(first);
     until("gate", || dir.file("gate").exists()).await;
     std::fs::write(dir.file("gate"), "x\n").unwrap();
-    let spooled = || std::fs::read_dir(dir.file("spool")).unwrap().count();
+    let spooled = || {
+        let files = std::fs::read_dir(dir.file("spool")).unwrap();
+        files.filter(|file| file.as_ref().unwrap().path().extension().unwrap() == "jsonl").count()
+    };
     until("spool file", || spooled() == 1).await;
 
     // Not even the supervisor's own death loses it.
     signal(dir.supervisor(), Signal::KILL);
     for round in 0..2 {
         let (client, events) = dir.client().await;
-        let [SupervisorEvent::Connected { running, .. }, SupervisorEvent::Ended(ending), SupervisorEvent::Ready] =
-            &events[..]
+        let [
+            SupervisorEvent::Connected { running, .. },
+            SupervisorEvent::Ended(ending),
+            SupervisorEvent::Ready,
+        ] = &events[..]
         else {
             panic!("{events:?}")
         };
@@ -257,7 +261,10 @@ async fn there_is_one_supervisor_in_a_session_of_its_own() {
     assert_eq!(dir.supervisor(), supervisor);
     let pid = Pid::from_raw(supervisor).unwrap();
     assert_eq!(getsid(Some(pid)).unwrap(), pid);
-    assert_eq!(std::fs::read_link(format!("/proc/{supervisor}/cwd")).unwrap(), std::path::Path::new("/"));
+    assert_eq!(
+        std::fs::read_link(format!("/proc/{supervisor}/cwd")).unwrap(),
+        std::path::Path::new("/")
+    );
     use std::os::unix::fs::PermissionsExt;
     for (name, mode) in [
         ("supervisor.sock", 0o600),
@@ -278,7 +285,10 @@ async fn a_state_directory_that_cannot_be_used_is_an_error_in_words() {
     std::fs::write(&folder, "").unwrap();
     let launch = Launch { state_dir: folder, ..dir.launch() };
     let Err(error) = SupervisorHandle::connect_or_start(launch).await else { panic!() };
-    assert!(matches!(error, SupervisorError::Connection { .. } | SupervisorError::NotStarted(_)), "{error}");
+    assert!(
+        matches!(error, SupervisorError::Connection { .. } | SupervisorError::NotStarted(_)),
+        "{error}"
+    );
 
     let launch = Launch { exe: "/no/program".into(), ..dir.launch() };
     let Err(error) = SupervisorHandle::connect_or_start(launch).await else { panic!() };

@@ -50,7 +50,10 @@ impl StateDir {
     /// A client of a supervisor that holds nothing.
     pub(crate) async fn fresh_client(&self) -> Client {
         let (client, first) = self.client().await;
-        assert!(matches!(&first[..], [SupervisorEvent::Connected { running, .. }, SupervisorEvent::Ready] if running.is_empty()), "{first:?}");
+        assert!(
+            matches!(&first[..], [SupervisorEvent::Connected { running, .. }, SupervisorEvent::Ready] if running.is_empty()),
+            "{first:?}"
+        );
         client
     }
 

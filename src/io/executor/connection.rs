@@ -120,7 +120,10 @@ impl Connection {
         let failed = |source| SupervisorError::Connection { socket: socket(), source };
         let mut connection =
             Self { stream, input: Vec::new(), scanned: 0, hello: Hello::default() };
-        connection.say(&ToSupervisor::Hello { protocol: PROTOCOL_VERSION }).await.map_err(failed)?;
+        connection
+            .say(&ToSupervisor::Hello { protocol: PROTOCOL_VERSION })
+            .await
+            .map_err(failed)?;
         let first = tokio::time::timeout(HELLO_PATIENCE, connection.next())
             .await
             .map_err(|_| SupervisorError::Silent { socket: socket() })?;
@@ -154,10 +157,7 @@ fn nobody_listens(error: &io::Error) -> bool {
 
 /// Starts a supervisor and waits until it listens.
 async fn start(launch: &Launch, places: &Places) -> Result<(), SupervisorError> {
-    let not_run = |source| SupervisorError::Run {
-        exe: launch.exe.display().to_string(),
-        source,
-    };
+    let not_run = |source| SupervisorError::Run { exe: launch.exe.display().to_string(), source };
     let command = command(launch, places);
     let ended = tokio::task::spawn_blocking(move || run(command))
         .await
@@ -167,7 +167,8 @@ async fn start(launch: &Launch, places: &Places) -> Result<(), SupervisorError> 
         return Ok(());
     }
     let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
-    let why = if said.is_empty() { format!("the supervisor ended: {}", ended.status) } else { said };
+    let why =
+        if said.is_empty() { format!("the supervisor ended: {}", ended.status) } else { said };
     Err(SupervisorError::NotStarted(why))
 }
 

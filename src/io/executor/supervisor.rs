@@ -278,7 +278,9 @@ impl Client {
                     return;
                 }
                 Pause::Left => self.instance.clear(),
-                Pause::Broken(end) => tracing::warn!(?end, "the connection to the supervisor broke"),
+                Pause::Broken(end) => {
+                    tracing::warn!(?end, "the connection to the supervisor broke")
+                }
             }
             match self.reopen().await {
                 Some(again) => connection = again,
@@ -421,7 +423,8 @@ impl Client {
                 Err(error) => error,
             };
             tracing::error!(%error, "there is no supervisor");
-            let dead = matches!(error, SupervisorError::Run { .. } | SupervisorError::NotStarted(_));
+            let dead =
+                matches!(error, SupervisorError::Run { .. } | SupervisorError::NotStarted(_));
             if dead && tokio::time::Instant::now() + pause >= report_at {
                 self.in_doubt.append(&mut self.flights);
                 self.report_vanished().await.ok()?;
@@ -464,7 +467,8 @@ fn vanished(id: String, started_at_ms: Option<i64>) -> ProcessEnding {
 }
 
 fn too_long(id: String) -> ProcessEnding {
-    let message = format!("command and environment together are longer than {LINE_BYTES_MAX} bytes");
+    let message =
+        format!("command and environment together are longer than {LINE_BYTES_MAX} bytes");
     ProcessEnding { how: HowEnded::NotStarted { message }, ..vanished(id, None) }
 }
 

@@ -7,7 +7,7 @@ use crate::supervisor::connection::{Connection, Input, Note, Said};
 use crate::supervisor::detach::own_pid;
 use crate::supervisor::job::Job;
 use crate::supervisor::protocol::{FromSupervisor, PROTOCOL_VERSION, StartProcess, ToSupervisor};
-use crate::supervisor::server::{Leave, QUIT_AFTER, STRANGERS_MAX, Supervisor};
+use crate::supervisor::server::{Leave, MESSAGES_PER_TURN, QUIT_AFTER, STRANGERS_MAX, Supervisor};
 use crate::supervisor::spool::Line;
 use crate::supervisor::watch::Source;
 
@@ -43,23 +43,24 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn on_input(&mut self, number: u64, messages_max: usize) {
+    pub(super) fn on_input(&mut self, number: u64) {
+        if let Some(why) = self.obey_input(number, MESSAGES_PER_TURN) {
+            self.disconnect(number, why.as_deref());
+        }
+    }
+
+    /// Carries out what a connection has sent; at its end, with the reason when it did not just close.
+    fn obey_input(&mut self, number: u64, messages_max: usize) -> Option<Option<String>> {
         for _ in 0..messages_max {
-            let Some(connection) = self.connections.get_mut(&number) else { return };
-            match connection.next() {
-                Input::Nothing => return,
-                Input::End(why) => {
-                    self.disconnect(number, why.as_deref());
-                    return;
-                }
+            match self.connections.get_mut(&number)?.next() {
+                Input::Nothing => return None,
+                Input::End(why) => return Some(why),
                 Input::Message(ToSupervisor::Hello { protocol }) => self.on_hello(number, protocol),
                 Input::Message(message) if self.daemon == Some(number) => self.on_message(message),
-                Input::Message(_) => {
-                    self.disconnect(number, Some("it did not begin with Hello"));
-                    return;
-                }
+                Input::Message(_) => return Some(Some("it did not begin with Hello".to_owned())),
             }
         }
+        None
     }
 
     /// Carries out what a daemon has sent so far, and takes no more of it.
@@ -69,7 +70,8 @@ impl Supervisor {
         {
             tracing::debug!(%error, "the daemon has gone already");
         }
-        self.on_input(number, usize::MAX);
+        // What comes after its last order does not matter any more.
+        drop(self.obey_input(number, usize::MAX));
     }
 
     /// A daemon takes over from the one before it, all of whose orders are carried out first: what

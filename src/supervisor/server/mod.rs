@@ -127,7 +127,7 @@ impl Supervisor {
             Source::Listener => self.on_connect(),
             Source::Signals => self.on_signals(),
             Source::Spool => self.on_spool(),
-            Source::Connection(number) => self.on_input(number, MESSAGES_PER_TURN),
+            Source::Connection(number) => self.on_input(number),
             Source::Exit(job) => self.on_exit(job),
             Source::Stdout(job) => self.on_output(job, Stream::Stdout),
             Source::Stderr(job) => self.on_output(job, Stream::Stderr),

@@ -292,9 +292,7 @@ fn spooled_files(folder: &Path) -> io::Result<Vec<u64>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| {
-            name.strip_suffix(SUFFIX)?.parse::<u64>().ok()
-        });
+        let number = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse::<u64>().ok());
         files.extend(number);
     }
     files.sort_unstable();
