@@ -86,10 +86,15 @@ pub(super) fn leave_starter(log: &Path) -> io::Result<()> {
     default_signals();
     std::env::set_current_dir("/")?;
     dup2_stdin(File::open("/dev/null")?)?;
-    let log = open_log(log)?;
-    dup2_stdout(&log)?;
-    dup2_stderr(&log)?;
-    Ok(())
+    write_to(log)
+}
+
+/// Moves a long log aside. Only whoever holds the lock may do that.
+pub(super) fn begin_log(log: &Path) -> io::Result<()> {
+    if fs::metadata(log)?.len() > LOG_BYTES_MAX {
+        fs::rename(log, log.with_extension("log.1"))?;
+    }
+    write_to(log)
 }
 
 /// This process, as others see it.
@@ -97,12 +102,11 @@ pub(super) fn own_pid() -> u32 {
     Pid::as_raw_nonzero(getpid()).get().unsigned_abs()
 }
 
-fn open_log(path: &Path) -> io::Result<File> {
-    let long = fs::metadata(path).is_ok_and(|metadata| metadata.len() > LOG_BYTES_MAX);
-    if long {
-        fs::rename(path, path.with_extension("log.1"))?;
-    }
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+fn write_to(log: &Path) -> io::Result<()> {
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(log)?;
+    dup2_stdout(&log)?;
+    dup2_stderr(&log)?;
+    Ok(())
 }
 
 /// Closes what the starter had left open; held open here it would never close.

@@ -35,7 +35,7 @@ use crate::supervisor::detach::Side;
 use crate::supervisor::places::Places;
 
 /// After this long with nothing running, nothing unrecorded and no daemon, a supervisor leaves.
-pub const LEAVE_AFTER: Duration = Duration::from_secs(60);
+pub const LEAVE_AFTER: Duration = Duration::from_mins(1);
 
 /// How a supervisor is started.
 #[derive(Debug, Clone)]

@@ -33,7 +33,7 @@ impl ResultFile {
         match self.json() {
             Ok(json) => json,
             Err(error) => {
-                tracing::warn!(path = %self.path.display(), %error, "cannot read a result");
+                tracing::debug!(path = %self.path.display(), %error, "cannot read a result");
                 None
             }
         }

@@ -49,7 +49,7 @@ pub(super) fn spawn(
 ) -> Result<Spawned, String> {
     let image = Image::new(process, own)?;
     let program = image.path.to_string_lossy().into_owned();
-    let open_files = open_files.clone();
+    let open_files = *open_files;
     let supervisor = getpid();
     let working_dir = open_working_dir(&process.working_dir)?;
 
@@ -59,7 +59,7 @@ pub(super) fn spawn(
     let before_exec = move || {
         setsid()?;
         die_with(supervisor)?;
-        setrlimit(Resource::Nofile, open_files.clone())?;
+        setrlimit(Resource::Nofile, open_files)?;
         rustix::process::fchdir(&working_dir)?;
         close_on_exec();
         unblock_signals()?;

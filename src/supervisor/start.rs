@@ -1,8 +1,6 @@
 //! From a fresh process to a supervisor that listens, and back: the lock, what a predecessor left,
 //! the socket, the loop.
 
-#![expect(clippy::disallowed_methods, reason = "the supervisor reads its own files")]
-
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -15,7 +13,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
-use crate::supervisor::detach::{Report, leave_starter, own_pid};
+use crate::supervisor::detach::{Report, begin_log, leave_starter, own_pid};
 use crate::supervisor::places::Places;
 use crate::supervisor::server::{Setup, Supervisor};
 use crate::supervisor::spool::Spool;
@@ -28,6 +26,12 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often it is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Descriptors of an execution: two pipes, the process.
+const FILES_PER_JOB: u64 = 3;
+
+/// Descriptors that are kept for everything else.
+const OWN_FILES: u64 = 64;
 
 /// Is the supervisor, until it leaves.
 pub(super) fn supervise(places: &Places, options: &Options, report: Report) -> ExitCode {
@@ -68,10 +72,11 @@ fn prepare(places: &Places, options: &Options) -> io::Result<Option<(File, Setup
         return Err(io::Error::other(error));
     }
     let Some(mut lock) = take_lock(places)? else { return Ok(None) };
+    begin_log(&places.log())?;
     let mark = take_over(&mut lock, places)?;
     let signals = Signals::new()?;
     let listener = listen(&places.socket())?;
-    let open_files = raise_open_files();
+    let (open_files, jobs_max) = raise_open_files();
     let spool_wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let spool = Spool::open(&places.spool(), spool_wake.try_clone()?)?;
     tracing::info!(pid = own_pid(), version = env!("CARGO_PKG_VERSION"), "listens");
@@ -84,6 +89,7 @@ fn prepare(places: &Places, options: &Options) -> io::Result<Option<(File, Setup
         mark,
         results: places.results(),
         open_files,
+        jobs_max,
         leave_after: options.leave_after,
     };
     Ok(Some((lock, setup)))
@@ -147,15 +153,17 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
     listener
 }
 
-/// Three descriptors per execution need more than the usual soft limit; what job processes get is
-/// the limit as it was.
-fn raise_open_files() -> Rlimit {
+/// Executions need more descriptors than the usual soft limit. Returns the limit as it was, which is
+/// what job processes get, and how many executions there is now room for.
+fn raise_open_files() -> (Rlimit, usize) {
     let former = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: former.maximum, maximum: former.maximum };
     if let Err(errno) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%errno, "cannot raise the limit of open files");
     }
-    former
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let room = limit.saturating_sub(OWN_FILES) / FILES_PER_JOB;
+    (former, usize::try_from(room).unwrap_or(usize::MAX))
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! What survives what: daemons that come and go, a supervisor that dies or leaves.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use cronwright::io::executor::supervisor::{
@@ -227,6 +228,50 @@ async fn a_second_daemon_replaces_the_first_whose_orders_are_carried_out() {
 }
 
 #[tokio::test]
+async fn orders_that_come_all_at_once_are_all_carried_out() {
+    let dir = StateDir::new();
+    let mut client = dir.fresh_client().await;
+    let count = 300;
+    for number in 0..count {
+        client.handle.start(dir.command(&format!("{number}"), &["/bin/true"])).unwrap();
+    }
+    let mut ended = std::collections::BTreeSet::new();
+    while ended.len() < count {
+        let ending = client.ended().await;
+        assert_eq!(ending.how, HowEnded::Exited { code: 0 });
+        client.handle.recorded(&ending.id).unwrap();
+        assert!(ended.insert(ending.id));
+    }
+    // A message of 200 kB is longer than any buffer on the way.
+    let mut process = dir.script("long", "echo ${#LONG}");
+    process.env.insert("LONG".to_owned(), "x".repeat(120_000));
+    assert_eq!(told(&client.run(process).await).1, "120000\n");
+    let mut process = dir.command("too long", &["/bin/true"]);
+    process.argv.extend(std::iter::repeat_n("x".repeat(100_000), 30));
+    let message = "cannot start `/bin/true`: Argument list too long (os error 7)".to_owned();
+    assert_eq!(client.run(process.clone()).await.how, HowEnded::NotStarted { message });
+    process.id = "far too long".to_owned();
+    process.argv.extend(std::iter::repeat_n("x".repeat(100_000), 200));
+    let message = "command and environment together are longer than 16777216 bytes".to_owned();
+    assert_eq!(client.run(process).await.how, HowEnded::NotStarted { message });
+}
+
+#[tokio::test]
+async fn many_are_stopped_together() {
+    let dir = StateDir::new();
+    let mut client = dir.fresh_client().await;
+    let count = 100;
+    for number in 0..count {
+        let id = format!("{number}");
+        client.handle.start(dir.command(&id, &["/bin/sleep", "1000"])).unwrap();
+        client.handle.stop(&id).unwrap();
+    }
+    for _ in 0..count {
+        assert_eq!(client.ended().await.how, HowEnded::Stopped);
+    }
+}
+
+#[tokio::test]
 async fn a_daemon_of_another_version_is_refused_and_the_present_one_stays() {
     let dir = StateDir::new();
     let mut client = dir.fresh_client().await;
@@ -265,7 +310,6 @@ async fn there_is_one_supervisor_in_a_session_of_its_own() {
         std::fs::read_link(format!("/proc/{supervisor}/cwd")).unwrap(),
         std::path::Path::new("/")
     );
-    use std::os::unix::fs::PermissionsExt;
     for (name, mode) in [
         ("supervisor.sock", 0o600),
         ("supervisor.lock", 0o600),

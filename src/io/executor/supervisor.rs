@@ -279,7 +279,7 @@ impl Client {
                 }
                 Pause::Left => self.instance.clear(),
                 Pause::Broken(end) => {
-                    tracing::warn!(?end, "the connection to the supervisor broke")
+                    tracing::warn!(?end, "the connection to the supervisor broke");
                 }
             }
             match self.reopen().await {

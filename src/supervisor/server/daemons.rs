@@ -11,6 +11,17 @@ use crate::supervisor::server::{Leave, MESSAGES_PER_TURN, QUIT_AFTER, STRANGERS_
 use crate::supervisor::spool::Line;
 use crate::supervisor::watch::Source;
 
+/// How much of what a connection had sent was carried out.
+#[derive(Debug)]
+enum Obeyed {
+    /// All that is here.
+    All,
+    /// As much as was allowed.
+    Some,
+    /// All, and nothing follows; with the reason when it was not simply closed.
+    End(Option<String>),
+}
+
 impl Supervisor {
     pub(super) fn on_connect(&mut self) {
         let stream = match self.setup.listener.accept() {
@@ -44,23 +55,28 @@ impl Supervisor {
     }
 
     pub(super) fn on_input(&mut self, number: u64) {
-        if let Some(why) = self.obey_input(number, MESSAGES_PER_TURN) {
-            self.disconnect(number, why.as_deref());
+        match self.obey_input(number, MESSAGES_PER_TURN) {
+            Obeyed::All => {}
+            Obeyed::Some => drop(self.unread.insert(number)),
+            Obeyed::End(why) => self.disconnect(number, why.as_deref()),
         }
     }
 
-    /// Carries out what a connection has sent; at its end, with the reason when it did not just close.
-    fn obey_input(&mut self, number: u64, messages_max: usize) -> Option<Option<String>> {
+    /// Carries out what a connection has sent.
+    fn obey_input(&mut self, number: u64, messages_max: usize) -> Obeyed {
         for _ in 0..messages_max {
-            match self.connections.get_mut(&number)?.next() {
-                Input::Nothing => return None,
-                Input::End(why) => return Some(why),
+            let Some(connection) = self.connections.get_mut(&number) else { return Obeyed::All };
+            match connection.next() {
+                Input::Nothing => return Obeyed::All,
+                Input::End(why) => return Obeyed::End(why),
                 Input::Message(ToSupervisor::Hello { protocol }) => self.on_hello(number, protocol),
                 Input::Message(message) if self.daemon == Some(number) => self.on_message(message),
-                Input::Message(_) => return Some(Some("it did not begin with Hello".to_owned())),
+                Input::Message(_) => {
+                    return Obeyed::End(Some("it did not begin with Hello".to_owned()));
+                }
             }
         }
-        None
+        Obeyed::Some
     }
 
     /// Carries out what a daemon has sent so far, and takes no more of it.
@@ -152,7 +168,7 @@ impl Supervisor {
         let Some(job) = self.jobs.get(&number) else { return };
         let (phase, step) = job.phase.on_stop(clock::now(), job.kill_grace, force);
         self.enter(number, phase);
-        self.take_steps(vec![(number, step)]);
+        self.steps.push((number, step));
     }
 
     fn on_quit(&mut self) {

@@ -19,6 +19,14 @@ use crate::supervisor::watch::Source;
 
 impl Supervisor {
     pub(super) fn start(&mut self, process: &StartProcess) {
+        let jobs_max = self.setup.jobs_max;
+        if self.jobs.len() >= jobs_max {
+            let message = format!(
+                "{jobs_max} processes run, and the limit of open files allows no more (`ulimit -Hn`)"
+            );
+            self.not_started(process, message);
+            return;
+        }
         let number = self.next_number();
         let result = match ResultFile::create(&self.setup.results) {
             Ok(result) => result,
@@ -51,7 +59,7 @@ impl Supervisor {
                 tracing::error!(id = job.id, %error, "cannot watch a process");
             }
         }
-        tracing::info!(id = job.id, pid = job.pid.as_raw_nonzero().get(), "started");
+        tracing::debug!(id = job.id, pid = job.pid.as_raw_nonzero().get(), "started");
         let running = job.running();
         let phase = job.phase;
         self.ids.insert(job.id.clone(), number);
@@ -62,7 +70,7 @@ impl Supervisor {
     }
 
     fn not_started(&mut self, process: &StartProcess, message: String) {
-        tracing::info!(id = process.id, message, "not started");
+        tracing::debug!(id = process.id, message, "not started");
         self.setup.spool.add(ProcessEnding {
             id: process.id.clone(),
             started_at_ms: None,
@@ -83,8 +91,9 @@ impl Supervisor {
     pub(super) fn on_exit(&mut self, number: u64) {
         let Some(job) = self.jobs.get_mut(&number) else { return };
         if job.phase == Phase::Abandoned {
-            let job = self.jobs.remove(&number);
-            job.into_iter().for_each(|job| self.forget_process(&job));
+            if let Some(job) = self.jobs.remove(&number) {
+                self.forget_process(&job);
+            }
             return;
         }
         if job.look_for_exit() {
@@ -139,7 +148,7 @@ impl Supervisor {
         }
         self.ids.remove(&job.id);
         if let Some(ending) = job.ending() {
-            tracing::info!(id = job.id, how = ?ending.how, "ended");
+            tracing::debug!(id = job.id, how = ?ending.how, "ended");
             self.setup.spool.add(ending);
         }
     }

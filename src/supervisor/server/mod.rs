@@ -19,7 +19,7 @@ use crate::supervisor::clock;
 use crate::supervisor::connection::Connection;
 use crate::supervisor::job::{Job, Stream};
 use crate::supervisor::known::KnownIds;
-use crate::supervisor::lifecycle::Phase;
+use crate::supervisor::lifecycle::{Phase, Step};
 use crate::supervisor::protocol::FromSupervisor;
 use crate::supervisor::spool::Spool;
 use crate::supervisor::tree::{Mark, Table};
@@ -50,6 +50,8 @@ pub(super) struct Setup {
     pub(super) results: PathBuf,
     /// The limit of open files that job processes get.
     pub(super) open_files: Rlimit,
+    /// How many executions there are descriptors for.
+    pub(super) jobs_max: usize,
     /// After this long with nothing to do, the supervisor leaves.
     pub(super) leave_after: Duration,
 }
@@ -68,6 +70,10 @@ pub(super) struct Supervisor {
     last_number: u64,
     idle_since: Option<Instant>,
     leave: Leave,
+    /// What has to be done at the end of this turn, for all executions at once.
+    steps: Vec<(u64, Step)>,
+    /// Connections of which more is here than one turn allows.
+    unread: BTreeSet<u64>,
     buffer: Vec<u8>,
 }
 
@@ -101,6 +107,8 @@ impl Supervisor {
             last_number: 0,
             idle_since: None,
             leave: Leave::Idle,
+            steps: Vec::new(),
+            unread: BTreeSet::new(),
             buffer: vec![0; READ_BYTES],
         })
     }
@@ -113,6 +121,10 @@ impl Supervisor {
                 break;
             }
             let sources = self.setup.watch.wait(self.patience(clock::now()))?;
+            let unread = std::mem::take(&mut self.unread);
+            for connection in unread {
+                self.on_input(connection);
+            }
             for source in sources {
                 self.on_event(source);
             }
@@ -136,6 +148,9 @@ impl Supervisor {
 
     /// How long nothing has to be done unless something happens.
     fn patience(&self, now: Instant) -> Option<Duration> {
+        if !self.unread.is_empty() {
+            return Some(Duration::ZERO);
+        }
         let idle = self.idle_since.and_then(|since| since.checked_add(self.setup.leave_after));
         let quit = match self.leave {
             Leave::Quit { at_latest } => Some(at_latest),
@@ -152,13 +167,13 @@ impl Supervisor {
         }
         let due: Vec<u64> =
             self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, job)| *job).collect();
-        let mut steps = Vec::new();
         for number in due {
             let Some(job) = self.jobs.get(&number) else { continue };
             let (phase, step) = job.phase.on_time(now, job.kill_grace);
             self.enter(number, phase);
-            steps.push((number, step));
+            self.steps.push((number, step));
         }
+        let steps = std::mem::take(&mut self.steps);
         self.take_steps(steps);
     }
 
