@@ -4,4 +4,5 @@ mod files;
 mod manifest;
 mod simulation;
 mod store;
+mod supervisor;
 mod trigger;
