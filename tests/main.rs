@@ -1,1 +1,6 @@
-//! x
+//! The integration tests: one binary, a module per area.
+
+#![expect(clippy::disallowed_methods, reason = "tests are the outside world: they start and look")]
+
+mod servers;
+mod support;
