@@ -173,8 +173,13 @@ fn unpack(home: &Path, packages: &[&str]) -> Result<(), String> {
         }
         let place = |what: &str, path: &Path| format!("-oDir::{what}={}", path.display());
         let options = [place("State", &state), place("Cache", &cache)];
-        apt_get(&options, &["update"])?;
-        apt_get(&options, &verb)?;
+        // Judged by what can be downloaded then: hooks of the system may make an update fail that
+        // has loaded every list.
+        let updated = apt_get(&options, &["update"]);
+        apt_get(&options, &verb).map_err(|error| match updated {
+            Ok(_) => error,
+            Err(update) => format!("{error}; {update}"),
+        })?;
     }
     let files = fs::read_dir(&download).map_err(|error| error.to_string())?;
     for file in files.flatten().map(|entry| entry.path()) {
