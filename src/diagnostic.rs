@@ -58,3 +58,33 @@ pub struct Diagnostic {
     /// JSON pointer of the value, for example `/jobs/etl/comand`.
     pub pointer: Option<String>,
 }
+
+/// The candidate that a misspelt `name` most probably means: at most two edits away, or a third of its length.
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (name.chars().count() / 3).max(2);
+    let scored = candidates.map(|candidate| (edits(name, candidate), candidate));
+    scored.filter(|(edits, _)| *edits <= limit).min().map(|(_, candidate)| candidate)
+}
+
+/// How many insertions, deletions, replacements and swaps of neighbours turn `a` into `b`.
+fn edits(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    for j in 0..=b.len() {
+        rows[0][j] = j;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = least;
+        }
+    }
+    rows[a.len()][b.len()]
+}

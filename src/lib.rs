@@ -5,13 +5,14 @@
 //! - [`time`]: instants, zones, duration text. [`diagnostic`]: what is wrong with a file, and where.
 //! - [`spec`]: what is declared. Pure.
 //! - [`engine`]: what should happen. Pure: `handle(now, event) -> effects`.
-//! - `io`: how the world is touched, one file per outside thing.
+//! - [`io`]: how the world is touched, one file per outside thing.
 //! - [`supervisor`]: the small process that owns job processes.
 //! - `daemon`: the process that wires engine to io.
 //! - `cli`: the face; the only place that prints.
 
 pub mod diagnostic;
 pub mod engine;
+pub mod io;
 pub mod spec;
 pub mod supervisor;
 pub mod time;

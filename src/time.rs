@@ -4,11 +4,320 @@
 //! the zone database is read here once per zone and turned into a plain table, so that everything
 //! above works on numbers. Nothing here reads the clock.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 /// An instant, in UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
+
+/// A time zone of the IANA database, with its table of offset changes. Cheap to clone.
+///
+/// Two zones are equal when their names are. The name is the one that was asked for: an alias such
+/// as `Asia/Chongqing` stays what the user wrote.
+#[derive(Clone)]
+pub struct Zone(Arc<ZoneTable>);
+
+/// What a zone's clocks show, as plain numbers.
+struct ZoneTable {
+    name: String,
+    first_offset_s: i32,
+    shifts: Box<[Shift]>,
+}
+
+/// An instant at which a zone's offset from UTC changes. Shifts of a zone lie days apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shift {
+    /// When, in seconds since 1970 in UTC.
+    pub at_s: i64,
+    /// The offset until then, in seconds east of UTC.
+    pub before_s: i32,
+    /// The offset from then on, in seconds east of UTC.
+    pub after_s: i32,
+}
+
+impl Shift {
+    /// The first local second that the shift skips or repeats.
+    pub fn local_start_s(self) -> i64 {
+        self.at_s + i64::from(self.before_s.min(self.after_s))
+    }
+
+    /// The local second after the last that the shift skips or repeats.
+    pub fn local_end_s(self) -> i64 {
+        self.at_s + i64::from(self.before_s.max(self.after_s))
+    }
+
+    /// Whether clocks go forward: the local times between do not exist. Else they exist twice.
+    pub fn is_gap(self) -> bool {
+        self.after_s > self.before_s
+    }
+
+    /// By how much clocks are moved, without direction.
+    pub fn size(self) -> Duration {
+        Duration::from_secs(u64::from(self.after_s.abs_diff(self.before_s)))
+    }
+}
+
+/// What a local time means in a zone. Seconds since 1970 in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalTime {
+    /// It exists once.
+    Once(i64),
+    /// Clocks jump over it.
+    Gap(Shift),
+    /// It exists twice.
+    Fold {
+        /// The first of the two.
+        first: i64,
+        /// One shift later.
+        second: i64,
+    },
+}
+
+/// A name that the zone database does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not a time zone", quoted(name))]
+pub struct UnknownZone {
+    /// As written.
+    pub name: String,
+    /// The next act, with a name that was probably meant where there is one.
+    pub help: String,
+}
+
+/// The year after the last whose shifts a table holds; cron expressions end with the year before.
+pub const ZONE_TABLE_YEAR_END: i16 = 2200;
+
+/// Names of the database's own housekeeping: they say nothing, or silently mean the host's zone.
+const NOT_ZONES: [&str; 4] = ["localtime", "posixrules", "Factory", "Etc/Unknown"];
+
+/// How many letters may differ between a name and the one that is suggested for it.
+const SUGGESTION_EDITS_MAX: usize = 3;
+
+/// How much of a user's text a message repeats, in characters.
+const QUOTED_CHARS_MAX: usize = 60;
+
+/// Tables already made: thousands of jobs share a few zones. It saves work and changes no answer.
+static ZONES: LazyLock<Mutex<BTreeMap<String, Zone>>> = LazyLock::new(Mutex::default);
+
+static UTC: LazyLock<Zone> = LazyLock::new(|| {
+    Zone(Arc::new(ZoneTable { name: "UTC".to_owned(), first_offset_s: 0, shifts: Box::default() }))
+});
+
+impl Zone {
+    /// The zone with this IANA name, written exactly so. Never an offset.
+    pub fn load(name: &str) -> Result<Self, UnknownZone> {
+        if name == "UTC" {
+            return Ok(Self::utc());
+        }
+        let mut zones = ZONES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(zone) = zones.get(name) {
+            return Ok(zone.clone());
+        }
+        let zone = Self(Arc::new(ZoneTable::read(name).ok_or_else(|| UnknownZone::new(name))?));
+        zones.insert(name.to_owned(), zone.clone());
+        Ok(zone)
+    }
+
+    /// Coordinated universal time.
+    pub fn utc() -> Self {
+        UTC.clone()
+    }
+
+    /// The names that [`Self::load`] knows, sorted.
+    pub fn names() -> Vec<String> {
+        let available = jiff::tz::db().available();
+        let mut names: Vec<String> = available.map(|name| name.as_str().to_owned()).collect();
+        names.retain(|name| !NOT_ZONES.contains(&name.as_str()));
+        names.sort_unstable();
+        names
+    }
+
+    /// The IANA name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Every change of offset up to the end of the table, in order.
+    pub fn shifts(&self) -> &[Shift] {
+        &self.0.shifts
+    }
+
+    /// How many shifts lie at or before an instant (seconds since 1970 in UTC).
+    pub fn shifts_until(&self, at_s: i64) -> usize {
+        self.0.shifts.partition_point(|shift| shift.at_s <= at_s)
+    }
+
+    /// The offset after that many shifts, in seconds east of UTC.
+    pub fn offset_after(&self, shift_count: usize) -> i32 {
+        let last = shift_count.checked_sub(1).and_then(|index| self.0.shifts.get(index));
+        last.map_or(self.0.first_offset_s, |shift| shift.after_s)
+    }
+
+    /// The offset at an instant (seconds since 1970 in UTC), in seconds east of UTC.
+    pub fn offset_at(&self, at_s: i64) -> i32 {
+        self.offset_after(self.shifts_until(at_s))
+    }
+
+    /// What clocks of the zone show at an instant.
+    pub fn local(&self, at: Timestamp) -> chrono::NaiveDateTime {
+        let offset = chrono::TimeDelta::seconds(self.offset_at(at.timestamp()).into());
+        at.naive_utc().checked_add_signed(offset).unwrap_or(at.naive_utc())
+    }
+
+    /// What a local time means, in seconds since 1970 as if it were UTC.
+    pub fn resolve(&self, local_s: i64) -> LocalTime {
+        let index = self.0.shifts.partition_point(|shift| shift.local_end_s() <= local_s);
+        match self.0.shifts.get(index) {
+            Some(&shift) if shift.local_start_s() <= local_s => {
+                if shift.is_gap() {
+                    LocalTime::Gap(shift)
+                } else {
+                    LocalTime::Fold {
+                        first: local_s - i64::from(shift.before_s),
+                        second: local_s - i64::from(shift.after_s),
+                    }
+                }
+            }
+            Some(_) | None => LocalTime::Once(local_s - i64::from(self.offset_after(index))),
+        }
+    }
+
+    /// The one instant that a written date names (A6): inside a gap the offset before it counts,
+    /// inside a fold the first of the two is meant. Seconds, as for [`Self::resolve`].
+    pub fn instant_of(&self, local_s: i64) -> i64 {
+        match self.resolve(local_s) {
+            LocalTime::Once(at_s) => at_s,
+            LocalTime::Gap(shift) => local_s - i64::from(shift.before_s),
+            LocalTime::Fold { first, .. } => first,
+        }
+    }
+
+    /// An instant as RFC 3339 text with the zone's offset.
+    pub fn rfc3339(&self, at: Timestamp) -> String {
+        let offset = chrono::FixedOffset::east_opt(self.offset_at(at.timestamp()));
+        offset.map_or_else(
+            || rfc3339(at),
+            |offset| {
+                at.with_timezone(&offset).to_rfc3339_opts(chrono::SecondsFormat::AutoSi, false)
+            },
+        )
+    }
+}
+
+impl PartialEq for Zone {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for Zone {}
+
+impl fmt::Debug for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Zone({})", self.0.name)
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.name)
+    }
+}
+
+impl ZoneTable {
+    fn read(name: &str) -> Option<Self> {
+        if NOT_ZONES.contains(&name) {
+            return None;
+        }
+        let zone = jiff::tz::TimeZone::get(name).ok()?;
+        // The database ignores case; files that other tools read too should not.
+        if zone.iana_name() != Some(name) {
+            return None;
+        }
+        let end = jiff::civil::date(ZONE_TABLE_YEAR_END, 1, 1)
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp();
+        let first_offset_s = zone.to_offset(jiff::Timestamp::MIN).seconds();
+        let mut before_s = first_offset_s;
+        let mut shifts = Vec::new();
+        for change in zone.following(jiff::Timestamp::MIN) {
+            if change.timestamp() >= end {
+                break;
+            }
+            // Changes of the abbreviation alone move no clock.
+            let after_s = change.offset().seconds();
+            if after_s != before_s {
+                shifts.push(Shift { at_s: change.timestamp().as_second(), before_s, after_s });
+                before_s = after_s;
+            }
+        }
+        Some(Self { name: name.to_owned(), first_offset_s, shifts: shifts.into() })
+    }
+}
+
+impl UnknownZone {
+    fn new(name: &str) -> Self {
+        let help = match closest_zone(name) {
+            Some(closest) => format!("did you mean `{closest}`?"),
+            None => "write an IANA name such as `Asia/Shanghai`, `Europe/Berlin` or `UTC`; \
+                     offsets and abbreviations are not zones"
+                .to_owned(),
+        };
+        Self { name: name.to_owned(), help }
+    }
+}
+
+/// The name that was probably meant: same letters, same city, or a few edits away.
+fn closest_zone(name: &str) -> Option<String> {
+    let wanted = name.trim().replace(' ', "_").to_ascii_lowercase();
+    if wanted.is_empty() || wanted.len() > QUOTED_CHARS_MAX {
+        return None;
+    }
+    let distance = |candidate: &String| {
+        let lower = candidate.to_ascii_lowercase();
+        let city = lower.rsplit('/').next().unwrap_or(&lower);
+        if lower == wanted || city == wanted { 0 } else { edit_distance(&lower, &wanted) }
+    };
+    let ranked = Zone::names().into_iter().map(|name| (distance(&name), name));
+    // A short text is a few edits away from almost anything.
+    let edits_max = SUGGESTION_EDITS_MAX.min(wanted.len() / 3);
+    ranked.min().filter(|(edits, _)| *edits <= edits_max).map(|(_, name)| name)
+}
+
+/// Levenshtein's distance in bytes.
+fn edit_distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut previous = i + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(right.bytes()) {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = *cell;
+            *cell = replaced.min(previous + 1).min(diagonal + 1);
+            previous = *cell;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// A user's text for use inside a message: on one line, printable, and not long.
+pub fn quoted(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars().take(QUOTED_CHARS_MAX) {
+        // Quotation marks are printable; only the rest of what `escape_debug` escapes is not.
+        if matches!(c, '"' | '\'' | '\\') {
+            escaped.push(c);
+        } else {
+            escaped.extend(c.escape_debug());
+        }
+    }
+    if text.chars().nth(QUOTED_CHARS_MAX).is_some() { format!("{escaped}…") } else { escaped }
+}
 
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +334,7 @@ pub enum DurationError {
 }
 
 /// The longest duration that is accepted: a hundred years of 365 days.
-pub const DURATION_MAX: Duration = Duration::from_secs(36_500 * 86_400);
+pub const DURATION_MAX: Duration = Duration::from_hours(36_500 * 24);
 
 /// Units of duration text, largest first: name and milliseconds.
 const UNITS: [(&str, u64); 6] = [
@@ -137,4 +446,57 @@ pub struct Now {
     pub wall: Timestamp,
     /// What nobody can set.
     pub boot: BootTime,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_zones_say_what_was_probably_meant() {
+        let table = [
+            ("asia/shanghai", "did you mean `Asia/Shanghai`?"),
+            ("Asia/Shangai", "did you mean `Asia/Shanghai`?"),
+            ("Shanghai", "did you mean `Asia/Shanghai`?"),
+            ("America/New York", "did you mean `America/New_York`?"),
+            ("Europe/Berln", "did you mean `Europe/Berlin`?"),
+        ];
+        for (name, help) in table {
+            assert_eq!(Zone::load(name).unwrap_err().help, help, "{name}");
+        }
+        for name in ["+08:00", "UTC+8", "", "localtime", "posix/Asia/Shanghai", "x", "中国", "../x"]
+        {
+            let error = Zone::load(name).unwrap_err();
+            assert_eq!(error.to_string(), format!("`{name}` is not a time zone"));
+        }
+    }
+
+    #[test]
+    fn daylight_saving_goes_on_after_2100() {
+        let zone = Zone::load("America/New_York").unwrap();
+        let july_2149: Timestamp = "2149-07-01T16:00:00Z".parse().unwrap();
+        assert_eq!(zone.rfc3339(july_2149), "2149-07-01T12:00:00-04:00");
+    }
+
+    #[test]
+    fn shifts_of_every_zone_lie_days_apart() {
+        for name in Zone::names() {
+            let zone = Zone::load(&name).unwrap();
+            let apart = |pair: &[Shift]| pair[1].at_s - pair[0].at_s > 3 * 86_400;
+            assert!(zone.shifts().windows(2).all(apart), "{name}");
+        }
+    }
+
+    #[test]
+    fn written_dates_in_gaps_and_folds() {
+        let zone = Zone::load("America/New_York").unwrap();
+        let instant = |text: &str| {
+            let local = text.parse::<chrono::NaiveDateTime>().unwrap().and_utc().timestamp();
+            zone.rfc3339(Timestamp::from_timestamp(zone.instant_of(local), 0).unwrap())
+        };
+        assert_eq!(instant("2025-03-09T02:30:00"), "2025-03-09T03:30:00-04:00");
+        assert_eq!(instant("2025-11-02T01:30:00"), "2025-11-02T01:30:00-04:00");
+        assert_eq!(instant("2025-11-02T02:00:00"), "2025-11-02T02:00:00-05:00");
+        assert_eq!(instant("2025-07-01T12:00:00"), "2025-07-01T12:00:00-04:00");
+    }
 }

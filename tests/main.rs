@@ -2,5 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests are the outside world: they start and look")]
 
+mod files;
 mod servers;
+mod store;
 mod support;
+mod trigger;

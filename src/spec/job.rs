@@ -111,3 +111,10 @@ pub struct DeclaredJob {
 
 /// The jobs of a snapshot, by name: unique by construction.
 pub type JobSet = BTreeMap<JobName, DeclaredJob>;
+
+impl JobSpec {
+    /// Placeholder until the manifest grammar stands here.
+    pub fn canonical(&self) -> String {
+        "{}".to_owned()
+    }
+}

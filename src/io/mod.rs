@@ -1,0 +1,6 @@
+//! How the world is touched: one file, or folder, per outside thing. Translates; decides nothing.
+
+pub mod clock;
+pub mod files;
+pub mod store;
+pub mod watch;

@@ -1,0 +1,108 @@
+//! What is wrong with a cron expression, and where in it.
+
+use std::fmt;
+
+/// A part of a cron expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Field {
+    /// The expression as a whole.
+    Expression,
+    /// 0–59.
+    Second,
+    /// 0–59.
+    Minute,
+    /// 0–23.
+    Hour,
+    /// 1–31.
+    Day,
+    /// 1–12.
+    Month,
+    /// Numbered by dialect.
+    Weekday,
+    /// 1970 and later.
+    Year,
+}
+
+impl Field {
+    /// The word in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expression => "expression",
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Weekday => "weekday",
+            Self::Year => "year",
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a text is not a cron expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CronError {
+    /// One sentence without a full stop, for example `hour 24 is out of range 0–23`.
+    pub message: String,
+    /// The part that is wrong.
+    pub field: Field,
+    /// The first wrong byte of the text; on a character boundary.
+    pub start: usize,
+    /// The byte after the last wrong one; on a character boundary.
+    pub end: usize,
+    /// The next act.
+    pub help: Option<String>,
+}
+
+/// A part of a text that knows where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub(super) text: &'a str,
+    pub(super) start: usize,
+}
+
+impl<'a> Piece<'a> {
+    /// The part from one byte to another, both on character boundaries of this part.
+    pub(super) fn part(self, from: usize, to: usize) -> Self {
+        let text = self.text.get(from..to).unwrap_or_default();
+        Self { text, start: self.start + from }
+    }
+
+    /// What stands before and after the first of an ASCII sign.
+    pub(super) fn split_at_sign(self, sign: char) -> (Self, Option<Self>) {
+        match self.text.find(sign) {
+            Some(at) => (self.part(0, at), Some(self.part(at + 1, self.text.len()))),
+            None => (self, None),
+        }
+    }
+
+    /// The items of a list, with the sign that separates them.
+    pub(super) fn split_list(self, sign: char) -> impl Iterator<Item = Self> + 'a {
+        let mut at = self.start;
+        self.text.split(sign).map(move |text| {
+            let item = Piece { text, start: at };
+            at += text.len() + sign.len_utf8();
+            item
+        })
+    }
+
+    /// An error at this place.
+    pub(super) fn error(self, field: Field, message: String) -> CronError {
+        let end = self.start + self.text.len();
+        CronError { message, field, start: self.start, end, help: None }
+    }
+}
+
+impl CronError {
+    pub(super) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}

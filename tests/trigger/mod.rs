@@ -1,0 +1,3 @@
+//! Triggers, from outside the library.
+
+mod vectors;
