@@ -1,4 +1,4 @@
-//! How the world is touched: one file, or folder, per outside thing. It translates; it decides nothing.
+//! How the world is touched: one file, or folder, per outside thing. Translates; decides nothing.
 
 pub mod clock;
 pub mod executor;
