@@ -17,6 +17,7 @@ mod plan;
 mod run;
 mod show;
 mod status;
+mod supervisor;
 pub mod table;
 pub mod times;
 mod version;
@@ -52,10 +53,22 @@ struct Cli {
 #[derive(Debug, Args)]
 struct Global {
     /// The state directory, in which the daemon's socket is.
-    #[arg(long, global = true, env = "CRONWRIGHT_STATE_DIR", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "CRONWRIGHT_STATE_DIR",
+        hide_env_values = true,
+        value_name = "DIR"
+    )]
     state_dir: Option<PathBuf>,
     /// The daemon to ask: `unix:PATH`.
-    #[arg(long, global = true, env = "CRONWRIGHT_SERVER", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "CRONWRIGHT_SERVER",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     server: Option<String>,
     /// The form of the result.
     #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORM")]
@@ -102,6 +115,9 @@ enum Verb {
     Logs(logs::LogsArgs),
     /// How the daemon is.
     Status(status::StatusArgs),
+    /// Owns the processes of jobs; started by the daemon.
+    #[command(hide = true)]
+    Supervisor(supervisor::SupervisorArgs),
     /// The program's version.
     Version(version::VersionArgs),
 }
@@ -145,6 +161,9 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::History(args) => wait_for(history::history(args, session()?))?,
         Verb::Logs(args) => wait_for(logs::logs(args, session()?))?,
         Verb::Status(args) => wait_for(status::status(args, session()?))?,
+        Verb::Supervisor(args) => {
+            return supervisor::supervisor(&args, global.state_dir.clone());
+        }
         Verb::Version(args) => version::version(args, output)?,
     };
     Ok(exit.into())

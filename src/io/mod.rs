@@ -1,6 +1,7 @@
-//! How the world is touched: one file, or folder, per outside thing. It translates; it decides nothing.
+//! How the world is touched: one file, or folder, per outside thing. Translates; decides nothing.
 
 pub mod clock;
+pub mod executor;
 pub mod files;
 pub mod http;
 pub mod store;
