@@ -1,5 +1,6 @@
 //! Manifests and settings, from text to job specs.
 
+mod bad_input;
 mod canonical;
 mod cases;
 mod oracle;

@@ -82,6 +82,6 @@ mod tests {
     #[test]
     fn fields_are_found_with_their_places() {
         assert_eq!(fields(" 0  3 *"), [1..2, 4..5, 6..7]);
-        assert_eq!(fields(""), []);
+        assert!(fields("").is_empty());
     }
 }
