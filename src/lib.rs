@@ -7,9 +7,10 @@
 //! - [`engine`]: what should happen. Pure: `handle(now, event) -> effects`.
 //! - `io`: how the world is touched, one file per outside thing.
 //! - [`supervisor`]: the small process that owns job processes.
-//! - `daemon`: the process that wires engine to io.
+//! - [`daemon`]: the process that wires engine to io.
 //! - `cli`: the face; the only place that prints.
 
+pub mod daemon;
 pub mod diagnostic;
 pub mod engine;
 pub mod spec;

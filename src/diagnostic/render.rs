@@ -152,7 +152,7 @@ fn first_line(place: &Place) -> Range<usize> {
 /// and control characters that the renderer would pass on become dots of the same size.
 fn shown(text: &str) -> String {
     static USERINFO: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#"(://[^\s:/@"']*:)([^\s"']+)@"#).ok());
+        LazyLock::new(|| Regex::new(r#"(://[^\s:/@"']*:)([^"'\n]+)@"#).ok());
     let covered = USERINFO.as_ref().map_or(Cow::Borrowed(text), |pattern| {
         pattern.replace_all(text, |found: &regex::Captures<'_>| {
             format!("{}{}@", &found[1], "*".repeat(found[2].len()))
@@ -173,6 +173,7 @@ mod tests {
         for (text, expected) in [
             ("store = \"mongodb://u:p/w@rd@h/db\"", "store = \"mongodb://u:******@h/db\""),
             ("redis://:geheim@h", "redis://:******@h"),
+            ("mongodb://u:a b@h", "mongodb://u:***@h"),
             ("http://h:80/x", "http://h:80/x"),
             ("a\u{85}b", "a·b"),
         ] {

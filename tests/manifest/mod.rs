@@ -5,3 +5,4 @@ mod canonical;
 mod cases;
 mod oracle;
 mod schema;
+mod settings;
