@@ -1,4 +1,12 @@
 //! The integration tests: one binary, a module per area.
 
+mod files;
 mod manifest;
+mod servers;
+mod simulation;
+mod store;
+mod supervisor;
+mod support;
 mod trigger;
+#[cfg(feature = "watch")]
+mod watch;

@@ -1,0 +1,8 @@
+//! How the world is touched: one file, or folder, per outside thing. Translates; decides nothing.
+
+pub mod clock;
+pub mod executor;
+pub mod files;
+pub mod http;
+pub mod store;
+pub mod watch;
