@@ -12,6 +12,10 @@
 //! - [`cli`]: the face; the only place that prints.
 
 pub mod cli;
+//! - [`daemon`]: the process that wires engine to io.
+//! - `cli`: the face; the only place that prints.
+
+pub mod daemon;
 pub mod diagnostic;
 pub mod engine;
 pub mod io;

@@ -1,0 +1,3 @@
+//! The process: wires the engine to the world.
+
+pub mod settings;
