@@ -72,6 +72,13 @@ codes! {
     SECRET_LITERAL = "W0303", "what looks like a secret, written out";
     TIMEOUT_OVER_PERIOD = "W0304", "a timeout longer than the interval";
     NUMERIC_WEEKDAY = "W0311", "a weekday number that other programs read differently";
+    SOURCE_MISSING = "E0501", "a source that does not exist";
+    SOURCE_NOT_FOLDER = "E0502", "a source that is not a folder";
+    SOURCE_UNREADABLE = "E0504", "a source that cannot be read";
+    SOURCE_TOO_LARGE = "E0505", "a source that is too large or too deep";
+    SOURCE_UNMOUNTED = "E0506", "a source whose mount seems to be gone";
+    SOURCE_EMPTY = "W0501", "a source without a manifest";
+    GROUP_WRITABLE = "W0502", "a manifest that a shared group may write";
     BAD_URL = "E0601", "not the URL of a store or of Redis";
     BAD_LISTEN = "E0602", "not an address to listen on";
     BAD_PASSWORD_SOURCE = "E0603", "not exactly one source of a password";

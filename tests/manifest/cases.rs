@@ -13,12 +13,19 @@ use snapbox::{Data, assert_data_eq};
 
 /// Codes that no manifest can show: settings have their own cases, and files that are not read or
 /// too large for a fixture stand in `files.rs`.
-const SHOWN_ELSEWHERE: [&str; 11] = [
+const SHOWN_ELSEWHERE: [&str; 18] = [
     codes::MISSING_FIELD,
     codes::WRONG_FORM,
     codes::FILE_TOO_LARGE,
     codes::UNREADABLE,
     codes::ENV_TOO_LARGE,
+    codes::SOURCE_MISSING,
+    codes::SOURCE_NOT_FOLDER,
+    codes::SOURCE_UNREADABLE,
+    codes::SOURCE_TOO_LARGE,
+    codes::SOURCE_UNMOUNTED,
+    codes::SOURCE_EMPTY,
+    codes::GROUP_WRITABLE,
     codes::BAD_URL,
     codes::BAD_LISTEN,
     codes::UNKNOWN_VARIABLE,
