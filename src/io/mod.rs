@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod files;
+pub mod secrets;
 pub mod store;
 pub mod watch;
