@@ -120,7 +120,7 @@ async fn follow(connection: &Connection, plan: &Document) -> Result<(), StoreErr
 /// The applied jobs, and the removed ones.
 pub(super) async fn jobs(connection: &Connection) -> Result<Vec<JobDocument>, StoreError> {
     let jobs = connection.collection("jobs");
-    let find = async { all(jobs.find(doc! {}).await?).await };
+    let find = async { all(jobs.find(doc! {}).sort(doc! { "_id": 1 }).await?).await };
     let jobs = connection.call("read jobs", READ_WITHIN, find).await?;
     jobs.into_iter().map(form::to_job).collect()
 }
