@@ -5,6 +5,7 @@
 //! - [`time`]: instants, zones, duration text. [`diagnostic`]: what is wrong with a file, and where.
 //! - [`spec`]: what is declared. Pure.
 //! - [`engine`]: what should happen. Pure: `handle(now, event) -> effects`.
+//! - [`ledger`]: whether every due time was answered for. Pure, and independent of both.
 //! - [`io`]: how the world is touched, one file per outside thing.
 //! - [`supervisor`]: the small process that owns job processes.
 //! - `daemon`: the process that wires engine to io.
@@ -13,6 +14,7 @@
 pub mod diagnostic;
 pub mod engine;
 pub mod io;
+pub mod ledger;
 pub mod spec;
 pub mod supervisor;
 pub mod time;

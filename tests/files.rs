@@ -130,11 +130,11 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
     world.write("jobs.d/good.yaml", "good");
     world.shows(
         "jobs.d: Read\n\
-         jobs.d/fifo.yaml = E0503: `jobs.d/fifo.yaml` is a FIFO, not a regular file\n\
+         jobs.d/fifo.yaml = E0513: `jobs.d/fifo.yaml` is a FIFO, not a regular file\n\
          jobs.d/good.yaml = good\n\
-         jobs.d/link.yaml = E0503: `jobs.d/link.yaml` is a FIFO, not a regular file\n\
-         jobs.d/sock.yaml = E0503: `jobs.d/sock.yaml` is a socket, not a regular file\n\
-         jobs.d/zero.yaml = E0504: `jobs.d/zero.yaml` is a link that leads out of its source\n",
+         jobs.d/link.yaml = E0513: `jobs.d/link.yaml` is a FIFO, not a regular file\n\
+         jobs.d/sock.yaml = E0513: `jobs.d/sock.yaml` is a socket, not a regular file\n\
+         jobs.d/zero.yaml = E0514: `jobs.d/zero.yaml` is a link that leads out of its source\n",
     );
     drop(socket);
 }
@@ -174,12 +174,12 @@ fn links_are_resolved_inside_the_source_and_loops_end() {
     }
     world.shows(
         "jobs.d: Read\n\
-         jobs.d/dangling.yaml = E0506: `jobs.d/dangling.yaml` vanished while it was read, or is a link to nothing\n\
-         jobs.d/folder-outside = E0504: `jobs.d/folder-outside` is a link that leads out of its source\n\
+         jobs.d/dangling.yaml = E0516: `jobs.d/dangling.yaml` vanished while it was read, or is a link to nothing\n\
+         jobs.d/folder-outside = E0514: `jobs.d/folder-outside` is a link that leads out of its source\n\
          jobs.d/inside.yaml = real\n\
-         jobs.d/loop-a.yaml = E0505: `jobs.d/loop-a.yaml` is a link that leads back to itself\n\
-         jobs.d/loop-b.yaml = E0505: `jobs.d/loop-b.yaml` is a link that leads back to itself\n\
-         jobs.d/outside.yaml = E0504: `jobs.d/outside.yaml` is a link that leads out of its source\n\
+         jobs.d/loop-a.yaml = E0515: `jobs.d/loop-a.yaml` is a link that leads back to itself\n\
+         jobs.d/loop-b.yaml = E0515: `jobs.d/loop-b.yaml` is a link that leads back to itself\n\
+         jobs.d/outside.yaml = E0514: `jobs.d/outside.yaml` is a link that leads out of its source\n\
          jobs.d/real.yaml = real\n\
          jobs.d/sub/x.yaml = x\n",
     );
@@ -283,7 +283,7 @@ fn what_the_daemon_may_not_read_is_a_problem_of_that_file() {
     } else {
         "jobs.d: Unreadable(\"`jobs.d/shut`: permission denied\")\n\
          jobs.d/a.yaml = a\n\
-         jobs.d/closed.yaml = E0501: `jobs.d/closed.yaml` cannot be read: permission denied\n"
+         jobs.d/closed.yaml = E0511: `jobs.d/closed.yaml` cannot be read: permission denied\n"
     };
     assert_eq!(snapshot, expected);
 }
@@ -301,8 +301,8 @@ fn manifests_that_everybody_may_write_or_replace_are_refused() {
     world.shows(
         "jobs.d: Read\n\
          jobs.d/closed.yaml = closed\n\
-         jobs.d/dropbox/x.yaml = E0508: `jobs.d/dropbox/x.yaml` lies in `jobs.d/dropbox`, which is writable by every user of this machine\n\
-         jobs.d/open.yaml = E0508: `jobs.d/open.yaml` is writable by every user of this machine\n\
+         jobs.d/dropbox/x.yaml = E0518: `jobs.d/dropbox/x.yaml` lies in `jobs.d/dropbox`, which is writable by every user of this machine\n\
+         jobs.d/open.yaml = E0518: `jobs.d/open.yaml` is writable by every user of this machine\n\
          jobs.d/umask-002.yaml = umask-002\n\
          jobs.d/usual.yaml = usual\n",
     );
@@ -335,7 +335,7 @@ fn a_name_that_is_not_utf8_is_named_and_refused() {
     fs::write(world.path("jobs.d").join(name), "x").unwrap();
     world.shows(
         "jobs.d: Read\n\
-         jobs.d/caf\u{fffd}.yaml = E0507: `jobs.d/caf\u{fffd}.yaml` has a name that is not UTF-8\n",
+         jobs.d/caf\u{fffd}.yaml = E0517: `jobs.d/caf\u{fffd}.yaml` has a name that is not UTF-8\n",
     );
 }
 

@@ -1,9 +1,12 @@
 //! The integration tests: one binary, a module per area.
 
-#![expect(clippy::disallowed_methods, reason = "tests are the outside world: they start and look")]
-
 mod files;
+mod manifest;
 mod servers;
+mod simulation;
 mod store;
+mod supervisor;
 mod support;
 mod trigger;
+#[cfg(feature = "watch")]
+mod watch;

@@ -1,7 +1,9 @@
 //! How the world is touched: one file, or folder, per outside thing. Translates; decides nothing.
 
 pub mod clock;
+pub mod executor;
 pub mod files;
 pub mod secrets;
+pub mod http;
 pub mod store;
 pub mod watch;

@@ -1,3 +1,14 @@
 //! Triggers, from outside the library.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "test support outside test functions"
+)]
+
+mod brute_force;
+mod errors;
+mod normal_form;
+mod random;
+mod references;
 mod vectors;

@@ -87,10 +87,10 @@ fn check_cron(vector: &Value) -> Result<(), String> {
     for dialect in dialects(vector) {
         let expr = CronExpr::parse(text(vector, "expr"), *dialect)
             .map_err(|error| format!("{}: {error}", dialect.as_str()))?;
-        if let Some(interval_like) = vector["interval_like"].as_bool() {
-            if expr.is_interval_like() != interval_like {
-                return Err(format!("interval-like should be {interval_like}"));
-            }
+        if let Some(interval_like) = vector["interval_like"].as_bool()
+            && expr.is_interval_like() != interval_like
+        {
+            return Err(format!("interval-like should be {interval_like}"));
         }
         let trigger = Trigger::Cron(CronTrigger::new(expr, zone.clone()));
         compare(vector, &zone, &trigger, None)?;
@@ -123,8 +123,12 @@ fn vector_field(field: Field) -> &'static str {
     match field {
         Field::Day => "day-of-month",
         Field::Weekday => "day-of-week",
-        Field::Expression | Field::Second | Field::Minute | Field::Hour => field.as_str(),
-        Field::Month | Field::Year => field.as_str(),
+        Field::Expression
+        | Field::Second
+        | Field::Minute
+        | Field::Hour
+        | Field::Month
+        | Field::Year => field.as_str(),
     }
 }
 

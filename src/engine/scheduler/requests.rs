@@ -112,7 +112,7 @@ impl Scheduler {
         Refusal {
             code: "E0404",
             message: format!("no job `{job}`"),
-            help: crate::diagnostic::nearest(job.as_str(), names)
+            help: crate::diagnostic::suggest::nearest(job.as_str(), names)
                 .map(|name| format!("did you mean `{name}`?")),
         }
     }

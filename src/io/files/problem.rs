@@ -64,53 +64,53 @@ impl FileProblem {
     fn words(&self) -> (&'static str, String, String) {
         match self {
             Self::Unreadable(error) => (
-                "E0501",
+                "E0511",
                 format!("cannot be read: {error}"),
                 "let the daemon's user read it".into(),
             ),
             Self::TooLarge(bytes) => (
-                "E0502",
+                "E0512",
                 format!("is too large: {bytes} bytes, at most {FILE_BYTES_MAX} are read"),
                 "split it into several manifests".into(),
             ),
             Self::NotRegular(what) => (
-                "E0503",
+                "E0513",
                 format!("is a {what}, not a regular file"),
                 "move it out of the source, or give it another extension".into(),
             ),
             Self::OutsideSource => (
-                "E0504",
+                "E0514",
                 "is a link that leads out of its source".into(),
                 "copy the target into the source, or name its folder in `sources`".into(),
             ),
             Self::LinkLoop => {
-                ("E0505", "is a link that leads back to itself".into(), "remove the link".into())
+                ("E0515", "is a link that leads back to itself".into(), "remove the link".into())
             }
             Self::Vanished => (
-                "E0506",
+                "E0516",
                 "vanished while it was read, or is a link to nothing".into(),
                 "restore the file, or remove the link".into(),
             ),
             Self::NameNotUtf8 => {
-                ("E0507", "has a name that is not UTF-8".into(), "rename it".into())
+                ("E0517", "has a name that is not UTF-8".into(), "rename it".into())
             }
             Self::WorldWritable => (
-                "E0508",
+                "E0518",
                 "is writable by every user of this machine".into(),
                 "run `chmod o-w` on it".into(),
             ),
             Self::FolderWorldWritable(folder) => (
-                "E0508",
+                "E0518",
                 format!("lies in `{folder}`, which is writable by every user of this machine"),
                 format!("run `chmod o-w {folder}`"),
             ),
             Self::Moving => (
-                "E0509",
+                "E0519",
                 "is being written all the time".into(),
                 "move it out of the source when it is no manifest".into(),
             ),
             Self::NoRoom => (
-                "E0510",
+                "E0520",
                 format!("is one too many: all manifests together exceed {TOTAL_BYTES_MAX} bytes"),
                 "look for files that are no manifests in the sources".into(),
             ),

@@ -305,6 +305,7 @@ mod tests {
     fn a_rescan_opens_no_file_whose_stamp_is_old_and_equal() {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("a.yaml");
+        #[expect(clippy::disallowed_methods, reason = "the test plays the user")]
         std::fs::write(&path, "jobs: {}").unwrap();
         let sources = Sources {
             folders: vec![base.path().to_path_buf()],

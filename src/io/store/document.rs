@@ -4,6 +4,7 @@
 //! turns the fields named in [`ROW_TIMES`] and [`JOB_TIMES`] into BSON dates.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,9 +16,9 @@ use crate::engine::execution::{
     Cause, Claim, Ending, Exception, ExecutionId, Exit, JobUid, Outcome, Output, Provenance, Range,
     Row, State,
 };
-use crate::engine::plan::AppliedJob;
+use crate::engine::plan::{AppliedJob, Owner};
 use crate::io::store::{STORE_VERSION, StoreError};
-use crate::spec::job::{Digest, JobName, SourcePlace};
+use crate::spec::job::{Digest, JobName, JobSpec, SourcePlace};
 use crate::spec::trigger::TriggerKind;
 use crate::time::Timestamp;
 
@@ -479,6 +480,19 @@ impl JobDocument {
             effective_at: job.effective_at,
             anchors: job.anchors.clone(),
             removed_at,
+        }
+    }
+
+    /// The applied job, with the definition that the caller has read from `spec`, or has itself.
+    pub fn applied(self, spec: Arc<JobSpec>) -> AppliedJob {
+        AppliedJob {
+            uid: JobUid(self.uid.as_str().into()),
+            owner: Owner(self.owner.as_str().into()),
+            spec,
+            digest: Digest(self.digest.as_str().into()),
+            source: self.source,
+            effective_at: self.effective_at,
+            anchors: self.anchors,
         }
     }
 

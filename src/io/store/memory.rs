@@ -27,6 +27,7 @@ pub struct Ledger {
     watermark: Option<Timestamp>,
     rows: BTreeMap<ExecutionId, Row>,
     plans: Vec<PlanDocument>,
+    removals: Vec<(String, Timestamp)>,
     notes: Vec<NoteDocument>,
     lease: Option<Lease>,
     beats: BTreeMap<String, BootTime>,
@@ -107,6 +108,7 @@ impl Ledger {
         }
         for job in &plan.removed {
             let document = JobDocument::of(job, Some(plan.effective_at));
+            self.removals.push((document.uid.clone(), plan.effective_at));
             self.jobs.insert(document.uid.clone(), document);
         }
         self.plans.push(PlanDocument::of(plan, self.generation));
@@ -222,6 +224,11 @@ impl Ledger {
     /// Every definition that a job ever had.
     pub fn specs(&self) -> impl Iterator<Item = &JobDocument> {
         self.specs.values()
+    }
+
+    /// When a job was removed, each time.
+    pub fn removals(&self, uid: &str) -> Vec<Timestamp> {
+        self.removals.iter().filter(|(of, _)| of == uid).map(|(_, at)| *at).collect()
     }
 
     /// Everything that was noted.

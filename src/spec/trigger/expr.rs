@@ -97,15 +97,12 @@ pub struct CronExpr {
     pub(super) interval_like: bool,
 }
 
-/// A set of years from [`YEAR_FIRST`] on.
+/// A set of years from [`YEAR_FIRST`] on. Bit `n % 64` of word `n / 64` is the year `YEAR_FIRST + n`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Years {
-    /// Bit `n % 64` of word `n / 64` is the year `YEAR_FIRST + n`; the last word is not zero.
-    words: Vec<u64>,
-}
+pub(super) struct Years([u64; 4]);
 
 /// The first year that a year field may name.
-pub(super) const YEAR_FIRST: u16 = 1970;
+pub(super) const YEAR_FIRST: u32 = 1970;
 
 /// The last year in which a cron expression fires.
 pub const YEAR_LAST: i32 = 2199;
@@ -283,37 +280,47 @@ struct MonthSearch {
 }
 
 impl Years {
-    /// Adds a year; those before [`YEAR_FIRST`] are ignored.
-    pub(super) fn insert(&mut self, year: u16) {
-        let Some(index) = year.checked_sub(YEAR_FIRST).map(usize::from) else { return };
-        let word = index / 64;
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
+    /// Adds a year. One before [`YEAR_FIRST`] or after [`YEAR_LAST`] has no fire and is left out.
+    pub(super) fn insert(&mut self, year: u32) {
+        if year <= YEAR_LAST.unsigned_abs() {
+            self.set(year);
         }
-        if let Some(bits) = self.words.get_mut(word) {
-            *bits |= 1 << (index % 64);
+    }
+
+    /// Makes the set one that never matches, yet is not empty.
+    pub(super) fn insert_never(&mut self) {
+        self.set(YEAR_LAST.unsigned_abs() + 1);
+    }
+
+    fn set(&mut self, year: u32) {
+        let Some(index) = year.checked_sub(YEAR_FIRST) else { return };
+        if let Some(word) = self.0.get_mut(index as usize / 64) {
+            *word |= 1 << (index % 64);
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0 == [0; 4]
     }
 
     /// The years, ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = i32> {
-        let mut next_year = i32::from(YEAR_FIRST);
+        let mut from = YEAR_FIRST.cast_signed();
         std::iter::from_fn(move || {
-            let year = self.next_from(next_year)?;
-            next_year = year + 1;
+            let year = self.next_from(from)?;
+            from = year + 1;
             Some(year)
         })
     }
 
     /// The first year of the set from one on.
     fn next_from(&self, year: i32) -> Option<i32> {
-        let start = usize::try_from(year - i32::from(YEAR_FIRST)).unwrap_or(0);
-        let first_word = start / 64;
+        let start = u32::try_from(year - YEAR_FIRST.cast_signed()).unwrap_or(0);
         let mut mask = u64::MAX << (start % 64);
-        for (index, word) in self.words.iter().enumerate().skip(first_word) {
+        for (word, base) in self.0.iter().zip((0..).step_by(64)).skip(start as usize / 64) {
             if word & mask != 0 {
-                let offset = index * 64 + (word & mask).trailing_zeros() as usize;
-                return i32::try_from(offset).ok().map(|offset| offset + i32::from(YEAR_FIRST));
+                let offset = base + (word & mask).trailing_zeros();
+                return Some((YEAR_FIRST + offset).cast_signed());
             }
             mask = u64::MAX;
         }

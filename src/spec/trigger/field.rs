@@ -1,8 +1,8 @@
-//! One field of a cron expression: a list of values, ranges, steps and, in the day fields, of
-//! `L`, `W` and `#` forms.
+//! One field of a cron expression: a list of values, ranges and steps. The `L`, `W` and `#` forms of
+//! the day fields are [`super::special`].
 
 use crate::spec::trigger::error::{CronError, Field, Piece};
-use crate::spec::trigger::expr::{Dialect, YEAR_FIRST, Years};
+use crate::spec::trigger::expr::{Dialect, YEAR_FIRST, YEAR_LAST, Years};
 use crate::time::quoted;
 
 /// What a field accepts in a dialect.
@@ -62,12 +62,6 @@ const MONTH_NAMES: [&str; 12] =
 const SUNDAY_FIRST: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const MONDAY_FIRST: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// `L-n` counts back at most to the first of a month of 31 days.
-const LAST_DAY_OFFSET_MAX: u32 = 30;
-
-/// The k of `n#k`.
-const NTH_MAX: u32 = 5;
-
 impl FieldShape {
     /// The shape of a field in a dialect.
     pub(super) fn new(field: Field, dialect: Dialect) -> Self {
@@ -79,10 +73,8 @@ impl FieldShape {
             Field::Day => plain(1, 31),
             Field::Month => Self { names: &MONTH_NAMES, first_name: 1, ..plain(1, 12) },
             Field::Year => match dialect {
-                Dialect::Apscheduler => plain(YEAR_FIRST.into(), 9999),
-                Dialect::Standard | Dialect::Crontab | Dialect::Quartz => {
-                    plain(YEAR_FIRST.into(), 2199)
-                }
+                Dialect::Apscheduler => plain(YEAR_FIRST, 9999),
+                Dialect::Standard | Dialect::Crontab | Dialect::Quartz => plain(YEAR_FIRST, 2199),
             },
             Field::Weekday => match dialect {
                 Dialect::Standard | Dialect::Crontab => {
@@ -121,6 +113,9 @@ impl FieldShape {
                 let is_wild = self.add_item(&mut set, item)?;
                 set.is_wild |= is_first && is_wild;
             }
+        }
+        if self.field == Field::Year && set.years.is_empty() {
+            set.years.insert_never();
         }
         Ok(set)
     }
@@ -206,6 +201,9 @@ impl FieldShape {
     }
 
     fn add_range(&self, set: &mut FieldSet, first: u32, last: u32, step: u32) {
+        // Years beyond the last that fires would only take time.
+        let last =
+            if self.field == Field::Year { last.min(YEAR_LAST.unsigned_abs()) } else { last };
         let mut value = first;
         while value <= last {
             self.add_value(set, value);
@@ -215,7 +213,7 @@ impl FieldShape {
 
     fn add_value(&self, set: &mut FieldSet, value: u32) {
         match self.field {
-            Field::Year => set.years.insert(u16::try_from(value).unwrap_or(u16::MAX)),
+            Field::Year => set.years.insert(value),
             Field::Weekday => set.values |= 1 << self.weekday_number(value),
             Field::Expression
             | Field::Second
@@ -230,7 +228,7 @@ impl FieldShape {
     }
 
     /// A weekday number of the dialect, counted from Sunday = 0.
-    fn weekday_number(&self, value: u32) -> u32 {
+    pub(super) fn weekday_number(&self, value: u32) -> u32 {
         match self.dialect {
             Dialect::Standard | Dialect::Crontab => value % 7,
             Dialect::Quartz => (value + 6) % 7,
@@ -265,7 +263,7 @@ impl FieldShape {
     }
 
     /// A number or a name of this field.
-    fn value(&self, piece: Piece<'_>, item: Piece<'_>) -> Result<u32, CronError> {
+    pub(super) fn value(&self, piece: Piece<'_>, item: Piece<'_>) -> Result<u32, CronError> {
         if !is_number(piece.text) {
             return self.name(piece.text).ok_or_else(|| self.syntax(piece, item));
         }
@@ -282,90 +280,11 @@ impl FieldShape {
         let index = self.names.iter().position(|name| name.eq_ignore_ascii_case(text))?;
         u32::try_from(index).ok().map(|index| index + self.first_name)
     }
-
-    /// Adds `L`, `L-n`, `nW`, `LW`, `nL` or `n#k`; returns false when the item is none of these.
-    fn add_special(&self, set: &mut FieldSet, item: Piece<'_>) -> Result<bool, CronError> {
-        match (self.field, self.dialect) {
-            (Field::Day, Dialect::Standard | Dialect::Quartz) => self.add_special_day(set, item),
-            (Field::Day, Dialect::Apscheduler) => {
-                let is_last = item.text.eq_ignore_ascii_case("last");
-                set.last_days |= u32::from(is_last);
-                Ok(is_last)
-            }
-            (Field::Weekday, Dialect::Standard | Dialect::Quartz) => {
-                self.add_special_weekday(set, item)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    fn add_special_day(&self, set: &mut FieldSet, item: Piece<'_>) -> Result<bool, CronError> {
-        let length = item.text.len();
-        let is_nearest = item.text.ends_with(['W', 'w']);
-        let day = if is_nearest { item.part(0, length - 1) } else { item };
-        if !day.text.starts_with(['L', 'l']) {
-            if is_nearest && !day.text.is_empty() {
-                if !is_number(day.text) {
-                    return Err(self.syntax(item, item));
-                }
-                set.nearest |= 1 << self.value(day, item)?;
-            }
-            return Ok(is_nearest && !day.text.is_empty());
-        }
-        let back = match day.text.get(1..) {
-            Some("") => 0,
-            Some(rest) if rest.strip_prefix('-').is_some_and(is_number) => {
-                let offset = day.part(2, day.text.len());
-                let back = number(offset.text);
-                if back > LAST_DAY_OFFSET_MAX {
-                    let text = quoted(offset.text);
-                    let message = format!("{text} days before the last is out of range 0–30");
-                    return Err(offset.error(self.field, message));
-                }
-                back
-            }
-            Some(_) | None => return Err(self.syntax(item, item)),
-        };
-        if is_nearest {
-            set.last_nearest |= 1 << back;
-        } else {
-            set.last_days |= 1 << back;
-        }
-        Ok(true)
-    }
-
-    fn add_special_weekday(&self, set: &mut FieldSet, item: Piece<'_>) -> Result<bool, CronError> {
-        if let (weekday, Some(nth)) = item.split_at_sign('#') {
-            let weekday = self.weekday_number(self.value(weekday, item)?);
-            if !is_number(nth.text) {
-                return Err(self.syntax(item, item));
-            }
-            let k = number(nth.text);
-            if !(1..=NTH_MAX).contains(&k) {
-                let text = quoted(nth.text);
-                let message = format!("week {text} of the month is out of range 1–{NTH_MAX}");
-                return Err(nth.error(self.field, message));
-            }
-            set.nth_weekdays |= 1 << (7 * (k - 1) + weekday);
-            return Ok(true);
-        }
-        if !item.text.ends_with(['L', 'l']) {
-            return Ok(false);
-        }
-        let weekday = item.part(0, item.text.len() - 1);
-        if weekday.text.is_empty() && self.dialect == Dialect::Quartz {
-            set.values |= 1 << 6;
-            return Ok(true);
-        }
-        let weekday = self.weekday_number(self.value(weekday, item)?);
-        set.last_weekdays |= 1 << weekday;
-        Ok(true)
-    }
 }
 
 /// Messages.
 impl FieldShape {
-    fn syntax(&self, piece: Piece<'_>, item: Piece<'_>) -> CronError {
+    pub(super) fn syntax(&self, piece: Piece<'_>, item: Piece<'_>) -> CronError {
         let field = self.field;
         if piece.text == "?" {
             let message = format!("`?` cannot stand in the {field} field");
@@ -384,6 +303,9 @@ impl FieldShape {
         if self.dialect == Dialect::Crontab && self.is_day_field() && text.contains(['L', 'W', '#'])
         {
             return "`L`, `W` and `#` are known to `dialect: standard`".to_owned();
+        }
+        if self.field == Field::Weekday && text.eq_ignore_ascii_case("l") {
+            return "`L` follows a weekday: `friL` is the last Friday of the month".to_owned();
         }
         let (min, max) = (self.min, self.max);
         match self.names.first().zip(self.names.last()) {
@@ -425,12 +347,12 @@ fn starts_with_letter(piece: Piece<'_>) -> bool {
     piece.text.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// A text of digits as a number; anything that does not fit is as large as possible.
-fn number(text: &str) -> u32 {
+pub(super) fn number(text: &str) -> u32 {
     text.bytes().fold(0_u32, |value, digit| {
         value.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')))
     })

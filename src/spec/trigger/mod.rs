@@ -13,6 +13,7 @@ mod field;
 mod interval;
 mod normal;
 mod parse;
+mod special;
 mod zone;
 
 use std::fmt;

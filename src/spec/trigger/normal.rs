@@ -4,7 +4,7 @@
 //! asks (whether a time field begins with a star or an open step) and what crontab's rule for two
 //! day fields asks (whether one of them begins with a star).
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use crate::spec::trigger::expr::{
     ALL_DAYS, ALL_MONTHS, ALL_WEEKDAYS, CronExpr, DayMatch, Dialect, Years, bits,
@@ -146,15 +146,13 @@ impl CronExpr {
             let is_question = self.dialect == Dialect::Quartz;
             return if is_question { "?" } else { "*" }.to_owned();
         }
-        // Monday first: then no range of days runs over the end, in any dialect.
+        // Monday first: then a working week is a plain range in every dialect.
         let monday_first = u64::from(self.weekdays >> 1 | (self.weekdays & 1) << 6);
-        let mut items: Vec<String> = runs(monday_first)
-            .map(|(first, last)| match last - first {
-                0 => weekday_name(first).to_owned(),
-                1 => format!("{},{}", weekday_name(first), weekday_name(last)),
-                _ => format!("{}-{}", weekday_name(first), weekday_name(last)),
-            })
-            .collect();
+        let mut items = Vec::new();
+        if monday_first != 0 {
+            let name = |weekday| weekday_name(weekday).to_owned();
+            items.push(Span::new(self.dialect, monday_first, 0, 6).runs_text(name));
+        }
         for nth in 1..=5 {
             let week = self.nth_weekdays >> (7 * (nth - 1)) & u64::from(ALL_WEEKDAYS);
             let named = (0..7).filter(|day| week >> day & 1 != 0);
@@ -266,18 +264,28 @@ impl Span {
                 return format!("{first}-{last}/{step}");
             }
         }
-        let mut text = String::new();
-        for (first, last) in runs(self.values) {
-            let comma = if text.is_empty() { "" } else { "," };
-            // Writing to a String does not fail.
-            let written = match last - first {
-                0 => write!(text, "{comma}{first}"),
-                1 => write!(text, "{comma}{first},{last}"),
-                _ => write!(text, "{comma}{first}-{last}"),
-            };
-            debug_assert!(written.is_ok());
+        self.runs_text(|value| value.to_string())
+    }
+
+    /// Values and ranges; where ranges may wrap around, the last goes on with the first.
+    fn runs_text(&self, name: impl Fn(u32) -> String) -> String {
+        let mut runs: Vec<(u32, u32)> = runs(self.values).collect();
+        let wraps = matches!(self.dialect, Dialect::Standard | Dialect::Quartz);
+        if let [(min, head), .., (tail, max)] = runs[..]
+            && wraps
+            && (min, max) == (self.min, self.max)
+            && (head > min || tail < max)
+        {
+            runs.remove(0);
+            runs.pop();
+            runs.push((tail, head));
         }
-        text
+        let text = |(first, last): (u32, u32)| match last.checked_sub(first) {
+            Some(0) => name(first),
+            Some(1) => format!("{},{}", name(first), name(last)),
+            Some(_) | None => format!("{}-{}", name(first), name(last)),
+        };
+        runs.into_iter().map(text).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -297,17 +305,20 @@ fn runs(values: u64) -> impl Iterator<Item = (u32, u32)> {
 }
 
 fn year_text(years: &Years) -> String {
-    let mut items: Vec<(i32, i32)> = Vec::new();
-    for year in years.iter() {
-        match items.last_mut() {
-            Some((_, last)) if *last + 1 == year => *last = year,
-            Some(_) | None => items.push((year, year)),
-        }
+    let years: Vec<i32> = years.iter().collect();
+    if let [first, second, _, .., last] = years[..]
+        && let step = second - first
+        && step > 1
+        && years.windows(2).all(|pair| pair[1] - pair[0] == step)
+    {
+        return format!("{first}-{last}/{step}");
     }
-    let text = |(first, last): &(i32, i32)| {
-        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    let runs = years.chunk_by(|year, next| year + 1 == *next);
+    let text = |run: &[i32]| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.iter().map(i32::to_string).collect(),
     };
-    items.iter().map(text).collect::<Vec<_>>().join(",")
+    runs.map(text).collect::<Vec<_>>().join(",")
 }
 
 /// The name of a weekday, Monday = 0.

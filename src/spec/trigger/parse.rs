@@ -244,6 +244,8 @@ fn nickname(whole: Piece<'_>) -> Result<&'static str, CronError> {
         error.with_help(format!("write `{lower}`"))
     } else if first == "@reboot" {
         error.with_help("a start of the machine is not a time; let the system's own service run it")
+    } else if first == "@every" {
+        error.with_help("a period is not a cron expression; write `interval: 5m`")
     } else {
         error.with_help("write @yearly, @monthly, @weekly, @daily or @hourly")
     })
@@ -268,7 +270,7 @@ fn wrong_count(whole: Piece<'_>, dialect: Dialect, count: usize) -> CronError {
         }
     };
     let noun = if count == 1 { "field" } else { "fields" };
-    let message = format!("an expression of {count} {noun}");
+    let message = format!("this expression has {count} {noun}");
     whole.error(Field::Expression, message).with_help(format!("{} has {fields}", dialect.as_str()))
 }
 

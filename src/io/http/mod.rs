@@ -1,0 +1,3 @@
+//! The HTTP API of the daemon, on a unix socket.
+
+pub mod documents;
