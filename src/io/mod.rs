@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod executor;
 pub mod files;
+pub mod secrets;
 pub mod http;
 pub mod last_good;
 pub mod store;
