@@ -3,8 +3,8 @@
 pub mod clock;
 pub mod executor;
 pub mod files;
-pub mod secrets;
 pub mod http;
 pub mod last_good;
+pub mod secrets;
 pub mod store;
 pub mod watch;
