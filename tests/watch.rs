@@ -34,7 +34,7 @@ impl World {
         for file in files {
             write(base.path().join(file), "old");
         }
-        let (watch, hints) = Watch::start(&[base.path().join(source)]);
+        let (watch, hints) = Watch::start(&sources.folders);
         let mut world = Self { base, sources, watch, hints, snapshot: None };
         world.look();
         world

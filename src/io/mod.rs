@@ -4,5 +4,7 @@ pub mod clock;
 pub mod executor;
 pub mod files;
 pub mod http;
+pub mod last_good;
+pub mod secrets;
 pub mod store;
 pub mod watch;

@@ -121,6 +121,9 @@ fn arguments(
         "--nounixsocket".to_owned(),
         "--setParameter".to_owned(),
         "diagnosticDataCollectionEnabled=false".to_owned(),
+        // A primary that is asked to end would wait for secondaries that do not exist.
+        "--setParameter".to_owned(),
+        "shutdownTimeoutMillisForSignaledShutdown=100".to_owned(),
         // Tests make it fail on purpose (`configureFailPoint`).
         "--setParameter".to_owned(),
         "enableTestCommands=1".to_owned(),
