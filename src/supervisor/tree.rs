@@ -141,16 +141,10 @@ impl Table {
             .count()
     }
 
-    /// Reaps the orphans that have ended.
-    pub(super) fn reap(&self) {
-        for process in self.processes.iter().filter(|process| process.zombie) {
-            // An error says that it is no child of ours any more: nothing is left to do.
-            if let Some(pid) = Pid::from_raw(process.pid)
-                && let Err(errno) = waitpid(Some(pid), WaitOptions::NOHANG)
-            {
-                tracing::debug!(pid = process.pid, %errno, "cannot reap");
-            }
-        }
+    /// Reaps the orphans that have ended; how many there were.
+    pub(super) fn reap(&self) -> usize {
+        let zombies = self.processes.iter().filter(|process| process.zombie);
+        zombies.map(Process::reap).count()
     }
 
     /// The main process, its group, its session, what bears its mark, and all their descendants.
@@ -222,6 +216,15 @@ impl Process {
             zombie: matches!(*fields.first()?, "Z" | "X"),
             execution: None,
         })
+    }
+
+    fn reap(&self) {
+        // An error says that it is no child of ours any more: nothing is left to do.
+        if let Some(pid) = Pid::from_raw(self.pid)
+            && let Err(errno) = waitpid(Some(pid), WaitOptions::NOHANG)
+        {
+            tracing::debug!(pid = self.pid, %errno, "cannot reap");
+        }
     }
 
     /// Signals this process and no later one with its number.

@@ -150,3 +150,6 @@ fn milliseconds(duration: Duration) -> u64 {
 fn timestamp(unix_ms: i64) -> Timestamp {
     Timestamp::from_timestamp_millis(unix_ms).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
