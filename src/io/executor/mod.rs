@@ -3,6 +3,7 @@
 //! Pure translation between the engine's words and the supervisor's. The connection itself is
 //! [`supervisor`].
 
+mod client;
 mod connection;
 pub mod supervisor;
 
