@@ -170,7 +170,8 @@ impl Supervisor {
             .any(|(_, step)| sweeps(step))
             .then(|| Table::of_orphans(mark, |pid| self.mains.contains_key(&pid)));
         // One that ended while it was looked at may have left a child that is not in the table.
-        let look_again = orphans.as_ref().is_some_and(|orphans| orphans.reap() > 0);
+        let look_again =
+            orphans.as_ref().is_some_and(|orphans| orphans.reap() > 0 || orphans.is_unclear());
         for (number, step) in steps {
             let Some(job) = self.jobs.get_mut(&number) else { continue };
             match (step, &system, &orphans) {
