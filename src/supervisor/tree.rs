@@ -235,12 +235,15 @@ impl Process {
             let mut process = Self::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)?;
             match environment {
                 // Those of other users cannot be read, and are not ours to kill.
-                Err(_) => return Some(process),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Some(process);
+                }
                 Ok(bytes) if bytes.ends_with(b"\0") => {
                     process.execution = mark.execution(&bytes);
                     return Some(process);
                 }
-                Ok(_) => {}
+                // None at all, or cut short: the process execs or ends.
+                Ok(_) | Err(_) => {}
             }
             match process.memory {
                 Memory::None => {
