@@ -13,6 +13,7 @@ mod revision;
 mod snapshot;
 mod walk;
 
+pub use content::read_alone;
 pub use problem::{FileProblem, FileWarning, SourceState};
 pub use revision::{Revision, RevisionOrigin};
 pub use snapshot::{

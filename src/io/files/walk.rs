@@ -312,7 +312,7 @@ fn words(error: &Error) -> String {
     text[..end].to_lowercase()
 }
 
-fn kind_of(stat: &Metadata) -> &'static str {
+pub(super) fn kind_of(stat: &Metadata) -> &'static str {
     let kind = stat.file_type();
     if kind.is_fifo() {
         "FIFO"
