@@ -8,6 +8,7 @@
 
 mod brute_force;
 mod errors;
+mod kinds;
 mod normal_form;
 mod random;
 mod references;
