@@ -13,3 +13,4 @@ mod normal_form;
 mod random;
 mod references;
 mod vectors;
+mod words;

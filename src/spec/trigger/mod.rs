@@ -15,7 +15,9 @@ mod interval;
 mod jitter;
 mod normal;
 mod parse;
+mod shift_notes;
 mod special;
+mod words;
 mod zone;
 
 use std::fmt;
@@ -32,6 +34,8 @@ pub use crate::spec::trigger::interval::{
 };
 pub use crate::spec::trigger::jitter::start_time;
 pub use crate::spec::trigger::parse::EXPRESSION_BYTES_MAX;
+pub use crate::spec::trigger::shift_notes::{ShiftEffect, ShiftNote};
+pub use crate::spec::trigger::words::{Language, describe, describe_shift};
 pub use crate::spec::trigger::zone::{FoldRule, GapRule, LARGE_SHIFT};
 use crate::time::{Timestamp, Zone};
 
