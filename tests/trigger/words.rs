@@ -19,18 +19,92 @@ fn at(text: &str) -> Timestamp {
 fn both(trigger: &Trigger) -> [String; 2] {
     [describe(trigger, Language::English), describe(trigger, Language::Chinese)]
 }
+
+/// Each block of the file: dialect and expression, English, Chinese.
 #[test]
-fn scratch() {
-    for (d, text) in [
-        (Dialect::Standard, "0 3 * * *"), (Dialect::Standard, "*/5 9-17 * * mon-fri"), (Dialect::Standard, "0 * * * *"), (Dialect::Standard, "* * * * *"),
-        (Dialect::Standard, "* * * * * *"), (Dialect::Standard, "*/10 * * * * *"), (Dialect::Standard, "30 */15 * * * *"), (Dialect::Standard, "0 */2 * * *"),
-        (Dialect::Standard, "0,30 9,12,17 * * *"), (Dialect::Standard, "15,45 0-23 * * *"), (Dialect::Standard, "0 0 1,15 * *"), (Dialect::Standard, "0 0 13 * fri"),
-        (Dialect::Standard, "0 0 */2 * mon"), (Dialect::Standard, "0 0 L * *"), (Dialect::Standard, "0 0 L-3,15W * *"), (Dialect::Standard, "0 0 LW 3,6,9,12 *"),
-        (Dialect::Standard, "0 0 * jun-aug friL"), (Dialect::Standard, "0 0 * * mon#2"), (Dialect::Standard, "0 0 * * sat,sun"), (Dialect::Standard, "0 30 4 29 2 * 2028-2096/4"),
-        (Dialect::Standard, "*/20 22-2 * * *"), (Dialect::Quartz, "0 15 10 ? * 1"), (Dialect::Apscheduler, "0 15 10 ? * 1"), (Dialect::Standard, "5-10 3/20 * * * *"), (Dialect::Standard, "* 30 9 * * *"),
-    ] {
-        let t = Trigger::Cron(cron(text, d, DayMatch::Any, "Asia/Shanghai"));
-        let [e, c] = both(&t);
-        println!("{text}\n    {e}\n    {c}");
+fn expressions() {
+    for block in include_str!("words.txt").trim().split("\n\n") {
+        let (head, words) = block.split_once('\n').unwrap();
+        let (dialect, text) = head.split_once(": ").unwrap();
+        let dialect = Dialect::parse(dialect).unwrap();
+        let trigger = Trigger::Cron(cron(text, dialect, DayMatch::Any, "Asia/Shanghai"));
+        assert_eq!(both(&trigger).join("\n"), words, "{head}");
     }
+}
+
+#[test]
+fn intervals_and_dates() {
+    let zone = Zone::load("Asia/Shanghai").unwrap();
+    let every =
+        |period: &str| IntervalTrigger::new(parse_duration(period).unwrap(), zone.clone()).unwrap();
+    let table = [
+        (
+            Trigger::Interval(every("6h").with_anchor(at("2025-12-31T17:00:00Z"))),
+            "every 6 hours, counted from 2026-01-01 01:00:00, Asia/Shanghai time",
+            "每 6 小时一次，自 2026-01-01 01:00:00 起算（Asia/Shanghai 时间）",
+        ),
+        (
+            Trigger::Interval(every("90m").with_end(at("2026-01-31T16:00:00Z"))),
+            "every 1 hour 30 minutes, counted from when it is first applied, Asia/Shanghai time, \
+             until 2026-02-01 00:00:00",
+            "每 1 小时 30 分钟一次，自首次生效起算（Asia/Shanghai 时间，2026-02-01 00:00:00 止）",
+        ),
+        (
+            Trigger::Interval(
+                every("5m").with_start(IntervalStart::AfterApplied(parse_duration("5s").unwrap())),
+            ),
+            "every 5 minutes, from 5 seconds after it is first applied, Asia/Shanghai time",
+            "每 5 分钟一次，自首次生效后 5 秒开始（Asia/Shanghai 时间）",
+        ),
+        (
+            Trigger::Date(DateTrigger::new(at("2026-03-01T01:00:00Z"), zone.clone())),
+            "once, at 2026-03-01 09:00:00, Asia/Shanghai time",
+            "仅一次：2026-03-01 09:00:00（Asia/Shanghai 时间）",
+        ),
+    ];
+    for (trigger, english, chinese) in table {
+        assert_eq!(both(&trigger), [english, chinese], "{trigger}");
+    }
+}
+
+fn notes(cron: &CronTrigger, language: Language) -> Vec<String> {
+    let notes = cron.shift_notes(at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+    notes.iter().map(|note| describe_shift(cron, note, language)).collect()
+}
+
+#[test]
+fn changes_of_clocks() {
+    let berlin = |text: &str| cron(text, Dialect::Standard, DayMatch::Any, "Europe/Berlin");
+    let nightly = berlin("30 2 * * *");
+    assert_eq!(
+        notes(&nightly, Language::English),
+        [
+            "2026-03-29: clocks skip 02:00 to 03:00; what is due then fires once, at 03:00",
+            "2026-10-25: clocks repeat 02:00 to 03:00; only the first pass fires",
+        ]
+    );
+    assert_eq!(
+        notes(&nightly, Language::Chinese),
+        [
+            "2026-03-29：时钟跳过 02:00 至 03:00，其间应触发的在 03:00 触发一次",
+            "2026-10-25：时钟重复 02:00 至 03:00，只在第一遍触发",
+        ]
+    );
+    assert_eq!(
+        notes(&berlin("*/20 * * * *"), Language::English),
+        [
+            "2026-03-29: clocks skip 02:00 to 03:00; nothing fires then",
+            "2026-10-25: clocks repeat 02:00 to 03:00; both passes fire",
+        ]
+    );
+    let mut strict = berlin("30 2 * * *");
+    strict.gap = Some(GapRule::Skip);
+    assert_eq!(
+        notes(&strict, Language::English)[0],
+        "2026-03-29: clocks skip 02:00 to 03:00; nothing fires then"
+    );
+    // Neither a time of day that is never touched nor a zone without changes has anything to say.
+    assert_eq!(notes(&berlin("0 9 * * *"), Language::English), [""; 0]);
+    let shanghai = cron("30 2 * * *", Dialect::Standard, DayMatch::Any, "Asia/Shanghai");
+    assert_eq!(notes(&shanghai, Language::English), [""; 0]);
 }

@@ -72,8 +72,14 @@ struct Days {
     either: bool,
     /// None: every month.
     months: Option<Vec<(u32, u32)>>,
-    /// Ranges; none: every year.
-    years: Option<Vec<(i32, i32)>>,
+    /// None: every year.
+    years: Option<YearWords>,
+}
+
+/// The years of an expression.
+enum YearWords {
+    Ranges(Vec<(i32, i32)>),
+    Step { first: i32, last: i32, step: i32 },
 }
 
 /// An item of the day field.
@@ -93,13 +99,18 @@ enum WeekdayWords {
 }
 
 impl TimesOfDay {
+    /// Whether they go on through the whole day, so that `every day` need not be said.
+    fn never_pauses(&self) -> bool {
+        matches!(self, Self::Fields { hour: Spread::Every, .. })
+    }
+
     fn of(expr: &CronExpr) -> Self {
         let count = expr.seconds.count_ones() * expr.minutes.count_ones() * expr.hours.count_ones();
         if count as usize > CLOCK_TIMES_MAX {
             return Self::Fields {
                 second: Spread::of(expr.seconds, 59),
                 minute: Spread::of(expr.minutes, 59),
-                hour: Spread::of(expr.hours.into(), 23),
+                hour: Spread::of_hours(expr.hours.into()),
             };
         }
         let values = |mask: u64| (0..60).filter(move |value| mask >> value & 1 != 0);
@@ -125,19 +136,41 @@ impl Spread {
             && (first..=max).step_by(step as usize).fold(0, |all, value| all | 1 << value) == mask;
         if is_step { Self::Step { first, step } } else { Self::Ranges(ranges(mask)) }
     }
+
+    /// Hours may run over midnight: `22:00 to 02:59`.
+    fn of_hours(mask: u64) -> Self {
+        let spread = Self::of(mask, 23);
+        if let Self::Ranges(ranges) = &spread
+            && let [(0, head), middle @ .., (tail, 23)] = &ranges[..]
+        {
+            let over_midnight = (*tail, *head);
+            return Self::Ranges(middle.iter().copied().chain([over_midnight]).collect());
+        }
+        spread
+    }
 }
 
 impl Days {
     fn of(expr: &CronExpr) -> Self {
         let dates = (expr.days != ALL_DAYS).then(|| date_words(expr));
         let weekdays = (expr.weekdays != ALL_WEEKDAYS).then(|| weekday_words(expr));
-        let months = (expr.months != ALL_MONTHS).then(|| ranges(expr.months.into()));
-        let years = expr.years.as_ref().map(|years| {
-            let years: Vec<i32> = years.iter().collect();
-            let runs = years.chunk_by(|year, next| year + 1 == *next);
-            runs.filter_map(|run| Some((*run.first()?, *run.last()?))).collect()
-        });
+        let months = (expr.months != ALL_MONTHS).then(|| split_pairs(ranges(expr.months.into())));
+        let years =
+            expr.years.as_ref().map(|years| YearWords::of(&years.iter().collect::<Vec<_>>()));
         Self { dates, weekdays, either: expr.either_day, months, years }
+    }
+}
+
+impl YearWords {
+    fn of(years: &[i32]) -> Self {
+        if let [first, second, _, .., last] = *years
+            && second > first + 1
+            && years.windows(2).all(|pair| pair[1] - pair[0] == second - first)
+        {
+            return Self::Step { first, last, step: second - first };
+        }
+        let runs = years.chunk_by(|year, next| year + 1 == *next);
+        Self::Ranges(runs.filter_map(|run| Some((*run.first()?, *run.last()?))).collect())
     }
 }
 
@@ -146,7 +179,7 @@ fn date_words(expr: &CronExpr) -> Vec<DateWords> {
     match Spread::of(u64::from(expr.days) >> 1, 30) {
         Spread::Step { first: 0, step } => words.push(DateWords::EveryNth(step)),
         Spread::Every | Spread::Step { .. } | Spread::Ranges(_) => {
-            let dates = ranges(expr.days.into());
+            let dates = split_pairs(ranges(expr.days.into()));
             words.extend(dates.into_iter().map(|(first, last)| DateWords::Range(first, last)));
         }
     }
@@ -158,7 +191,7 @@ fn date_words(expr: &CronExpr) -> Vec<DateWords> {
 
 fn weekday_words(expr: &CronExpr) -> Vec<WeekdayWords> {
     let monday_first = u64::from(expr.weekdays >> 1 | (expr.weekdays & 1) << 6);
-    let runs = ranges(monday_first).into_iter();
+    let runs = split_pairs(ranges(monday_first)).into_iter();
     let mut words: Vec<WeekdayWords> =
         runs.map(|(first, last)| WeekdayWords::Range(first, last)).collect();
     for nth in 1..=5 {
@@ -170,7 +203,7 @@ fn weekday_words(expr: &CronExpr) -> Vec<WeekdayWords> {
     words
 }
 
-/// Neighbouring values as ranges; two neighbours are two ranges, which reads better.
+/// Neighbouring values as ranges.
 fn ranges(mask: u64) -> Vec<(u32, u32)> {
     let mut found: Vec<(u32, u32)> = Vec::new();
     for value in (0..64).filter(|value| mask >> value & 1 != 0) {
@@ -179,11 +212,16 @@ fn ranges(mask: u64) -> Vec<(u32, u32)> {
             Some(_) | None => found.push((value, value)),
         }
     }
+    found
+}
+
+/// Two neighbours are better said as two: Saturday and Sunday.
+fn split_pairs(ranges: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
     let split = |(first, last)| match last - first {
         1 => vec![(first, first), (last, last)],
         _ => vec![(first, last)],
     };
-    found.into_iter().flat_map(split).collect()
+    ranges.into_iter().flat_map(split).collect()
 }
 
 /// A time of day as `09:30`, with seconds only where there are some.

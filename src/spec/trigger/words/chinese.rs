@@ -7,16 +7,22 @@ use crate::spec::trigger::date::DateTrigger;
 use crate::spec::trigger::interval::{IntervalStart, IntervalTrigger};
 use crate::spec::trigger::shift_notes::{ShiftEffect, ShiftNote};
 use crate::spec::trigger::words::{
-    DateWords, Days, Spread, TimesOfDay, WeekdayWords, clock, local_text,
+    DateWords, Days, Spread, TimesOfDay, WeekdayWords, YearWords, clock, local_text,
 };
 use crate::time::{Timestamp, Zone};
 
+const EVERY_DAY: &str = "每天";
+
 /// `周一至周五 02:30（Asia/Shanghai 时间）`.
 pub(super) fn cron(cron: &CronTrigger) -> String {
-    let days = days(&Days::of(&cron.expr));
-    let times = times(&TimesOfDay::of(&cron.expr));
+    let times_of_day = TimesOfDay::of(&cron.expr);
+    let mut parts = days(&Days::of(&cron.expr));
+    if times_of_day.never_pauses() {
+        parts.retain(|part| part != EVERY_DAY);
+    }
+    parts.push(times(&times_of_day));
     let bounds = bounds(&cron.zone, cron.start_date, cron.end_date);
-    format!("{days} {times}（{} 时间{bounds}）", cron.zone)
+    format!("{}（{} 时间{bounds}）", joined(&parts), cron.zone)
 }
 
 /// `每 6 小时一次，自 2026-01-01 01:00:00 起算（UTC 时间）`.
@@ -100,8 +106,7 @@ fn times(times: &TimesOfDay) -> String {
         Spread::Ranges(_) if minute.is_empty() => format!("每分钟{}", of_unit(second, "秒", "秒")),
         Spread::Every | Spread::Step { .. } | Spread::Ranges(_) => of_unit(second, "秒", "秒"),
     };
-    let parts = [hour, minute, second];
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    joined(&[hour, minute, second])
 }
 
 /// `每分钟`, `每 5 分钟`, `第 0、30 分`.
@@ -114,34 +119,48 @@ fn of_unit(spread: &Spread, unit: &str, span: &str) -> String {
     }
 }
 
-fn days(days: &Days) -> String {
-    let years = days.years.as_ref().map(|years| {
-        let years = years.iter().map(|(first, last)| match first == last {
-            true => first.to_string(),
-            false => format!("{first} 至 {last}"),
-        });
-        format!("{} 年", list(years))
+fn days(days: &Days) -> Vec<String> {
+    let years = days.years.as_ref().map(|years| match years {
+        YearWords::Step { first, last, step } => format!("{first} 至 {last} 年每 {step} 年"),
+        YearWords::Ranges(ranges) => format!("{} 年", list(ranges.iter().map(range))),
     });
+    let every_month = days.months.is_none();
     let months =
         days.months.as_ref().map(|months| format!("{} 月", list(months.iter().map(range))));
     let dates = days.dates.as_ref().map(|dates| list(dates.iter().map(date_text)));
-    let weekdays = days.weekdays.as_ref().map(|weekdays| list(weekdays.iter().map(weekday_text)));
+    let weekdays = days
+        .weekdays
+        .as_ref()
+        .map(|weekdays| list(weekdays.iter().map(|weekday| weekday_text(every_month, weekday))));
     let text = match (dates, weekdays) {
-        (None, None) => "每天".to_owned(),
-        (Some(dates), None) => month_prefix(months.is_none(), &dates),
+        (None, None) => EVERY_DAY.to_owned(),
+        (Some(dates), None) => month_prefix(every_month, &dates),
         (None, Some(weekdays)) => weekdays,
         (Some(dates), Some(weekdays)) if days.either => {
-            format!("{}或{weekdays}", month_prefix(months.is_none(), &dates))
+            format!("{}或{weekdays}", month_prefix(every_month, &dates))
         }
         (Some(dates), Some(weekdays)) => {
-            format!("{}且为{weekdays}", month_prefix(months.is_none(), &dates))
+            format!("{}且为{weekdays}", month_prefix(every_month, &dates))
         }
     };
-    [years, months, Some(text)].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    [years, months, Some(text)].into_iter().flatten().collect()
+}
+
+/// Puts a blank only beside digits and Latin letters.
+fn joined(parts: &[String]) -> String {
+    let mut text = String::new();
+    for part in parts {
+        let is_latin = |c: char| c.is_ascii();
+        if text.ends_with(is_latin) || (!text.is_empty() && part.starts_with(is_latin)) {
+            text.push(' ');
+        }
+        text += part;
+    }
+    text.trim_end().to_owned()
 }
 
 fn month_prefix(every_month: bool, dates: &str) -> String {
-    if every_month { format!("每月 {dates}") } else { dates.to_owned() }
+    if every_month { joined(&["每月".to_owned(), dates.to_owned()]) } else { dates.to_owned() }
 }
 
 fn date_text(date: &DateWords) -> String {
@@ -156,14 +175,15 @@ fn date_text(date: &DateWords) -> String {
     }
 }
 
-fn weekday_text(weekday: &WeekdayWords) -> String {
+fn weekday_text(every_month: bool, weekday: &WeekdayWords) -> String {
+    let month = if every_month { "每月" } else { "" };
     match weekday {
         WeekdayWords::Range(first, last) if first == last => weekday_name(*first).to_owned(),
         WeekdayWords::Range(first, last) => {
             format!("{}至{}", weekday_name(*first), weekday_name(*last))
         }
-        WeekdayWords::Nth(day, nth) => format!("每月第 {nth} 个{}", weekday_name(*day)),
-        WeekdayWords::Last(day) => format!("每月最后一个{}", weekday_name(*day)),
+        WeekdayWords::Nth(day, nth) => format!("{month}第 {nth} 个{}", weekday_name(*day)),
+        WeekdayWords::Last(day) => format!("{month}最后一个{}", weekday_name(*day)),
     }
 }
 
@@ -186,7 +206,7 @@ fn duration(duration: Duration) -> String {
     if parts.is_empty() { "0 秒".to_owned() } else { parts.join(" ") }
 }
 
-fn range((first, last): &(u32, u32)) -> String {
+fn range<N: PartialEq + std::fmt::Display>((first, last): &(N, N)) -> String {
     if first == last { first.to_string() } else { format!("{first} 至 {last}") }
 }
 

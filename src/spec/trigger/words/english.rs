@@ -7,7 +7,7 @@ use crate::spec::trigger::date::DateTrigger;
 use crate::spec::trigger::interval::{IntervalStart, IntervalTrigger};
 use crate::spec::trigger::shift_notes::{ShiftEffect, ShiftNote};
 use crate::spec::trigger::words::{
-    DateWords, Days, Spread, TimesOfDay, WeekdayWords, clock, local_text,
+    DateWords, Days, Spread, TimesOfDay, WeekdayWords, YearWords, clock, local_text,
 };
 use crate::time::{Timestamp, Zone};
 
@@ -30,10 +30,14 @@ const MONTHS: [&str; 12] = [
 
 /// `at 03:00 on Monday to Friday, Asia/Shanghai time`.
 pub(super) fn cron(cron: &CronTrigger) -> String {
-    let times = times(&TimesOfDay::of(&cron.expr));
+    let times_of_day = TimesOfDay::of(&cron.expr);
     let days = days(&Days::of(&cron.expr));
+    let days = match days.strip_prefix("every day") {
+        Some(rest) if times_of_day.never_pauses() => rest.to_owned(),
+        Some(_) | None => format!(" {days}"),
+    };
     let bounds = bounds(&cron.zone, cron.start_date, cron.end_date);
-    format!("{times} {days}, {}{bounds}", zone_words(&cron.zone))
+    format!("{}{days}, {}{bounds}", times(&times_of_day), zone_words(&cron.zone))
 }
 
 /// `every 6 hours, counted from 2026-01-01 01:00:00, UTC`.
@@ -155,7 +159,11 @@ fn days(days: &Days) -> String {
     let of_month = months.as_deref().unwrap_or("the month");
     let dates = days.dates.as_ref().map(|dates| dates_text(dates, of_month));
     let weekdays = days.weekdays.as_ref().map(|weekdays| weekdays_text(weekdays, of_month));
-    let in_months = months.as_ref().map(|months| format!(" in {months}")).unwrap_or_default();
+    // `the last Friday of June` has said it already.
+    let is_plain = |weekday: &WeekdayWords| matches!(weekday, WeekdayWords::Range(..));
+    let says_months = days.weekdays.iter().flatten().any(|weekday| !is_plain(weekday));
+    let in_months = months.as_ref().filter(|_| !says_months);
+    let in_months = in_months.map(|months| format!(" in {months}")).unwrap_or_default();
     let text = match (dates, weekdays) {
         (None, None) => format!("every day{in_months}"),
         (Some(dates), None) => format!("on {dates}"),
@@ -165,12 +173,11 @@ fn days(days: &Days) -> String {
         }
         (Some(dates), Some(weekdays)) => format!("on {dates} when it is {weekdays}"),
     };
-    let years = days.years.as_ref().map(|years| {
-        let years = years.iter().map(|(first, last)| match first == last {
-            true => first.to_string(),
-            false => format!("{first} to {last}"),
-        });
-        format!(" in {}", and(years))
+    let years = days.years.as_ref().map(|years| match years {
+        YearWords::Step { first, last, step } => {
+            format!(" every {step} years from {first} to {last}")
+        }
+        YearWords::Ranges(ranges) => format!(" in {}", and(ranges.iter().map(range))),
     });
     text + &years.unwrap_or_default()
 }
@@ -222,7 +229,7 @@ fn duration(duration: Duration) -> String {
     if parts.is_empty() { "0 seconds".to_owned() } else { parts.join(" ") }
 }
 
-fn range((first, last): &(u32, u32)) -> String {
+fn range<N: PartialEq + std::fmt::Display>((first, last): &(N, N)) -> String {
     if first == last { first.to_string() } else { format!("{first} to {last}") }
 }
 
