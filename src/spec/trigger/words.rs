@@ -78,8 +78,8 @@ struct Days {
 
 /// The years of an expression.
 enum YearWords {
-    Ranges(Vec<(i32, i32)>),
-    Step { first: i32, last: i32, step: i32 },
+    Ranges(Vec<(u32, u32)>),
+    Step { first: u32, last: u32, step: u32 },
 }
 
 /// An item of the day field.
@@ -162,7 +162,7 @@ impl Days {
 }
 
 impl YearWords {
-    fn of(years: &[i32]) -> Self {
+    fn of(years: &[u32]) -> Self {
         if let [first, second, _, .., last] = *years
             && second > first + 1
             && years.windows(2).all(|pair| pair[1] - pair[0] == second - first)

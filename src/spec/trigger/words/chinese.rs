@@ -206,7 +206,7 @@ fn duration(duration: Duration) -> String {
     if parts.is_empty() { "0 秒".to_owned() } else { parts.join(" ") }
 }
 
-fn range<N: PartialEq + std::fmt::Display>((first, last): &(N, N)) -> String {
+fn range((first, last): &(u32, u32)) -> String {
     if first == last { first.to_string() } else { format!("{first} 至 {last}") }
 }
 
