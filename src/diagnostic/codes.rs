@@ -51,8 +51,7 @@ codes! {
     KEY_NOT_TEXT = "E0212", "a key that is not text";
     TAB_INDENT = "E0213", "a tab in the indentation";
     BAD_MERGE = "E0214", "a merge key whose value is no map";
-    UNREADABLE = "E0215", "a file that cannot be read";
-    NOT_A_MANIFEST = "E0216", "a file whose name says neither YAML, TOML nor JSON";
+    NOT_A_MANIFEST = "E0215", "a file whose name says neither YAML, TOML nor JSON";
     LEGACY_SCALAR = "W0201", "a text that older YAML reads as a number or boolean";
     BAD_CRON = "E0301", "not a cron expression";
     NEVER_FIRES = "E0302", "a trigger that can never fire";

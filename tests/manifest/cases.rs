@@ -13,11 +13,10 @@ use snapbox::{Data, assert_data_eq};
 
 /// Codes that no manifest can show: settings have their own cases, and files that are not read or
 /// too large for a fixture stand in `files.rs`.
-const SHOWN_ELSEWHERE: [&str; 11] = [
+const SHOWN_ELSEWHERE: [&str; 10] = [
     codes::MISSING_FIELD,
     codes::WRONG_FORM,
     codes::FILE_TOO_LARGE,
-    codes::UNREADABLE,
     codes::ENV_TOO_LARGE,
     codes::BAD_URL,
     codes::BAD_LISTEN,
@@ -41,8 +40,8 @@ pub(super) fn files_below(root: &Path, path: &Path) -> Vec<ManifestFile> {
         files.extend(entries.iter().flat_map(|entry| files_below(root, entry)));
     } else {
         let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-        let content = Content::Bytes(fs::read(path).unwrap());
-        files.push(ManifestFile { path: name, source: "cases".to_owned(), content });
+        let content = Content::Bytes(fs::read(path).unwrap().into());
+        files.push(ManifestFile { path: name.into(), source: "cases".into(), content });
     }
     files
 }

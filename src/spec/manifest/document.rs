@@ -74,20 +74,16 @@ pub struct Job {
 impl Document {
     /// Reads and checks a file. Nothing is lowered yet.
     pub fn read(file: &ManifestFile) -> Self {
-        let empty = || Arc::new(SourceText::new(file.path.clone(), ""));
+        let empty = || Arc::new(SourceText::new(&*file.path, ""));
         let failed = |source: Arc<SourceText>, diagnostic: Diagnostic| Self {
             source,
             parsed: Parsed { broken: true, ..Parsed::default() },
-            diagnostics: vec![diagnostic.in_file(file.path.clone())],
+            diagnostics: vec![diagnostic.in_file(&*file.path)],
         };
         let bytes = match &file.content {
             Content::Bytes(bytes) if bytes.len() <= FILE_BYTES_MAX => bytes,
-            Content::Bytes(bytes) => return failed(empty(), too_large(bytes.len() as u64)),
-            Content::TooLarge(bytes) => return failed(empty(), too_large(*bytes)),
-            Content::Unreadable(why) => {
-                let message = format!("this file cannot be read: {why}");
-                return failed(empty(), Diagnostic::new(codes::UNREADABLE, message));
-            }
+            Content::Bytes(bytes) => return failed(empty(), too_large(bytes.len())),
+            Content::Refused(diagnostic) => return failed(empty(), diagnostic.clone()),
         };
         let Some(format) = Format::of(&file.path) else {
             let message = "the name of a manifest ends with .yaml, .yml, .toml or .json";
@@ -349,7 +345,7 @@ fn job_of_pointer(pointer: &str) -> Option<Cow<'_, str>> {
     })
 }
 
-fn too_large(bytes: u64) -> Diagnostic {
+fn too_large(bytes: usize) -> Diagnostic {
     let message =
         format!("this file has {bytes} bytes, more than the {FILE_BYTES_MAX} of a manifest");
     Diagnostic::new(codes::FILE_TOO_LARGE, message).help("split it into several files")
