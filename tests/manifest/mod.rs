@@ -4,5 +4,6 @@ mod bad_input;
 mod canonical;
 mod cases;
 mod oracle;
+mod samples;
 mod schema;
 mod settings;
