@@ -65,7 +65,7 @@ fn shown(loaded: &Loaded) -> String {
 fn every_mistake_is_reported_at_its_place_with_the_next_act() {
     let mut seen = BTreeSet::new();
     let mut entries: Vec<_> = fs::read_dir(cases()).unwrap().map(|e| e.unwrap().path()).collect();
-    entries.retain(|path| !path.to_str().unwrap().ends_with(".out"));
+    entries.retain(|path| path.extension().is_none_or(|extension| extension != "out"));
     entries.sort();
     for path in entries {
         let loaded = load(&files_below(&cases(), &path), &Known::default());
@@ -77,6 +77,8 @@ fn every_mistake_is_reported_at_its_place_with_the_next_act() {
         .iter()
         .map(|code| code.id)
         .filter(|id| !seen.contains(id) && !SHOWN_ELSEWHERE.contains(id))
+        // Requests and sources have tests of their own.
+        .filter(|id| !matches!(&id[1..3], "04" | "05"))
         .collect();
     assert_eq!(missing, Vec::<&str>::new(), "codes that no case shows");
 }

@@ -1,8 +1,6 @@
 //! What is shipped to be run (`jobs.d`) and to be copied (`examples`): no error, no warning, and the
 //! shipped jobs do what the README promises of them.
 
-#![expect(clippy::disallowed_methods, reason = "the test runs the shipped jobs and reads files")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +63,12 @@ fn the_settings_examples_and_the_gitops_folder_are_valid() {
     let loaded = clean("examples/gitops", &["jobs.d"], &gitops.known);
     let load =
         &loaded.jobs.iter().find(|(name, _)| name.as_str() == "warehouse-load").unwrap().1.spec;
-    snapbox::assert_data_eq!(load.canonical(), snapbox::IntoData::raw(snapbox::str![[r#"{"command":["bin/load","--day","yesterday"],"description":"Load the orders of the day before","enabled":true,"env":{"LANG":"C.UTF-8","PGHOST":"db.internal"},"kill_grace":"10s","max_instances":1,"misfire":{"coalesce":true,"grace_time":"6h","max_catch_up":10},"output":{"max_size":"128KiB"},"overlap":"skip","timeout":"45m","triggers":[{"cron":"30 2 * * *","timezone":"Europe/Berlin"}],"working_dir":"/opt/warehouse"}"#]]));
+    snapbox::assert_data_eq!(
+        load.canonical(),
+        snapbox::IntoData::raw(snapbox::str![[
+            r#"{"command":["bin/load","--day","yesterday"],"description":"Load the orders of the day before","enabled":true,"env":{"LANG":"C.UTF-8","PGHOST":"db.internal"},"kill_grace":"10s","max_instances":1,"misfire":{"coalesce":true,"grace_time":"6h","max_catch_up":10},"output":{"max_size":"128KiB"},"overlap":"skip","timeout":"45m","triggers":[{"cron":"30 2 * * *","timezone":"Europe/Berlin"}],"working_dir":"/opt/warehouse"}"#
+        ]])
+    );
 }
 
 /// The latest moment, seconds after any other, at which some sample has fired.

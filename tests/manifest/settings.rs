@@ -237,6 +237,7 @@ Mongo(mongodb://f) rediss://f/1 team-a ["/f1.sock", "/srv/f2.sock"] Some("8f3c2a
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one expected text")]
 fn mistakes_in_the_file_have_their_place() {
     let text = r#"
 sorces = ["jobs.d"]
@@ -352,6 +353,7 @@ error[E0108]: `producers` is not supported yet
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one expected text")]
 fn more_mistakes_of_stores_and_redis() {
     let all: Vec<_> = [
         "store = { url = \"mongodb://ann:pw@db\", password = { env = \"P\" } }",

@@ -91,7 +91,10 @@ impl Document {
         };
         match text_of(&file.path, bytes) {
             Ok(source) => Self::of_manifest(source, format),
-            Err((source, diagnostic)) => failed(source, diagnostic),
+            Err(diagnostic) => {
+                let source = diagnostic.place.as_ref().map(|place| Arc::clone(&place.source));
+                failed(source.unwrap_or_else(empty), *diagnostic)
+            }
         }
     }
 
@@ -351,8 +354,9 @@ fn too_large(bytes: usize) -> Diagnostic {
     Diagnostic::new(codes::FILE_TOO_LARGE, message).help("split it into several files")
 }
 
-/// The text of a file without its byte order mark; else a text to point into, and what is wrong.
-pub fn text_of(path: &str, bytes: &[u8]) -> Result<Arc<SourceText>, (Arc<SourceText>, Diagnostic)> {
+/// The text of a file without its byte order mark; else what is wrong, at its place in what can be
+/// shown of it.
+pub fn text_of(path: &str, bytes: &[u8]) -> Result<Arc<SourceText>, Box<Diagnostic>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let wrong = |at: usize, code: &'static str, message: &str, help: &str| {
         let before = String::from_utf8_lossy(bytes.get(..at).unwrap_or_default()).len();
@@ -363,7 +367,7 @@ pub fn text_of(path: &str, bytes: &[u8]) -> Result<Arc<SourceText>, (Arc<SourceT
             .and_then(|rest| rest.chars().next())
             .map_or(0, char::len_utf8);
         let place = Place::new(&source, before, before + end);
-        Err((source, Diagnostic::new(code, message).at(place).help(help)))
+        Err(Box::new(Diagnostic::new(code, message).at(place).help(help)))
     };
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return wrong(0, codes::NOT_UTF8, "this file is UTF-16", "save it as UTF-8");
