@@ -10,6 +10,7 @@ mod bad_input;
 mod canonical;
 mod cases;
 mod documented;
+mod meaning;
 mod oracle;
 mod samples;
 mod schema;
