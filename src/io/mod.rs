@@ -3,7 +3,9 @@
 pub mod clock;
 pub mod executor;
 pub mod files;
-pub mod secrets;
 pub mod http;
+#[cfg(feature = "redis")]
+pub mod redis;
+pub mod secrets;
 pub mod store;
 pub mod watch;
