@@ -74,10 +74,10 @@ codes! {
     NUMERIC_WEEKDAY = "W0311", "a weekday number that other programs read differently";
     BAD_URL = "E0601", "not the URL of a store or of Redis";
     BAD_LISTEN = "E0602", "not an address to listen on";
-    BAD_ENVIRONMENT = "E0603", "a value of an environment variable or flag that cannot be used";
-    BAD_PASSWORD_SOURCE = "E0604", "not exactly one source of a password";
-    PATH_TOO_LONG = "E0605", "a path that is too long for a socket";
-    NO_SETTINGS_FILE = "E0606", "a settings file that is not there";
+    BAD_PASSWORD_SOURCE = "E0603", "not exactly one source of a password";
+    PATH_TOO_LONG = "E0604", "a path that is too long for a socket";
+    UNKNOWN_VARIABLE = "W0601", "an environment variable that is not read";
+    NO_SETTINGS_FILE = "E0605", "a settings file that is not there";
 }
 
 /// The explanation's heading for a code.

@@ -6,6 +6,7 @@ pub mod files;
 pub mod http;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod last_good;
 pub mod secrets;
 pub mod store;
 pub mod watch;

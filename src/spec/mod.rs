@@ -4,6 +4,7 @@ pub mod job;
 pub mod manifest;
 pub mod policy;
 pub mod schema;
+pub mod settings;
 pub mod size;
 pub mod task;
 pub mod trigger;

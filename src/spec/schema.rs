@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use crate::spec::manifest::raw::{NULLABLE, RawManifest};
+use crate::spec::settings::RawSettings;
 
 /// Where the schema of manifests is published.
 pub const JOBS_ID: &str = "https://cronwright.dev/schema/v1/jobs.schema.json";
@@ -19,6 +20,12 @@ pub fn jobs() -> Value {
 pub fn jobs_draft07() -> Value {
     let id = "https://cronwright.dev/schema/v1/jobs.draft-07.schema.json";
     generate::<RawManifest>(SchemaSettings::draft07(), id)
+}
+
+/// The schema of settings.
+pub fn settings() -> Value {
+    let id = "https://cronwright.dev/schema/v1/settings.schema.json";
+    generate::<RawSettings>(SchemaSettings::draft2020_12(), id)
 }
 
 /// A schema as the text of a file.

@@ -21,7 +21,7 @@ const SHOWN_ELSEWHERE: [&str; 11] = [
     codes::ENV_TOO_LARGE,
     codes::BAD_URL,
     codes::BAD_LISTEN,
-    codes::BAD_ENVIRONMENT,
+    codes::UNKNOWN_VARIABLE,
     codes::BAD_PASSWORD_SOURCE,
     codes::PATH_TOO_LONG,
     codes::NO_SETTINGS_FILE,

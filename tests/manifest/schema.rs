@@ -10,6 +10,8 @@ fn the_committed_schemas_are_up_to_date() {
     assert_data_eq!(is(&schema::jobs()), file!["../../schema/v1/jobs.schema.json": Text].raw());
     let twin = file!["../../schema/v1/jobs.draft-07.schema.json": Text].raw();
     assert_data_eq!(is(&schema::jobs_draft07()), twin);
+    let settings = file!["../../schema/v1/settings.schema.json": Text].raw();
+    assert_data_eq!(is(&schema::settings()), settings);
 }
 
 #[test]

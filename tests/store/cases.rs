@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cronwright::engine::admission::single;
-use cronwright::engine::event::{CLAIM_DEADLINE, ClaimAnswer, ClaimBatch};
+use cronwright::engine::event::{ClaimAnswer, ClaimBatch};
 use cronwright::engine::execution::{
     Cause, ExecutionId, Failed, Missed, Outcome, Range, Row, Skipped, State,
 };
@@ -12,12 +12,13 @@ use cronwright::io::store::{
     Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
 };
 use cronwright::spec::job::JobName;
+use cronwright::time::BootTime;
 
 use super::fixture::{at, ending, job, plan, row};
 
 /// Claims rows and moves the watermark to minute `watermark`.
 pub(crate) async fn claim(store: &dyn Store, watermark: i64, rows: Vec<Row>) -> Vec<ClaimAnswer> {
-    let batch = ClaimBatch { number: 1, rows, watermark: at(watermark), deadline: CLAIM_DEADLINE };
+    let batch = ClaimBatch { number: 1, rows, watermark: at(watermark), deadline: BootTime::NEVER };
     store.claim(&batch).await.unwrap()
 }
 

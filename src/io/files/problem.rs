@@ -124,6 +124,11 @@ impl FileProblem {
         plain(code, Severity::Error, message, help, path)
     }
 
+    /// What is wrong, without the path.
+    pub fn in_words(&self) -> String {
+        self.words().1
+    }
+
     /// The code, for digests and tests.
     pub fn code(&self) -> &'static str {
         self.words().0

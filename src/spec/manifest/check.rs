@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 
 use crate::spec::manifest::node::de::whole;
-use crate::spec::manifest::node::{Entry, Node, Span, Value};
+use crate::spec::manifest::node::{Entry, FAULTS_MAX, Node, Span, Value};
 
 /// A compiled schema.
 #[derive(Debug)]
@@ -359,6 +359,9 @@ impl<'a> Walk<'a> {
     }
 
     fn fault(&mut self, kind: FaultKind<'a>, node: &'a Node) {
+        if self.faults.len() >= FAULTS_MAX {
+            return;
+        }
         let mut pointer = String::new();
         for step in &self.path {
             pointer.push('/');

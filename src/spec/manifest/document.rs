@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
+use serde::de::DeserializeOwned;
+
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes};
 use crate::spec::job::{DeclaredJob, JobName, JobSpec, SourcePlace};
 use crate::spec::manifest::check::faults::describe;
@@ -187,6 +189,23 @@ impl Document {
             .collect()
     }
 
+    /// Decodes the first tree without the fields that are known to be wrong; none when that is not
+    /// possible, and a default when there is no tree.
+    pub fn decode_root<T: DeserializeOwned + Default>(&mut self) -> Option<T> {
+        let Some(root) = self.parsed.documents.first() else { return Some(T::default()) };
+        let faulty = self.faulty("");
+        match decode(&without(root, faulty.get(""))) {
+            Ok(value) => Some(value),
+            Err(_) if !self.is_valid() => None,
+            Err(error) => {
+                let site = Site::root(&self.source, root);
+                let diagnostic = site.diagnostic(codes::WRONG_TYPE, error.to_string());
+                self.diagnostics.push(diagnostic);
+                None
+            }
+        }
+    }
+
     /// Whether it can be used so far.
     pub fn is_valid(&self) -> bool {
         !self.parsed.broken && !self.diagnostics.iter().any(Diagnostic::is_error)
@@ -337,7 +356,7 @@ fn too_large(bytes: u64) -> Diagnostic {
 }
 
 /// The text of a file without its byte order mark; else a text to point into, and what is wrong.
-fn text_of(path: &str, bytes: &[u8]) -> Result<Arc<SourceText>, (Arc<SourceText>, Diagnostic)> {
+pub fn text_of(path: &str, bytes: &[u8]) -> Result<Arc<SourceText>, (Arc<SourceText>, Diagnostic)> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let wrong = |at: usize, code: &'static str, message: &str, help: &str| {
         let before = String::from_utf8_lossy(bytes.get(..at).unwrap_or_default()).len();

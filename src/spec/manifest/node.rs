@@ -18,6 +18,8 @@ pub const DEPTH_MAX: usize = 64;
 pub const NODES_MAX: usize = 250_000;
 /// The most values that aliases and merge keys may copy in one file.
 pub const ALIAS_NODES_MAX: usize = 100_000;
+/// The most faults that are looked for in one file; more tell nobody anything.
+pub const FAULTS_MAX: usize = 1000;
 
 /// A place in the text of a file: byte offsets, the end excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

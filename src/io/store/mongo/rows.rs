@@ -25,7 +25,7 @@ pub(super) async fn claim(
 ) -> Result<Vec<ClaimAnswer>, StoreError> {
     let rows = batch.rows.iter().map(form::of_row).collect::<Result<Vec<_>, _>>()?;
     let insert = insert(connection.collection("executions"), rows);
-    let refused = connection.call("claim", batch.deadline, insert).await?;
+    let refused = connection.call("claim", CALL_WITHIN, insert).await?;
     let mut answers = vec![ClaimAnswer::Claimed; batch.rows.len()];
     if !refused.is_empty() {
         let rows: Vec<&Row> = refused.iter().filter_map(|index| batch.rows.get(*index)).collect();
@@ -100,7 +100,7 @@ async fn move_watermark(connection: &Connection, batch: &ClaimBatch) -> Result<(
     let watermarks = connection.collection("watermarks");
     let forward = doc! { "$max": { "covered_until": form::date(batch.watermark) } };
     let update = watermarks.update_one(doc! { "_id": WHOLE_STORE }, forward).upsert(true);
-    connection.call("move the watermark", batch.deadline, async { update.await }).await.map(drop)
+    connection.call("move the watermark", CALL_WITHIN, async { update.await }).await.map(drop)
 }
 
 /// See `Store::row`.

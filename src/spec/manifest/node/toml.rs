@@ -14,7 +14,7 @@ use crate::spec::manifest::node::{
 };
 
 /// The most syntax errors that are reported of one file.
-const FAULTS_MAX: usize = 10;
+const SYNTAX_FAULTS_MAX: usize = 10;
 
 /// Reads a TOML document.
 pub fn parse(text: &str) -> Parsed {
@@ -40,7 +40,7 @@ fn syntax_faults(text: &str, errors: &[Error], root: &Node) -> Vec<SyntaxFault> 
         errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
     errors.sort_by_key(|(span, _)| span.start);
     let unclosed = errors.iter().position(|(_, message)| message.starts_with("unclosed"));
-    let count = if unclosed.is_some() { 1 } else { FAULTS_MAX };
+    let count = if unclosed.is_some() { 1 } else { SYNTAX_FAULTS_MAX };
     for (range, message) in errors {
         let line = |at: usize| text.get(..at).map_or(0, |before| before.matches('\n').count());
         let same_line = |fault: &SyntaxFault| line(fault.span.start) == line(range.start);

@@ -5,7 +5,7 @@
 //! make, `cron: */5 …` and `cron: @daily` without quotes, get their own message; the reader then goes
 //! on as if they were quoted, to find the other mistakes of the file too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml::granit_parser::{
     ErrorKind, Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StructureStyle, Tag,
@@ -15,7 +15,8 @@ use serde_yaml::granit_parser::{
 use crate::diagnostic::{codes, quoted};
 use crate::spec::manifest::node::scalar;
 use crate::spec::manifest::node::{
-    ALIAS_NODES_MAX, DEPTH_MAX, Entry, NODES_MAX, Node, Parsed, Span, SyntaxFault, Value,
+    ALIAS_NODES_MAX, DEPTH_MAX, Entry, FAULTS_MAX, NODES_MAX, Node, Parsed, Span, SyntaxFault,
+    Value,
 };
 
 /// The most unquoted values that are reported of one file.
@@ -186,6 +187,12 @@ impl<'t> Reader<'t> {
         (Parsed { documents, faults: self.faults, broken, repaired: Vec::new() }, error)
     }
 
+    fn fault(&mut self, fault: SyntaxFault) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(fault);
+        }
+    }
+
     fn event(&mut self, event: Event<'_>, at: ParserSpan) {
         let span = Span::new(at.byte_range().unwrap_or_default());
         match event {
@@ -197,7 +204,7 @@ impl<'t> Reader<'t> {
             Event::Alias(id) => self.alias(id, span),
             Event::UnresolvedAlias(name) => {
                 let message = format!("there is no anchor `&{name}` above this alias");
-                self.faults.push(SyntaxFault::new(codes::UNKNOWN_ALIAS, span, message));
+                self.fault(SyntaxFault::new(codes::UNKNOWN_ALIAS, span, message));
                 self.place(Node { span, value: Value::Null }, None);
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -236,7 +243,7 @@ impl<'t> Reader<'t> {
         self.refuse_tag(tag, "str", at);
         if text.contains('\0') {
             let message = "this text holds a NUL character, which no program can receive";
-            self.faults.push(SyntaxFault::new(codes::NUL_BYTE, span, message));
+            self.fault(SyntaxFault::new(codes::NUL_BYTE, span, message));
         }
         let plain = style == ScalarStyle::Plain && !text_tag;
         let value = if plain { scalar::resolve(text) } else { Value::Text(text.to_owned()) };
@@ -244,7 +251,7 @@ impl<'t> Reader<'t> {
         {
             let message = format!("older YAML readers see {reading} in {}", quoted(text));
             let fault = SyntaxFault::new(codes::LEGACY_SCALAR, span, message);
-            self.faults.push(fault.label(format!("quote it: \"{text}\"")));
+            self.fault(fault.label(format!("quote it: \"{text}\"")));
         }
         // A key is its text, whatever it looks like.
         let key = Key { text: text.to_owned(), span, merges: plain && text == "<<" };
@@ -259,17 +266,17 @@ impl<'t> Reader<'t> {
     fn alias(&mut self, id: usize, span: Span) {
         let Some(anchored) = self.anchors.get(&id) else {
             let message = "this alias stands inside the value that it names";
-            self.faults.push(SyntaxFault::new(codes::UNKNOWN_ALIAS, span, message));
+            self.fault(SyntaxFault::new(codes::UNKNOWN_ALIAS, span, message));
             return self.place(Node { span, value: Value::Null }, None);
         };
         self.alias_nodes += anchored.count;
         if self.open.len() + anchored.depth > DEPTH_MAX {
-            self.faults.push(too_deep(span));
+            self.fault(too_deep(span));
             self.spent = true;
         } else if self.alias_nodes > ALIAS_NODES_MAX {
             let message =
                 format!("the aliases of this file copy more than {ALIAS_NODES_MAX} values");
-            self.faults.push(SyntaxFault::new(codes::TOO_MANY_NODES, span, message));
+            self.fault(SyntaxFault::new(codes::TOO_MANY_NODES, span, message));
             self.spent = true;
         } else {
             let node = anchored.node.clone();
@@ -285,14 +292,14 @@ impl<'t> Reader<'t> {
         if self.nodes > NODES_MAX && !self.spent {
             self.spent = true;
             let message = format!("more than {NODES_MAX} values in one file");
-            self.faults.push(SyntaxFault::new(codes::TOO_MANY_NODES, span, message));
+            self.fault(SyntaxFault::new(codes::TOO_MANY_NODES, span, message));
         }
     }
 
     fn refuse_tag(&mut self, tag: Option<&Tag>, allowed: &str, at: &ParserSpan) {
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema_tag(allowed)) {
             let written = at.tag_span().and_then(|span| span.byte_range());
-            self.faults.push(tag_fault(tag, Span::new(written.unwrap_or_default())));
+            self.fault(tag_fault(tag, Span::new(written.unwrap_or_default())));
         }
     }
 
@@ -335,21 +342,22 @@ impl<'t> Reader<'t> {
     fn refuse_duplicates(&mut self, entries: &mut Vec<Entry>) {
         let mut order: Vec<usize> = (0..entries.len()).collect();
         order.sort_by(|a, b| entries[*a].key.cmp(&entries[*b].key).then(a.cmp(b)));
-        let mut surplus = Vec::new();
+        let mut surplus = BTreeSet::new();
         let mut first = 0;
         for at in 1..order.len() {
             if entries[order[at]].key == entries[order[first]].key {
                 let again = &entries[order[at]];
-                self.faults.push(duplicate_key(again, entries[order[first]].key_span));
-                surplus.push(order[at]);
+                self.fault(duplicate_key(again, entries[order[first]].key_span));
+                surplus.insert(order[at]);
             } else {
                 first = at;
             }
         }
-        surplus.sort_unstable();
-        for at in surplus.into_iter().rev() {
-            entries.remove(at);
-        }
+        let mut at = 0;
+        entries.retain(|_| {
+            at += 1;
+            !surplus.contains(&(at - 1))
+        });
     }
 
     /// Adds the entries of a merged map (or list of maps) that are not there yet.
@@ -369,34 +377,40 @@ impl<'t> Reader<'t> {
             }
             Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {
                 let message = "`<<` merges a map, or a list of maps, and this is neither";
-                self.faults.push(SyntaxFault::new(codes::BAD_MERGE, node.span, message));
+                self.fault(SyntaxFault::new(codes::BAD_MERGE, node.span, message));
             }
         }
     }
 
-    /// Puts a finished node where it belongs; `key` is what it would be as a key.
+    /// Puts a finished node where it belongs; `as_key` is what it would be as a key.
     fn place(&mut self, node: Node, as_key: Option<Key>) {
-        let Some(open) = self.open.last_mut() else {
-            if node.value != Value::Null {
-                self.documents.push(node);
+        if self.expects_key() {
+            if as_key.is_none() {
+                let message = "a key must be text";
+                self.fault(SyntaxFault::new(codes::KEY_NOT_TEXT, node.span, message));
+            }
+            let no_text = Key { text: String::new(), span: node.span, merges: false };
+            if let Some(Open { children: Children::Map { key, .. }, .. }) = self.open.last_mut() {
+                *key = Some(as_key.unwrap_or(no_text));
             }
             return;
-        };
-        match &mut open.children {
-            Children::List(items) => items.push(node),
-            Children::Map { entries, key, merged } => match key.take() {
-                None => {
-                    let unreadable = || Key { text: String::new(), span: node.span, merges: false };
-                    if as_key.is_none() {
-                        let message = "a key must be text";
-                        self.faults.push(SyntaxFault::new(codes::KEY_NOT_TEXT, node.span, message));
-                    }
-                    *key = Some(as_key.unwrap_or_else(unreadable));
-                }
+        }
+        match self.open.last_mut().map(|open| &mut open.children) {
+            None if node.value == Value::Null => {}
+            None => self.documents.push(node),
+            Some(Children::List(items)) => items.push(node),
+            Some(Children::Map { entries, key, merged }) => match key.take() {
                 Some(key) if key.merges => merged.push(node),
                 Some(key) => entries.push(Entry { key: key.text, key_span: key.span, node }),
+                // Said by `expects_key`.
+                None => {}
             },
         }
+    }
+
+    fn expects_key(&self) -> bool {
+        let children = self.open.last().map(|open| &open.children);
+        matches!(children, Some(Children::Map { key: None, .. }))
     }
 }
 
