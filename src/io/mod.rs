@@ -4,6 +4,8 @@ pub mod clock;
 pub mod executor;
 pub mod files;
 pub mod http;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod last_good;
 pub mod secrets;
 pub mod store;
