@@ -5,6 +5,8 @@ pub mod executor;
 pub mod files;
 pub mod http;
 pub mod last_good;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod secrets;
 pub mod store;
 pub mod watch;

@@ -97,6 +97,25 @@ impl fmt::Display for FileProblem {
     }
 }
 
+impl FileProblem {
+    /// The complaint about the file at `path`.
+    pub fn diagnostic(&self, path: &str) -> Diagnostic {
+        let code = match self {
+            Self::Unreadable(_) => codes::FILE_UNREADABLE,
+            Self::TooLarge(_) => codes::FILE_OVER_LIMIT,
+            Self::NotRegular(_) => codes::NOT_REGULAR,
+            Self::OutsideSource => codes::OUTSIDE_SOURCE,
+            Self::LinkLoop => codes::LINK_LOOP,
+            Self::Vanished => codes::VANISHED,
+            Self::NameNotUtf8 => codes::NAME_NOT_UTF8,
+            Self::WorldWritable | Self::FolderWorldWritable(_) => codes::WORLD_WRITABLE,
+            Self::Moving => codes::MOVING,
+            Self::NoRoom => codes::NO_ROOM,
+        };
+        Diagnostic::new(code, format!("{} is not read: {self}", quoted(path))).in_file(path)
+    }
+}
+
 impl FileWarning {
     /// The complaint about the file at `path`.
     pub fn diagnostic(self, path: &str) -> Diagnostic {

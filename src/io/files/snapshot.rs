@@ -124,16 +124,12 @@ impl SnapshotFile {
     /// The file as manifests are loaded from it.
     pub fn manifest(&self, sources: &[SourceReading]) -> ManifestFile {
         let content = match &self.content {
-            Ok(bytes) => Content::Bytes(bytes.to_vec()),
-            Err(FileProblem::TooLarge(bytes)) => Content::TooLarge(*bytes),
-            Err(problem) => Content::Unreadable(problem.to_string()),
+            Ok(bytes) => Content::Bytes(Arc::clone(bytes)),
+            Err(problem) => Content::Refused(problem.diagnostic(&self.path)),
         };
-        let source = sources.get(self.source).map(|source| source.name.clone());
-        ManifestFile {
-            path: self.path.as_ref().to_owned(),
-            source: source.unwrap_or_default(),
-            content,
-        }
+        let source = sources.get(self.source).map(|source| source.name.as_str());
+        let source = source.unwrap_or_default().into();
+        ManifestFile { path: Arc::clone(&self.path), source, content }
     }
 }
 

@@ -148,7 +148,7 @@ impl Fields {
             last_days: self.day.last_days,
             nearest: self.day.nearest,
             last_nearest: self.day.last_nearest,
-            years: self.year.map(|set| Box::new(set.years)),
+            years: self.year.and_then(|set| set.years),
             dialect,
             either_day,
             interval_like,
