@@ -1,6 +1,8 @@
 //! The integration tests: one binary, a module per area.
 
+mod cli;
 mod files;
+mod http;
 mod manifest;
 mod redis;
 mod servers;
