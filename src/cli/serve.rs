@@ -1,16 +1,21 @@
 //! `serve`: the daemon, in the foreground.
 
 use std::fs::DirBuilder;
+use std::io::IsTerminal;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 use tracing::info;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::Global;
 use crate::cli::exit::{Exit, Failure};
@@ -26,6 +31,9 @@ use crate::io::clock;
 use crate::io::http::api::Api;
 use crate::io::http::server::{ListenError, Listener};
 use crate::io::store::{Store, StoreError};
+
+/// How long a stop waits for answers that are under way.
+const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -129,15 +137,18 @@ async fn run(settings: Arc<Settings>, environment: Environment) -> Result<Exit, 
     let answers = Answers { handle: handle.clone(), redis: redis_now, started_at };
     tokio::spawn(answers.give(asked));
     let (stop, stopped) = watch::channel(false);
+    let mut serving = JoinSet::new();
     for listener in listeners {
         let mut stopped = stopped.clone();
         let stopped = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-        tokio::spawn(listener.serve(api.clone(), stopped));
+        serving.spawn(listener.serve(api.clone(), stopped));
     }
     announce(&settings, &handle);
     let ended = obey_signals(&handle, daemon).await?;
     stop.send_replace(true);
-    Ok(said_goodbye(ended))
+    // Each removes its socket. Who keeps a connection open is not waited for.
+    drop(timeout(LAST_ANSWERS_WITHIN, serving.join_all()).await);
+    Ok(said_goodbye(&handle, ended).await)
 }
 
 async fn open(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
@@ -212,17 +223,21 @@ fn announce(settings: &Settings, handle: &Handle) {
     );
 }
 
-/// What people see last: what goes on without the daemon.
-fn said_goodbye(ended: Ended) -> Exit {
+/// What people see last: what goes on without the daemon, and how to end it.
+async fn said_goodbye(handle: &Handle, ended: Ended) -> Exit {
     match ended {
         Ended::Stopped { running: 0 } => {
             info!("stopped; nothing runs");
             Exit::Done
         }
         Ended::Stopped { running } => {
+            let rows = timeout(LAST_ANSWERS_WITHIN, handle.store.in_flight()).await;
+            for row in rows.into_iter().flatten().flatten() {
+                info!(job = %row.job, execution_id = %row.id, "goes on under the supervisor");
+            }
             info!(
                 running,
-                "stopped; executions go on under the supervisor: the next `cronwright serve` takes them over, `cronwright cancel` then ends them"
+                "stopped; the next `cronwright serve` takes over what runs, and `cronwright cancel` ends it"
             );
             Exit::Done
         }
@@ -235,17 +250,12 @@ fn said_goodbye(ended: Ended) -> Exit {
 
 /// Logs go to stderr: text on a terminal, else one JSON document a line.
 fn log(verbose: bool, quiet: bool) -> Result<(), Failure> {
-    use std::io::IsTerminal;
     let level = match (verbose, quiet) {
         (true, _) => LevelFilter::DEBUG,
         (false, true) => LevelFilter::WARN,
         (false, false) => LevelFilter::INFO,
     };
-    let filter = tracing_subscriber::filter::Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_target("cronwright", level);
-    use tracing_subscriber::layer::SubscriberExt;
-    use tracing_subscriber::util::SubscriberInitExt;
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_target("cronwright", level);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     let begun = if std::io::stderr().is_terminal() {

@@ -120,7 +120,7 @@ fn of_file_in(path: &Path, source: &Source, known: &Known) -> Result<Found, Fail
     let name = format!("{}/{}", source.name, below.unwrap_or_default().display());
     let snapshot = snapshot(vec![source.clone()])?;
     let manifests = snapshot.manifests();
-    if !manifests.iter().any(|manifest| manifest.path == name) {
+    if !manifests.iter().any(|manifest| *manifest.path == *name) {
         return Ok(of_files(&[alone(path)], known));
     }
     let loaded = load(&manifests, known);
@@ -137,12 +137,12 @@ fn of_files(files: &[ManifestFile], known: &Known) -> Found {
 }
 
 fn alone(path: &Path) -> ManifestFile {
+    let shown = path.to_string_lossy();
     let content = match read_alone(path) {
-        Ok(bytes) => Content::Bytes(bytes),
-        Err(problem) => Content::Unreadable(problem.to_string()),
+        Ok(bytes) => Content::Bytes(bytes.into()),
+        Err(problem) => Content::Refused(problem.diagnostic(&shown)),
     };
-    let path = path.to_string_lossy().into_owned();
-    ManifestFile { path, source: String::new(), content }
+    ManifestFile { path: shown.into(), source: "".into(), content }
 }
 
 fn snapshot(folders: Vec<Source>) -> Result<Snapshot, Failure> {
