@@ -113,7 +113,8 @@ async fn move_watermark(connection: &Connection, batch: &ClaimBatch) -> Result<(
     let watermarks = connection.collection("watermarks");
     let forward = doc! { "$max": { "covered_until": form::date(batch.watermark) } };
     let update = watermarks.update_one(doc! { "_id": WHOLE_STORE }, forward).upsert(true);
-    connection.call("move the watermark", CALL_WITHIN, async { update.await }).await.map(drop)
+    let left = time_left(batch)?;
+    connection.call("move the watermark", left, async { update.await }).await.map(drop)
 }
 
 /// See `Store::row`.
