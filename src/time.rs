@@ -28,7 +28,13 @@ struct ZoneTable {
     name: String,
     first_offset_s: i32,
     shifts: Box<[Shift]>,
+    /// For each stretch of 2^[`STRETCH_BITS`] s from the first shift on: the shifts before it. A
+    /// search begins there and has a few shifts to pass, instead of halving them all.
+    shifts_before: Box<[u16]>,
 }
+
+/// Stretches of about a year.
+const STRETCH_BITS: u32 = 25;
 
 /// An instant at which a zone's offset from UTC changes. Shifts of a zone lie days apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +110,7 @@ const QUOTED_CHARS_MAX: usize = 60;
 /// Tables already made: thousands of jobs share a few zones. It saves work and changes no answer.
 static ZONES: LazyLock<Mutex<BTreeMap<String, Zone>>> = LazyLock::new(Mutex::default);
 
-static UTC: LazyLock<Zone> = LazyLock::new(|| {
-    Zone(Arc::new(ZoneTable { name: "UTC".to_owned(), first_offset_s: 0, shifts: Box::default() }))
-});
+static UTC: LazyLock<Zone> = LazyLock::new(|| Zone(Arc::new(ZoneTable::new("UTC", 0, Vec::new()))));
 
 impl Zone {
     /// The zone with this IANA name, written exactly so. Never an offset.
@@ -149,7 +153,15 @@ impl Zone {
 
     /// How many shifts lie at or before an instant (seconds since 1970 in UTC).
     pub fn shifts_until(&self, at_s: i64) -> usize {
-        self.0.shifts.partition_point(|shift| shift.at_s <= at_s)
+        let table = &*self.0;
+        let Some(first) = table.shifts.first().filter(|first| first.at_s <= at_s) else { return 0 };
+        let stretch = usize::try_from((at_s - first.at_s) >> STRETCH_BITS).unwrap_or(usize::MAX);
+        let last = table.shifts_before.len().saturating_sub(1);
+        let mut count = table.shifts_before.get(stretch.min(last)).copied().map_or(0, usize::from);
+        while table.shifts.get(count).is_some_and(|shift| shift.at_s <= at_s) {
+            count += 1;
+        }
+        count
     }
 
     /// The offset after that many shifts, in seconds east of UTC.
@@ -230,6 +242,20 @@ impl fmt::Display for Zone {
 }
 
 impl ZoneTable {
+    fn new(name: &str, first_offset_s: i32, shifts: Vec<Shift>) -> Self {
+        let mut shifts_before: Vec<u16> = Vec::new();
+        let first_s = shifts.first().map_or(0, |first| first.at_s);
+        for (before, shift) in (0..).zip(&shifts) {
+            let stretch = usize::try_from((shift.at_s - first_s) >> STRETCH_BITS).unwrap_or(0);
+            // Every stretch from the last one on, up to that of this shift, begins with it.
+            while shifts_before.len() <= stretch {
+                shifts_before.push(before);
+            }
+        }
+        let name = name.to_owned();
+        Self { name, first_offset_s, shifts: shifts.into(), shifts_before: shifts_before.into() }
+    }
+
     fn read(name: &str) -> Option<Self> {
         if NOT_ZONES.contains(&name) {
             return None;
@@ -257,7 +283,7 @@ impl ZoneTable {
                 before_s = after_s;
             }
         }
-        Some(Self { name: name.to_owned(), first_offset_s, shifts: shifts.into() })
+        Some(Self::new(name, first_offset_s, shifts))
     }
 }
 
@@ -394,6 +420,21 @@ mod tests {
             let zone = Zone::load(&name).unwrap();
             let apart = |pair: &[Shift]| pair[1].at_s - pair[0].at_s > 3 * 86_400;
             assert!(zone.shifts().windows(2).all(apart), "{name}");
+        }
+    }
+
+    #[test]
+    fn shifts_are_counted_as_by_a_plain_search() {
+        for name in ["UTC", "Africa/Casablanca", "America/New_York", "Asia/Shanghai"] {
+            let zone = Zone::load(name).unwrap();
+            for at_s in (-6_000_000_000_i64..8_000_000_000).step_by(1_234_567) {
+                let expected = zone.shifts().partition_point(|shift| shift.at_s <= at_s);
+                assert_eq!(zone.shifts_until(at_s), expected, "{name} {at_s}");
+            }
+            for (index, shift) in zone.shifts().iter().enumerate() {
+                assert_eq!(zone.shifts_until(shift.at_s - 1), index, "{name}");
+                assert_eq!(zone.shifts_until(shift.at_s), index + 1, "{name}");
+            }
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) async fn apply(_args: ApplyArgs, session: Session) -> Result<Exit, Fa
     let document = session.client.post("/api/v1/sync", &serde_json::json!({})).await?;
     let sync: SyncDocument = document.read()?;
     session.output.document(&document, Shape { list: None, name: "/applied" }, table)?;
-    Ok(if sync.state == "synced" { Exit::Done } else { Exit::No })
+    Ok(if sync.state == "Synced" { Exit::Done } else { Exit::No })
 }
 
 fn table(sync: &SyncDocument, look: &Look) -> String {

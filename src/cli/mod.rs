@@ -12,14 +12,17 @@ mod list;
 mod logs;
 mod next;
 pub mod output;
-pub mod places;
 mod plan;
+pub mod process;
 mod run;
+mod schema;
+mod serve;
 mod show;
 mod status;
 mod supervisor;
 pub mod table;
 pub mod times;
+mod validate;
 mod version;
 
 use std::path::PathBuf;
@@ -30,8 +33,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{ColourChoice, Format, Output};
-use crate::cli::places::Surroundings;
 use crate::cli::times::Clock;
+use crate::daemon::settings::Flags;
 use crate::io::clock;
 use crate::time::Zone;
 
@@ -52,6 +55,9 @@ struct Cli {
 /// Flags that every verb takes.
 #[derive(Debug, Args)]
 struct Global {
+    /// The settings file [default: ./cronwright.toml, else /etc/cronwright/cronwright.toml].
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The state directory, in which the daemon's socket is.
     #[arg(
         long,
@@ -93,6 +99,12 @@ struct Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// The daemon, in the foreground.
+    Serve(serve::ServeArgs),
+    /// Everything that is wrong with manifests, without a daemon.
+    Validate(validate::ValidateArgs),
+    /// The JSON Schema of manifests or settings.
+    Schema(schema::SchemaArgs),
     /// What would change, were the sources applied now.
     Plan(plan::PlanArgs),
     /// The daemon looks at its sources now.
@@ -151,6 +163,9 @@ pub fn main() -> ExitCode {
 fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failure> {
     let session = || Ok(Session { client: global.client()?, output: output.clone() });
     let exit = match verb {
+        Verb::Serve(args) => serve::serve(args, global)?,
+        Verb::Validate(args) => validate::validate(&args, global, output)?,
+        Verb::Schema(args) => schema::schema(&args)?,
         Verb::Plan(args) => wait_for(plan::plan(args, session()?))?,
         Verb::Apply(args) => wait_for(apply::apply(args, session()?))?,
         Verb::List(args) => wait_for(list::list(args, session()?))?,
@@ -196,8 +211,12 @@ impl Global {
     }
 
     fn client(&self) -> Result<Client, Failure> {
-        let state_dir = Surroundings::of_process(self.state_dir.clone()).state_dir();
-        Ok(Client::new(places::socket(self.server.as_deref(), &state_dir)?))
+        Ok(Client::new(process::socket(self.server.as_deref(), &self.flags())?))
+    }
+
+    /// The flags that say where settings and state are.
+    fn flags(&self) -> Flags {
+        Flags { config: self.config.clone(), state_dir: self.state_dir.clone(), ..Flags::default() }
     }
 }
 

@@ -89,6 +89,15 @@ impl ColourChoice {
             Self::Never => false,
         }
     }
+
+    /// Whether stderr shows colours.
+    pub fn on_stderr(self) -> bool {
+        match self {
+            Self::Auto => AutoStream::choice(&std::io::stderr()) != ColorChoice::Never,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
 }
 
 impl Document {

@@ -54,10 +54,12 @@ impl Paint {
     /// The paint of an outcome or a state.
     pub fn of(word: &str) -> Self {
         match word {
-            "succeeded" | "healthy" | "synced" | "read" => Self::Good,
-            "failed" | "timed_out" | "lost" | "degraded" | "stalled" | "error" => Self::Bad,
-            "cancelled" | "missed" | "skipped" | "running" | "paused" | "blocked" | "stale"
-            | "progressing" | "warning" => Self::Notice,
+            "succeeded" | "healthy" | "Synced" => Self::Good,
+            "failed" | "timed_out" | "lost" | "degraded" | "Degraded" | "Stalled" | "error" => {
+                Self::Bad
+            }
+            "cancelled" | "missed" | "skipped" | "running" | "paused" | "Blocked" | "stale"
+            | "Progressing" | "warning" => Self::Notice,
             _ => Self::Plain,
         }
     }

@@ -4,6 +4,7 @@
 //! Start reading at [`run`]. `store_task` carries out store operations in order, `reconciler` looks at
 //! the sources, `executor` talks to the supervisor, `lease` holds the right to decide.
 
+pub mod api;
 mod book;
 mod executor;
 pub mod failpoint;

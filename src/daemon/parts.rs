@@ -20,7 +20,7 @@ use crate::engine::plan::AppliedSet;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::io::clock;
 use crate::io::executor::supervisor::{Launch, SupervisorError, SupervisorHandle};
-use crate::io::files::Sources;
+use crate::io::files::{Source, Sources};
 use crate::io::store::{Holder, Store, StoreError};
 
 /// How many looks may wait.
@@ -173,8 +173,11 @@ fn nothing_applied() -> Applied {
 
 fn sources_of(settings: &Settings) -> Sources {
     Sources {
-        folders: settings.sources.iter().map(|source| source.path.clone()).collect(),
-        base: settings.base_dir.clone(),
+        folders: settings
+            .sources
+            .iter()
+            .map(|source| Source { name: source.name.clone(), path: source.path.clone() })
+            .collect(),
         revision: settings.revision.clone(),
     }
 }

@@ -19,12 +19,10 @@ use crate::engine::event::{Event, PlanDone};
 use crate::engine::plan::{self, Change, Hold, Plan};
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
-use crate::io::files::{
-    FileProblem, Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX,
-};
+use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
 use crate::io::watch::{Hints, RESCAN_INTERVAL, Watch};
 use crate::spec::job::JobName;
-use crate::spec::manifest::{Content, FILE_BYTES_MAX, Known, Loaded, ManifestFile, load};
+use crate::spec::manifest::{Known, Loaded, load};
 
 /// How long after the first snapshot that lacks a job the second one is taken (D11).
 const SECOND_LOOK: Duration = Duration::from_secs(1);
@@ -201,7 +199,7 @@ impl Reconciler {
         let Some(snapshot) = self.read(previous).await else { return };
         let unchanged = before.is_some_and(|digest| digest == snapshot.digest);
         if !unchanged || seen.loaded.is_none() {
-            let (files, known) = (manifest_files(&snapshot), self.known.clone());
+            let (files, known) = (snapshot.manifests(), self.known.clone());
             let loaded = tokio::task::spawn_blocking(move || load(&files, &known)).await;
             let loaded = loaded.unwrap_or_default();
             self.book.learn(&loaded.jobs);
@@ -236,11 +234,11 @@ impl Reconciler {
         let absent: BTreeSet<JobName> =
             applied.jobs.keys().filter(|name| !loaded.jobs.contains_key(*name)).cloned().collect();
         let sources = plan::Sources {
-            names: snapshot.sources.iter().map(|source| source.folder.clone()).collect(),
+            names: snapshot.sources.iter().map(|source| source.name.clone()).collect(),
             incomplete: snapshot
                 .sources
                 .iter()
-                .filter_map(|source| Some((source.folder.clone(), hold_of(&source.state)?)))
+                .filter_map(|source| Some((source.name.clone(), hold_of(&source.state)?)))
                 .collect(),
             invalid: loaded.invalid.clone(),
             conflicts: loaded.conflicts.clone(),
@@ -305,7 +303,7 @@ impl Reconciler {
             stale: plan.stale.clone(),
             unreadable: unreadable
                 .filter(|source| hold_of(&source.state) == Some(Hold::UnreadableSource))
-                .map(|source| source.folder.clone())
+                .map(|source| source.name.clone())
                 .collect(),
             waiting,
         }
@@ -333,28 +331,7 @@ fn hold_of(state: &SourceState) -> Option<Hold> {
 
 /// What is wrong with the sources and manifests, in one list.
 fn diagnostics(snapshot: &Snapshot, loaded: &Loaded) -> Vec<Diagnostic> {
-    let sources =
-        snapshot.sources.iter().filter_map(|source| source.state.diagnostic(&source.folder));
-    let files = snapshot.files.iter().filter_map(|file| Some(file.warning?.diagnostic(&file.path)));
-    sources.chain(files).chain(loaded.diagnostics.iter().cloned()).collect()
-}
-
-/// The files of a snapshot as the manifests' loader wants them.
-fn manifest_files(snapshot: &Snapshot) -> Vec<ManifestFile> {
-    let content = |content: &Result<Arc<[u8]>, FileProblem>| match content {
-        Ok(bytes) if bytes.len() > FILE_BYTES_MAX => Content::TooLarge(bytes.len() as u64),
-        Ok(bytes) => Content::Bytes(bytes.to_vec()),
-        Err(problem) => Content::Unreadable(problem.in_words()),
-    };
-    snapshot
-        .files
-        .iter()
-        .map(|file| ManifestFile {
-            path: file.path.to_string(),
-            source: snapshot.sources[file.source].folder.clone(),
-            content: content(&file.content),
-        })
-        .collect()
+    snapshot.diagnostics().into_iter().chain(loaded.diagnostics.iter().cloned()).collect()
 }
 
 fn log_plan(plan: &Plan) {

@@ -37,6 +37,11 @@ impl Asked {
     }
 }
 
+/// Whether a request asks for an answer when its execution has ended.
+pub(super) fn waits(request: &Request) -> bool {
+    matches!(request.op, Op::Run { wait: true, .. })
+}
+
 /// Requests that are not answered for good.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -67,7 +72,7 @@ impl Waiting {
             }));
             return None;
         }
-        let wait = matches!(asked.request.op, Op::Run { wait: true, .. });
+        let wait = waits(&asked.request);
         let waiter = Waiter { wait, replies: asked.replies };
         self.by_id.insert(asked.request.id.clone(), waiter);
         Some(asked.request)

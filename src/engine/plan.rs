@@ -271,7 +271,7 @@ fn undeclared(plan: &mut Plan, from: &AppliedJob, desired: &JobSet, sources: &So
 fn hold(from: &AppliedJob, desired: &JobSet, sources: &Sources) -> Option<Hold> {
     let name = &from.spec.name;
     let declared_by_invalid =
-        |invalid: &InvalidManifest| invalid.path == from.source.file || invalid.mentions(name);
+        |invalid: &InvalidManifest| *invalid.path == *from.source.file || invalid.mentions(name);
     let own_source = sources.incomplete.iter().find(|(name, _)| from.owner == Owner::source(name));
     if sources.conflicts.contains(name) || sources.invalid.iter().any(declared_by_invalid) {
         Some(Hold::InvalidManifest)

@@ -150,7 +150,12 @@ fn printable(json: &str) -> String {
             | '\u{feff}'
             | '\u{fffe}'
             | '\u{ffff}' => {
-                text.push_str(&format!("\\u{:04x}", u32::from(sign)));
+                // All of them have four digits at most.
+                text.push_str("\\u");
+                for shift in [12, 8, 4, 0] {
+                    let digit = char::from_digit((u32::from(sign) >> shift) & 0xf, 16);
+                    text.extend(digit);
+                }
             }
             _ => text.push(sign),
         }

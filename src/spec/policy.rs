@@ -48,7 +48,7 @@ pub struct Misfire {
 impl Default for Misfire {
     fn default() -> Self {
         Self {
-            grace_time: GraceTime::Within(Duration::from_secs(3600)),
+            grace_time: GraceTime::Within(Duration::from_hours(1)),
             coalesce: true,
             max_catch_up: 10,
         }

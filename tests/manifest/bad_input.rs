@@ -14,12 +14,12 @@ const ANCHORS: &str = "x: &a {b: [1, *a]}\n<<: *a\njobs:\n  c: &d\n    cron: '0 
 const TOML: &str = "[jobs.a]\ncommand = ['x', \"y\"]\nenv.A = '''\n1'''\n[[jobs.a.triggers]]\ndate = 2026-01-01T00:00:00\n";
 
 fn one(path: &str, content: Content) -> Loaded {
-    let file = ManifestFile { path: path.to_owned(), source: "s".to_owned(), content };
+    let file = ManifestFile { path: path.into(), source: "s".into(), content };
     load(&[file], &Known::default())
 }
 
 fn check(path: &str, bytes: Vec<u8>) {
-    let loaded = one(path, Content::Bytes(bytes));
+    let loaded = one(path, Content::Bytes(bytes.into()));
     for place in loaded.diagnostics.iter().filter_map(|diagnostic| diagnostic.place.as_ref()) {
         assert!(place.source.text.get(place.start..place.end).is_some(), "{place:?}");
     }
@@ -100,15 +100,14 @@ fn codes_of(loaded: &Loaded) -> Vec<&'static str> {
 }
 
 #[test]
-fn files_that_are_too_large_or_unreadable_are_invalid_and_say_so() {
-    let large = one("a.yaml", Content::Bytes(vec![b'#'; FILE_BYTES_MAX + 1]));
+fn files_that_are_too_large_or_were_refused_are_invalid_and_say_so() {
+    let large = one("a.yaml", Content::Bytes(vec![b'#'; FILE_BYTES_MAX + 1].into()));
     assert_eq!(codes_of(&large), [codes::FILE_TOO_LARGE]);
-    let unread = one("a.yaml", Content::TooLarge(5_000_000_000));
-    assert_eq!(codes_of(&unread), [codes::FILE_TOO_LARGE]);
-    assert_eq!(unread.invalid[0].path, "a.yaml");
-    let closed = one("a.toml", Content::Unreadable("permission denied".to_owned()));
-    assert_eq!(codes_of(&closed), [codes::UNREADABLE]);
-    assert_eq!(closed.diagnostics[0].message, "this file cannot be read: permission denied");
+    let refusal = Diagnostic::new("E0511", "`a.toml` cannot be read: permission denied");
+    let closed = one("a.toml", Content::Refused(refusal));
+    assert_eq!(codes_of(&closed), ["E0511"]);
+    assert_eq!(closed.diagnostics[0].path(), "a.toml");
+    assert_eq!(&*closed.invalid[0].path, "a.toml");
 }
 
 #[test]
@@ -117,7 +116,7 @@ fn an_environment_or_argument_over_the_limit_of_the_system_is_refused_at_load() 
     let text = format!(
         "defaults: {{ env: {{ A: {long} }} }}\njobs:\n  sum: {{ command: [a], env: {{ B: {long} }} }}\n  argument: {{ command: [a, {long}{long}], env: null }}\n"
     );
-    let loaded = one("a.yaml", Content::Bytes(text.into_bytes()));
+    let loaded = one("a.yaml", Content::Bytes(text.into_bytes().into()));
     let found: Vec<_> =
         loaded.diagnostics.iter().map(|d| (d.code, d.job.as_deref().unwrap_or_default())).collect();
     assert_eq!(found, [(codes::ENV_TOO_LARGE, "sum"), (codes::ENV_TOO_LARGE, "argument")]);
@@ -130,7 +129,7 @@ fn hostile_files_are_refused_quickly() {
     let alias_chain = (0..5000).fold("a0: &a0 [x]\n".to_owned(), |text, at| {
         format!("{text}a{}: &a{} [*a{at}]\n", at + 1, at + 1)
     });
-    let many_keys: String = (0..100_000).map(|at| format!("k{at}: 1\n")).collect();
+    let many_keys = (0..100_000).fold(String::new(), |text, at| text + &format!("k{at}: 1\n"));
     let same_keys = "k: 1\n".repeat(150_000);
     for (path, text) in [
         ("a.yaml", "[".repeat(1_000_000)),
@@ -154,7 +153,7 @@ fn hostile_files_are_refused_quickly() {
     ] {
         let start = &text[..20];
         let started = std::time::Instant::now();
-        let loaded = one(path, Content::Bytes(text.clone().into_bytes()));
+        let loaded = one(path, Content::Bytes(text.clone().into_bytes().into()));
         assert!(loaded.diagnostics.iter().any(Diagnostic::is_error), "{start}");
         let text = render_all(&loaded.diagnostics, Colour::Plain);
         assert!(text.len() < 10_000_000);

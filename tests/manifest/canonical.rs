@@ -19,8 +19,8 @@ use snapbox::IntoData;
 use std::time::Duration;
 
 fn jobs(path: &str, text: &str) -> BTreeMap<String, JobSpec> {
-    let content = Content::Bytes(text.as_bytes().to_vec());
-    let file = ManifestFile { path: path.to_owned(), source: "s".to_owned(), content };
+    let content = Content::Bytes(text.as_bytes().into());
+    let file = ManifestFile { path: path.into(), source: "s".into(), content };
     let loaded = load(&[file], &Known::default());
     assert_eq!(loaded.diagnostics, [], "{text}");
     loaded.jobs.into_iter().map(|(name, job)| (name.to_string(), (*job.spec).clone())).collect()

@@ -237,6 +237,7 @@ Mongo(mongodb://f) rediss://f/1 team-a ["/f1.sock", "/srv/f2.sock"] Some("8f3c2a
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one expected text")]
 fn mistakes_in_the_file_have_their_place() {
     let text = r#"
 sorces = ["jobs.d"]
@@ -257,13 +258,13 @@ producers = ["web"]
 "#;
     assert_data_eq!(complaints(text), str![[r#"
 error[E0107]: unknown field `sorces`
- --> /srv/cronwright.toml:2:1
+ --> cronwright.toml:2:1
   |
 2 | sorces = ["jobs.d"]
   | ^^^^^^ did you mean `sources`?
 
 error[E0303]: `Mars` is not a time zone
- --> /srv/cronwright.toml:3:12
+ --> cronwright.toml:3:12
   |
 3 | timezone = "Mars"
   |            ^^^^^^
@@ -271,7 +272,7 @@ error[E0303]: `Mars` is not a time zone
   = help: write an IANA name such as `Asia/Shanghai`, `Europe/Berlin` or `UTC`; offsets and abbreviations are not zones
 
 error[E0601]: this is not the URL of a store: it has no host, or a wrong port
- --> /srv/cronwright.toml:4:9
+ --> cronwright.toml:4:9
   |
 4 | store = "mongodb://ann:****@db"
   |         ^^^^^^^^^^^^^^^^^^^^^^^
@@ -279,7 +280,7 @@ error[E0601]: this is not the URL of a store: it has no host, or a wrong port
   = help: after `://` stand host and port; in a password, `/`, `:`, `@`, `?` and `#` are written as %2F, %3A, %40, %3F and %23
 
 error[E0602]: `127.0.0.1:8470` is not supported yet: the API listens on Unix sockets only
- --> /srv/cronwright.toml:5:11
+ --> cronwright.toml:5:11
   |
 5 | listen = ["127.0.0.1:8470", "unix:"]
   |           ^^^^^^^^^^^^^^^^
@@ -287,7 +288,7 @@ error[E0602]: `127.0.0.1:8470` is not supported yet: the API listens on Unix soc
   = help: write `unix:PATH`
 
 error[E0602]: `unix:` without a path
- --> /srv/cronwright.toml:5:29
+ --> cronwright.toml:5:29
   |
 5 | listen = ["127.0.0.1:8470", "unix:"]
   |                             ^^^^^^^
@@ -295,7 +296,7 @@ error[E0602]: `unix:` without a path
   = help: write `unix:PATH`
 
 error[E0108]: `max_running` is not supported yet
- --> /srv/cronwright.toml:6:1
+ --> cronwright.toml:6:1
   |
 6 | max_running = 3
   | ^^^^^^^^^^^
@@ -303,7 +304,7 @@ error[E0108]: `max_running` is not supported yet
   = help: remove it: a key that did nothing would mislead
 
 error[E0304]: `60` has no unit
- --> /srv/cronwright.toml:8:11
+ --> cronwright.toml:8:11
   |
 8 | timeout = 60
   |           ^^
@@ -311,13 +312,13 @@ error[E0304]: `60` has no unit
   = help: write for example `60s` or `60m`
 
 error[E0107]: unknown field `cron`
- --> /srv/cronwright.toml:9:1
+ --> cronwright.toml:9:1
   |
 9 | cron = "@daily"
   | ^^^^ this cannot be a default: each job says it
 
 error[E0108]: `labels` is not supported yet
-  --> /srv/cronwright.toml:11:1
+  --> cronwright.toml:11:1
    |
 11 | labels = ["etl"]
    | ^^^^^^
@@ -325,13 +326,13 @@ error[E0108]: `labels` is not supported yet
    = help: remove it: a key that did nothing would mislead
 
 error[E0104]: `name` does not have the form asked for: `-x`
-  --> /srv/cronwright.toml:12:8
+  --> cronwright.toml:12:8
    |
 12 | name = "-x"
    |        ^^^^
 
 error[E0603]: two kinds of source: `file` and `env`
-  --> /srv/cronwright.toml:15:26
+  --> cronwright.toml:15:26
    |
 15 | password = { file = "a", env = "b" }
    |              ----        ^^^ the second
@@ -341,7 +342,7 @@ error[E0603]: two kinds of source: `file` and `env`
    = help: give exactly one of `file`, `env`
 
 error[E0108]: `producers` is not supported yet
-  --> /srv/cronwright.toml:16:1
+  --> cronwright.toml:16:1
    |
 16 | producers = ["web"]
    | ^^^^^^^^^
@@ -352,6 +353,7 @@ error[E0108]: `producers` is not supported yet
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one expected text")]
 fn more_mistakes_of_stores_and_redis() {
     let all: Vec<_> = [
         "store = { url = \"mongodb://ann:pw@db\", password = { env = \"P\" } }",
@@ -370,7 +372,7 @@ fn more_mistakes_of_stores_and_redis() {
         all.join("\n"),
         str![[r#"
 error[E0603]: the URL has a password already
- --> /srv/cronwright.toml:1:40
+ --> cronwright.toml:1:40
   |
 1 | store = { url = "mongodb://ann:**@db", password = { env = "P" } }
   |                 ---------------------  ^^^^^^^^
@@ -380,7 +382,7 @@ error[E0603]: the URL has a password already
   = help: remove one of the two
 
 error[E0601]: a store of SQLite is a path without a password
- --> /srv/cronwright.toml:1:17
+ --> cronwright.toml:1:17
   |
 1 | store = { url = "sqlite:x", password = { env = "P" } }
   |                 ^^^^^^^^^^
@@ -388,13 +390,13 @@ error[E0601]: a store of SQLite is a path without a password
   = help: write for example `sqlite:.cronwright/cronwright.db`
 
 error[E0102]: the field `url` is missing
- --> /srv/cronwright.toml:1:1
+ --> cronwright.toml:1:1
   |
 1 | store = { password = { env = "P" } }
   | ^^^^^
 
 error[E0601]: this is not the URL of a store: `postgres://` is no scheme for it
- --> /srv/cronwright.toml:1:9
+ --> cronwright.toml:1:9
   |
 1 | store = "postgres://x"
   |         ^^^^^^^^^^^^^^
@@ -402,15 +404,15 @@ error[E0601]: this is not the URL of a store: `postgres://` is no scheme for it
   = help: write `sqlite:PATH` or `mongodb://[USER[:PASSWORD]@]HOST[:PORT][,…]/DATABASE`
 
 error[E0101]: `store` must be text or a map, not the number `3`
- --> /srv/cronwright.toml:1:9
+ --> cronwright.toml:1:9
   |
 1 | store = 3
   |         ^
   |
   = help: quote it: "3"
 
-error[E0601]: after the host stands the number of a database
- --> /srv/cronwright.toml:1:17
+error[E0601]: this is not the URL of Redis: after the host stands the number of a database
+ --> cronwright.toml:1:17
   |
 1 | redis = { url = "redis://h/zero" }
   |                 ^^^^^^^^^^^^^^^^
@@ -418,13 +420,13 @@ error[E0601]: after the host stands the number of a database
   = help: write `redis://[USER[:PASSWORD]@]HOST[:PORT][/NUMBER]`
 
 error[E0105]: `listen` is an empty list
- --> /srv/cronwright.toml:1:10
+ --> cronwright.toml:1:10
   |
 1 | listen = []
   |          ^^
 
 error[E0202]: this is not TOML: unclosed array, expected `]`
- --> /srv/cronwright.toml:1:10
+ --> cronwright.toml:1:10
   |
 1 | store = [
   |          ^
@@ -453,9 +455,6 @@ fn mistakes_in_flags_and_variables_point_into_them() {
     let (settings, diagnostics) = load(&places, None, &flags, &environment);
     assert_eq!(settings, None);
     assert_data_eq!(render_all(&diagnostics, Colour::Plain), str![[r#"
-error[E0605]: there is no settings file `/srv/nowhere.toml`
---> /srv/nowhere.toml
-
 warning[W0601]: `CRONWRIGHT_STROE` is not a variable that is read
  --> environment:1:1
   |
@@ -473,12 +472,15 @@ error[E0604]: the path of the socket has 121 bytes, and no more than 107 are pos
 error[E0601]: this is not the URL of a store: it holds white space
  --> flag --store:1:1
   |
-1 | mongodb://ann:secret word@db
+1 | mongodb://ann:***********@db
   | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
   = help: write `sqlite:PATH` or `mongodb://[USER[:PASSWORD]@]HOST[:PORT][,…]/DATABASE`
 
-error[E0601]: it has no `://`
+error[E0605]: there is no settings file `nowhere.toml`
+--> nowhere.toml
+
+error[E0601]: this is not the URL of Redis: it has no `://`
  --> variable CRONWRIGHT_REDIS:1:1
   |
 1 | localhost:6379

@@ -197,7 +197,10 @@ fn percent_encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+            encoded.push('%');
+            encoded.push(digit(byte >> 4).to_ascii_uppercase());
+            encoded.push(digit(byte & 0xf).to_ascii_uppercase());
         }
     }
     encoded

@@ -188,8 +188,10 @@ impl Fault<'_> {
     /// Where it stands: an absent value and a map at their key, all else at itself.
     pub fn span(&self) -> Span {
         let at_key = match &self.kind {
-            FaultKind::UnknownKey(_) | FaultKind::KeyName => true,
-            FaultKind::Missing(_) | FaultKind::ExactlyOne(_) => true,
+            FaultKind::UnknownKey(_)
+            | FaultKind::KeyName
+            | FaultKind::Missing(_)
+            | FaultKind::ExactlyOne(_) => true,
             FaultKind::Kind(_)
             | FaultKind::Choice(_)
             | FaultKind::Pattern

@@ -74,20 +74,16 @@ pub struct Job {
 impl Document {
     /// Reads and checks a file. Nothing is lowered yet.
     pub fn read(file: &ManifestFile) -> Self {
-        let empty = || Arc::new(SourceText::new(file.path.clone(), ""));
+        let empty = || Arc::new(SourceText::new(&*file.path, ""));
         let failed = |source: Arc<SourceText>, diagnostic: Diagnostic| Self {
             source,
             parsed: Parsed { broken: true, ..Parsed::default() },
-            diagnostics: vec![diagnostic.in_file(file.path.clone())],
+            diagnostics: vec![diagnostic.in_file(&*file.path)],
         };
         let bytes = match &file.content {
             Content::Bytes(bytes) if bytes.len() <= FILE_BYTES_MAX => bytes,
-            Content::Bytes(bytes) => return failed(empty(), too_large(bytes.len() as u64)),
-            Content::TooLarge(bytes) => return failed(empty(), too_large(*bytes)),
-            Content::Unreadable(why) => {
-                let message = format!("this file cannot be read: {why}");
-                return failed(empty(), Diagnostic::new(codes::UNREADABLE, message));
-            }
+            Content::Bytes(bytes) => return failed(empty(), too_large(bytes.len())),
+            Content::Refused(diagnostic) => return failed(empty(), diagnostic.clone()),
         };
         let Some(format) = Format::of(&file.path) else {
             let message = "the name of a manifest ends with .yaml, .yml, .toml or .json";
@@ -95,7 +91,10 @@ impl Document {
         };
         match text_of(&file.path, bytes) {
             Ok(source) => Self::of_manifest(source, format),
-            Err((source, diagnostic)) => failed(source, diagnostic),
+            Err(diagnostic) => {
+                let source = diagnostic.place.as_ref().map(|place| Arc::clone(&place.source));
+                failed(source.unwrap_or_else(empty), *diagnostic)
+            }
         }
     }
 
@@ -349,14 +348,15 @@ fn job_of_pointer(pointer: &str) -> Option<Cow<'_, str>> {
     })
 }
 
-fn too_large(bytes: u64) -> Diagnostic {
+fn too_large(bytes: usize) -> Diagnostic {
     let message =
         format!("this file has {bytes} bytes, more than the {FILE_BYTES_MAX} of a manifest");
     Diagnostic::new(codes::FILE_TOO_LARGE, message).help("split it into several files")
 }
 
-/// The text of a file without its byte order mark; else a text to point into, and what is wrong.
-pub fn text_of(path: &str, bytes: &[u8]) -> Result<Arc<SourceText>, (Arc<SourceText>, Diagnostic)> {
+/// The text of a file without its byte order mark; else what is wrong, at its place in what can be
+/// shown of it.
+pub fn text_of(path: &str, bytes: &[u8]) -> Result<Arc<SourceText>, Box<Diagnostic>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let wrong = |at: usize, code: &'static str, message: &str, help: &str| {
         let before = String::from_utf8_lossy(bytes.get(..at).unwrap_or_default()).len();
@@ -367,7 +367,7 @@ pub fn text_of(path: &str, bytes: &[u8]) -> Result<Arc<SourceText>, (Arc<SourceT
             .and_then(|rest| rest.chars().next())
             .map_or(0, char::len_utf8);
         let place = Place::new(&source, before, before + end);
-        Err((source, Diagnostic::new(code, message).at(place).help(help)))
+        Err(Box::new(Diagnostic::new(code, message).at(place).help(help)))
     };
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return wrong(0, codes::NOT_UTF8, "this file is UTF-16", "save it as UTF-8");

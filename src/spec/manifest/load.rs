@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::diagnostic::{Diagnostic, Place, codes, sort};
 use crate::spec::job::JobName;
@@ -115,7 +115,7 @@ struct Below<'f> {
 /// Defaults by source and folder.
 struct Folders<'k> {
     known: &'k Layer,
-    folders: BTreeMap<(String, String), Folder>,
+    folders: BTreeMap<(Arc<str>, String), Folder>,
 }
 
 impl<'k> Folders<'k> {
@@ -134,7 +134,7 @@ impl<'k> Folders<'k> {
             if second {
                 let message = "this folder has two files of defaults";
                 let diagnostic = Diagnostic::new(codes::DEFAULTS_FILE, message)
-                    .in_file(file.path.clone())
+                    .in_file(&*file.path)
                     .help("keep one of them");
                 document.diagnostics.push(diagnostic);
             }

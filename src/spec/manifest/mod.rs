@@ -30,9 +30,9 @@ pub const FILE_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestFile {
     /// Path relative to the folder of the settings, with `/`.
-    pub path: String,
+    pub path: Arc<str>,
     /// The source that it belongs to, as the settings name it.
-    pub source: String,
+    pub source: Arc<str>,
     /// What is in it.
     pub content: Content,
 }
@@ -41,11 +41,9 @@ pub struct ManifestFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// All of it.
-    Bytes(Vec<u8>),
-    /// It is larger than [`FILE_BYTES_MAX`] and was not read; its size in bytes.
-    TooLarge(u64),
-    /// It could not be read; why, in words.
-    Unreadable(String),
+    Bytes(Arc<[u8]>),
+    /// It could not or should not be read; the complaint about it.
+    Refused(Diagnostic),
 }
 
 /// What manifests build upon that is not in them.
@@ -81,9 +79,9 @@ impl Loaded {
 #[derive(Debug, Clone)]
 pub struct InvalidManifest {
     /// The file. A stored job that came from it counts as declared by it, whatever can be read now.
-    pub path: String,
+    pub path: Arc<str>,
     /// The source that it belongs to.
-    pub source: String,
+    pub source: Arc<str>,
     /// The names that it declares, as far as they can be read.
     pub declared: BTreeSet<JobName>,
     /// Its text, where bytes that are no text are replaced; empty when it could not be read.

@@ -68,7 +68,7 @@ impl FieldShape {
     }
 
     fn add_special_weekday(&self, set: &mut FieldSet, item: Piece<'_>) -> Result<bool, CronError> {
-        if let (weekday, Some(nth)) = item.split_at_sign('#') {
+        if let (weekday, Some(nth)) = item.split_at_sign(b'#') {
             let weekday = self.weekday_number(self.value(weekday, item)?);
             if !is_number(nth.text) {
                 return Err(self.syntax(item, item));

@@ -81,7 +81,8 @@ impl Compiler<'_> {
             "type" => rule.kinds = kinds(value)?,
             "const" => rule.choices = Some(vec![literal(value)?]),
             "enum" => {
-                rule.choices = Some(list(value)?.iter().map(literal).collect::<Result<_, _>>()?)
+                let all = list(value)?.iter().map(literal);
+                rule.choices = Some(all.collect::<Result<_, _>>()?);
             }
             "pattern" => rule.pattern = Some(pattern(value)?),
             "minLength" => rule.length_min = count(value)?,
@@ -105,10 +106,11 @@ impl Compiler<'_> {
                 }
             }
             "additionalProperties" => {
-                rule.additional = match value {
-                    Value::Bool(false) => Additional::Refused,
-                    other => Additional::Rule(self.rule(other, None)?),
-                }
+                rule.additional = if *value == Value::Bool(false) {
+                    Additional::Refused
+                } else {
+                    Additional::Rule(self.rule(value, None)?)
+                };
             }
             "propertyNames" => {
                 let names =

@@ -148,14 +148,11 @@ fn error_with_help(code: &'static str, fault: &Fault<'_>, error: &str) -> Syntax
 
 fn wrong_form(fault: &Fault<'_>) -> SyntaxFault {
     let text = fault.node.text().unwrap_or_default();
-    match leaf_error(fault.about, text) {
-        Some(error) => error_with_help(leaf_code(fault.about), fault, &error),
-        None => {
-            let message =
-                format!("{} does not have the form asked for: {}", subject(fault), quoted(text));
-            SyntaxFault::new(codes::WRONG_FORM, fault.span(), message)
-        }
+    if let Some(error) = leaf_error(fault.about, text) {
+        return error_with_help(leaf_code(fault.about), fault, &error);
     }
+    let message = format!("{} does not have the form asked for: {}", subject(fault), quoted(text));
+    SyntaxFault::new(codes::WRONG_FORM, fault.span(), message)
 }
 
 fn wrong_choice(fault: &Fault<'_>, choices: &[&Literal]) -> SyntaxFault {
@@ -212,19 +209,15 @@ fn unknown_key(fault: &Fault<'_>, key: &str, known: &[&str]) -> SyntaxFault {
     if let Some(label) = not_yet::misplaced(fault.about, key) {
         return new.label(label);
     }
-    match nearest(key, known.iter().copied()) {
-        Some(word) => {
-            let new = new.label(format!("did you mean `{word}`?"));
-            if fault.about == "Job" && ["command", "script"].contains(&word) {
-                new.help("a job has exactly one of `command` and `script`")
-            } else {
-                new
-            }
-        }
-        None => {
-            let known: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
-            new.help(format!("known here: {}", known.join(", ")))
-        }
+    let Some(word) = nearest(key, known.iter().copied()) else {
+        let known: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
+        return new.help(format!("known here: {}", known.join(", ")));
+    };
+    let new = new.label(format!("did you mean `{word}`?"));
+    if fault.about == "Job" && ["command", "script"].contains(&word) {
+        new.help("a job has exactly one of `command` and `script`")
+    } else {
+        new
     }
 }
 

@@ -172,17 +172,17 @@ fn read_shell(
 }
 
 fn read_output(raw: Given<RawOutput>, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Given<u64> {
-    let size = match raw {
+    let written = match raw {
         Given::Absent => return Given::Absent,
         Given::Reset => return Given::Reset,
         Given::Value(output) => output.max_size,
     };
-    let Some(size) = size else { return Given::Absent };
+    let Some(written) = written else { return Given::Absent };
     let site = site.child("max_size");
-    match parse_size(&size.0) {
+    match parse_size(&written.0) {
         Ok(bytes) if bytes <= OUTPUT_BYTES_MAX => Given::Value(bytes),
         Ok(_) => {
-            let message = format!("{} is more than can be kept", quoted(&size.0));
+            let message = format!("{} is more than can be kept", quoted(&written.0));
             out.push(site.diagnostic(codes::BAD_SIZE, message).help("write at most `8MiB`"));
             Given::Absent
         }

@@ -132,7 +132,7 @@ impl Reader<'_> {
             );
         }
         let mut entries = Vec::with_capacity(table.len());
-        for (key, value) in table.iter() {
+        for (key, value) in table {
             let key_span = Span::new(key.span());
             let node = self.value(value, depth);
             self.refuse_nul(key.get_ref(), key_span);

@@ -1,19 +1,23 @@
-//! YAML text (and so JSON text) into the tree. The only file that names the YAML library.
+//! YAML text (and so JSON text) into the tree. Only here and in `faults` the YAML library is named.
 //!
 //! Only the events of its parser are used; scalars, merge keys, duplicate keys, aliases and budgets
 //! are decided here, so that another parser could take its place. The two mistakes that newcomers
 //! make, `cron: */5 …` and `cron: @daily` without quotes, get their own message; the reader then goes
 //! on as if they were quoted, to find the other mistakes of the file too.
 
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml::granit_parser::{
-    ErrorKind, Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StructureStyle, Tag,
-    options,
+    Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StructureStyle, Tag, options,
 };
 
 use crate::diagnostic::{codes, quoted};
 use crate::spec::manifest::node::scalar;
+use crate::spec::manifest::node::yaml::faults::{
+    duplicate_key, syntax_fault, tag_fault, too_deep, unquoted,
+};
 use crate::spec::manifest::node::{
     ALIAS_NODES_MAX, DEPTH_MAX, Entry, FAULTS_MAX, NODES_MAX, Node, Parsed, Span, SyntaxFault,
     Value,
@@ -53,60 +57,6 @@ fn finish(mut parsed: Parsed, mut found: Vec<SyntaxFault>, repaired: Vec<Span>) 
     parsed.faults = found;
     parsed.repaired = repaired;
     parsed
-}
-
-/// The value on the line of a syntax error that begins with `*` or `@`, as a fault.
-fn unquoted(text: &str, at: usize) -> Option<(SyntaxFault, Span)> {
-    let at = text.floor_char_boundary(at);
-    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let line = text[start..].lines().next()?;
-    let (key, value) = match line.split_once(": ") {
-        Some((key, value)) => (key.trim_start_matches(['-', ' ']), value),
-        None => ("", line.trim_start().strip_prefix("- ")?),
-    };
-    let value = value.trim_start();
-    let value_start = start + line.len() - value.len();
-    let value = value.split(" #").next()?.trim_end();
-    let span = Span { start: value_start, end: value_start + value.len() };
-    let example =
-        if key.is_empty() { format!("\"{value}\"") } else { format!("{key}: \"{value}\"") };
-    let (code, sign, why) = match value.chars().next()? {
-        '*' if value.contains([' ', '/']) || value == "*" => {
-            (codes::UNQUOTED_STAR, '*', "which YAML reads as an alias")
-        }
-        '@' => (codes::UNQUOTED_AT, '@', "which YAML reserves"),
-        _ => return None,
-    };
-    let place = Span { start: span.start, end: span.start + 1 };
-    let message = format!("this YAML value starts with `{sign}`, {why}");
-    Some((SyntaxFault::new(code, place, message).label(format!("quote it: {example}")), span))
-}
-
-fn syntax_fault(text: &str, error: &ScanError, at: usize) -> SyntaxFault {
-    let at = text.floor_char_boundary(at);
-    let end =
-        text[at..].chars().next().map_or(at, |c| if c == '\n' { at } else { at + c.len_utf8() });
-    let span = Span { start: at, end };
-    match error.kind() {
-        ErrorKind::RecursionLimitExceeded => too_deep(span),
-        ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabNotAllowed => {
-            let message = "a tab in the indentation, which YAML does not allow";
-            SyntaxFault::new(codes::TAB_INDENT, span, message).help("indent with spaces")
-        }
-        ErrorKind::MappingValueNotAllowed => {
-            let message = "this is not YAML: a second `: ` in one line, or a line indented differently from the one above";
-            SyntaxFault::new(codes::YAML_SYNTAX, span, message).help(
-                "quote a value that contains `: `; begin the keys of one map in the same column",
-            )
-        }
-        kind => SyntaxFault::new(codes::YAML_SYNTAX, span, format!("this is not YAML: {kind}")),
-    }
-}
-
-fn too_deep(span: Span) -> SyntaxFault {
-    SyntaxFault::new(codes::TOO_DEEP, span, format!("nested deeper than {DEPTH_MAX} levels"))
 }
 
 /// A list or map whose end has not come yet.
@@ -193,6 +143,7 @@ impl<'t> Reader<'t> {
         }
     }
 
+    #[expect(clippy::match_same_arms, reason = "the enum may grow, so known events are named too")]
     fn event(&mut self, event: Event<'_>, at: ParserSpan) {
         let span = Span::new(at.byte_range().unwrap_or_default());
         match event {
@@ -412,16 +363,4 @@ impl<'t> Reader<'t> {
         let children = self.open.last().map(|open| &open.children);
         matches!(children, Some(Children::Map { key: None, .. }))
     }
-}
-
-fn duplicate_key(again: &Entry, first: Span) -> SyntaxFault {
-    let message = format!("the key {} stands twice in one map", quoted(&again.key));
-    SyntaxFault::new(codes::DUPLICATE_KEY, again.key_span, message)
-        .label("again here")
-        .related(first, "first here")
-}
-
-fn tag_fault(tag: &Tag, span: Span) -> SyntaxFault {
-    let message = format!("the YAML tag {} has no meaning here", quoted(&tag.original()));
-    SyntaxFault::new(codes::YAML_TAG, span, message).help("remove the tag")
 }
