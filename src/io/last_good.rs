@@ -26,6 +26,7 @@ pub fn read(folder: &Path, wanted: Vec<(JobName, Digest)>) -> Vec<JobSpec> {
 
 /// Writes definitions, each whole or not at all.
 pub fn keep(folder: &Path, specs: &[(Digest, Arc<JobSpec>)]) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
     for (digest, spec) in specs {
         let place = place(folder, &spec.name, digest);
         if place.exists() {

@@ -35,8 +35,8 @@ fn env(spec: &JobSpec) -> String {
 #[test]
 fn defaults_are_laid_over_each_other_from_settings_to_job() {
     let settings = Layer {
-        timeout: Given::Value(Duration::from_mins(60)),
-        kill_grace: Given::Value(Duration::from_secs(60)),
+        timeout: Given::Value(Duration::from_hours(1)),
+        kill_grace: Given::Value(Duration::from_mins(1)),
         timezone: Given::Value(Zone::load("Asia/Tokyo").unwrap()),
         ..Layer::default()
     };

@@ -2,8 +2,9 @@
 
 #![expect(
     clippy::disallowed_methods,
+    clippy::needless_raw_string_hashes,
     clippy::unwrap_used,
-    reason = "tests read their fixtures, and fail where they stand"
+    reason = "tests read their fixtures, fail where they stand, and snapbox writes expected texts"
 )]
 
 mod bad_input;

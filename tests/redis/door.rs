@@ -5,6 +5,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, ToRedisArgs, Value, cmd};
 use tokio::sync::watch;
 
+/// Names and values of an entry.
+pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A door, and a connection of a producer.
 pub(crate) struct Door {
     pub(crate) stream: RequestStream,
@@ -79,16 +82,16 @@ impl Door {
     }
 
     /// The fields of every entry of a stream.
-    pub(crate) async fn entries(&mut self, stream: &str) -> Vec<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub(crate) async fn entries(&mut self, stream: &str) -> Vec<Fields> {
         let mut range = cmd("XRANGE");
         range.arg(stream).arg("-").arg("+");
-        let entries: Vec<(String, Vec<(Vec<u8>, Vec<u8>)>)> = self.ask(&range).await;
+        let entries: Vec<(String, Fields)> = self.ask(&range).await;
         entries.into_iter().map(|(_, fields)| fields).collect()
     }
 
     /// The field `m` of every entry of a stream, as text.
     pub(crate) async fn messages(&mut self, stream: &str) -> Vec<String> {
-        let message = |fields: Vec<(Vec<u8>, Vec<u8>)>| {
+        let message = |fields: Fields| {
             let found = fields.into_iter().find(|(name, _)| name == b"m");
             String::from_utf8(found.map(|(_, value)| value).unwrap_or_default()).unwrap()
         };

@@ -177,8 +177,9 @@ async fn pending_requests_that_somebody_trimmed_are_told_of_and_forgotten() {
     let mut door = Door::open(&redis.url(0), &prefix, "n1").await;
     door.send(PING).await;
     drop(door.stream.next_batch().await);
-    let _: i64 =
-        door.ask(redis::cmd("XTRIM").arg(&door.requests.clone()).arg("MAXLEN").arg(0)).await;
+    let mut trim = redis::cmd("XTRIM");
+    trim.arg(&door.requests).arg("MAXLEN").arg(0);
+    let _: i64 = door.ask(&trim).await;
     let mut next = Door::open(&redis.url(0), &prefix, "n1").await;
     let batch = next.stream.next_batch().await;
     let stream = door.requests.as_str().into();
@@ -242,7 +243,7 @@ async fn a_redis_that_forgot_everything_is_told_of_and_served_from_its_beginning
     redis.start_again();
     let stream = "{cronwright}:requests".into();
     let reset = Notice::Reset { stream };
-    assert_eq!(door.stream.next_batch().await.notices, [reset.clone()]);
+    assert_eq!(door.stream.next_batch().await.notices, std::slice::from_ref(&reset));
     // The same when somebody deletes the stream under us; what came meanwhile is not lost.
     let mut producer = Door::open(&url, "cronwright", "producer").await;
     let _: i64 = producer.ask(redis::cmd("DEL").arg("{cronwright}:requests")).await;

@@ -133,6 +133,16 @@ pub(crate) async fn recording_twice_is_recording_once(store: &dyn Store) {
     assert_eq!(end(store, &unknown, guard(), outcome).await, RowAnswer::NoRow);
 }
 
+pub(crate) async fn an_ending_with_another_reason_is_late(store: &dyn Store) {
+    let claimed = row("a", 1);
+    claim(store, 1, vec![claimed.clone()]).await;
+    let guard = || Guard::Epoch(1);
+    let (exit, spawn) = (Outcome::Failed(Failed::Exit), Outcome::Failed(Failed::Spawn));
+    assert_eq!(end(store, &claimed.id, guard(), exit).await, RowAnswer::Recorded);
+    assert_eq!(end(store, &claimed.id, guard(), spawn).await, RowAnswer::Late);
+    assert_eq!(store.row(&claimed.id).await.unwrap().unwrap().late_outcome, Some(spawn));
+}
+
 pub(crate) async fn a_start_after_the_end_changes_nothing(store: &dyn Store) {
     let claimed = row("a", 1);
     claim(store, 1, vec![claimed.clone()]).await;

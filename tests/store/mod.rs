@@ -72,6 +72,7 @@ suite! {
     an_ending_with_a_wrong_token_changes_nothing,
     an_ending_by_node_needs_that_node,
     recording_twice_is_recording_once,
+    an_ending_with_another_reason_is_late,
     a_start_after_the_end_changes_nothing,
     a_row_reads_back_as_it_was_written,
     a_plan_is_saved_whole_or_not_at_all,

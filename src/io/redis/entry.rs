@@ -98,13 +98,16 @@ impl Content {
 
 /// The entries that this process has in hand, by stream and id.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InHand(Arc<Mutex<BTreeSet<(Arc<str>, String)>>>);
+pub(super) struct InHand(Arc<Mutex<BTreeSet<Held>>>);
+
+/// Stream and id.
+type Held = (Arc<str>, String);
 
 /// One entry in hand; let go of when dropped.
 #[derive(Debug)]
 pub(super) struct Hold {
     in_hand: InHand,
-    entry: (Arc<str>, String),
+    entry: Held,
 }
 
 impl InHand {
@@ -125,7 +128,7 @@ impl InHand {
         self.entries(|entries| entries.len())
     }
 
-    fn entries<T>(&self, act: impl FnOnce(&mut BTreeSet<(Arc<str>, String)>) -> T) -> T {
+    fn entries<T>(&self, act: impl FnOnce(&mut BTreeSet<Held>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -138,11 +141,8 @@ impl Drop for Hold {
 
 /// The entries in an answer of XREADGROUP, by stream. Whatever has another shape is left out.
 pub(super) fn by_stream(answer: Value) -> Vec<(String, Vec<Entry>)> {
-    let streams: Vec<(Value, Value)> = match answer {
-        Value::Map(streams) => streams,
-        streams => items(streams).into_iter().filter_map(pair).collect(),
-    };
-    streams.into_iter().filter_map(|(stream, list)| Some((text(stream)?, entries(list)))).collect()
+    let streams = items(answer).into_iter().filter_map(pair);
+    streams.filter_map(|(stream, list)| Some((text(stream)?, entries(list)))).collect()
 }
 
 /// A list of entries.
@@ -151,11 +151,8 @@ pub(super) fn entries(list: Value) -> Vec<Entry> {
         .into_iter()
         .filter_map(|entry| {
             let (id, fields) = pair(entry)?;
-            let fields = match fields {
-                Value::Nil => None,
-                fields => Some(pairs(fields)),
-            };
-            Some(Entry { id: text(id)?, fields })
+            let exists = fields != Value::Nil;
+            Some(Entry { id: text(id)?, fields: exists.then(|| pairs(fields)) })
         })
         .collect()
 }

@@ -310,7 +310,7 @@ impl RowDocument {
     /// Writes an ending into the document; the slot is free then.
     pub fn end(&mut self, ending: &Ending) {
         let ended = EndingDocument::of(ending);
-        self.state = "ended".to_owned();
+        "ended".clone_into(&mut self.state);
         self.slot = None;
         self.outcome = Some(ended.outcome);
         self.reason = ended.reason;

@@ -54,15 +54,25 @@ impl CivilDate {
     }
 }
 
+/// The first year from one on that has a 29 February.
+pub(super) fn next_leap_year(from: u32) -> u32 {
+    let year = from.next_multiple_of(4);
+    if is_leap_year(year) { year } else { year + 4 }
+}
+
+fn is_leap_year(year: u32) -> bool {
+    // A multiple of 100 is a leap year when it is one of 400, which is to say of 16.
+    let mask = if year.is_multiple_of(25) { 15 } else { 3 };
+    year & mask == 0
+}
+
 /// How many days a month has.
 pub(super) fn month_length(year: u32, month: u32) -> u32 {
     if month == 2 {
-        let is_leap =
-            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-        return 28 + u32::from(is_leap);
+        return 28 + u32::from(is_leap_year(year));
     }
     // 31 and 30 alternate, beginning anew in August.
-    30 | (month ^ (month >> 3)) & 1
+    30 + ((month ^ (month >> 3)) & 1)
 }
 
 /// The weekday of a day number, Sunday = 0.

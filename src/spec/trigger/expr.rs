@@ -6,7 +6,9 @@
 //! A [`CronExpr`] holds what an expression means, not how it was written: `0 0 * * 7` and `@weekly`
 //! are equal.
 
-use crate::spec::trigger::civil::{CivilDate, DAY_NUMBER_MAX, EPOCH_DAY, month_length, weekday};
+use crate::spec::trigger::civil::{
+    CivilDate, DAY_NUMBER_MAX, EPOCH_DAY, month_length, next_leap_year, weekday,
+};
 
 /// How an expression is read (A4). Never guessed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +97,8 @@ pub struct CronExpr {
     /// Of two restricted day fields one suffices.
     pub(super) either_day: bool,
     pub(super) interval_like: bool,
+    /// Only 29 February can match, so that other years need no look.
+    pub(super) leap_day_only: bool,
 }
 
 /// A set of years from [`YEAR_FIRST`] on. Bit `n % 64` of word `n / 64` is the year `YEAR_FIRST + n`.
@@ -145,7 +149,7 @@ impl CronExpr {
         let date = CivilDate::from_day_number(from_day);
         let mut search = self.month_search(date, from_day);
         if search.days >> date.day & 1 != 0 {
-            let second_of_day = (from_s % DAY_S.cast_unsigned()) as u32;
+            let second_of_day = u32::try_from(from_s % DAY_S.cast_unsigned()).ok()?;
             if let Some(time_s) = self.time_from(second_of_day) {
                 return Some(i64::from(from_day) * DAY_S + i64::from(time_s) - EPOCH_S);
             }
@@ -155,14 +159,15 @@ impl CronExpr {
         Some(day * DAY_S + i64::from(self.first_time()) - EPOCH_S)
     }
 
-    /// The matching days of the date's own month from that day on; none when its month or year
-    /// does not match.
+    /// The matching days of the date's own month from that day on.
     fn month_search(&self, date: CivilDate, day_number: u32) -> MonthSearch {
         let CivilDate { year, month, day } = date;
-        let is_listed = self.months >> month & 1 != 0
-            && year <= YEAR_LAST
-            && self.years.as_ref().is_none_or(|years| years.next_from(year) == Some(year));
+        if self.years.is_some() && self.next_year(year) != Some(year) {
+            // Nothing is left of a year that does not match.
+            return MonthSearch { year, month: 12, days: 0 };
+        }
         let first = day_number + 1 - day;
+        let is_listed = self.months >> month & 1 != 0 && year <= YEAR_LAST;
         let days = if is_listed { self.days_of_month(year, month, || first) } else { 0 };
         MonthSearch { year, month, days: days & (u64::MAX << day) }
     }
@@ -171,28 +176,27 @@ impl CronExpr {
     fn first_day(&self, search: &MonthSearch) -> Option<u32> {
         let MonthSearch { mut year, mut month, mut days } = *search;
         while days == 0 {
-            month += 1;
-            let months_left = u32::from(self.months) >> month;
-            if months_left != 0 {
-                month += months_left.trailing_zeros();
-            } else {
-                year += 1;
+            let months_left = u32::from(self.months) >> (month + 1);
+            if months_left == 0 {
+                year = self.next_year(year + 1)?;
                 month = self.months.trailing_zeros();
-            }
-            if let Some(years) = &self.years {
-                let listed = years.next_from(year)?;
-                if listed != year {
-                    year = listed;
-                    month = self.months.trailing_zeros();
-                }
-            }
-            if year > YEAR_LAST {
-                return None;
+            } else {
+                month += 1 + months_left.trailing_zeros();
             }
             let first = || CivilDate { year, month, day: 1 }.day_number();
             days = self.days_of_month(year, month, first);
         }
-        Some(CivilDate { year, month, day: days.trailing_zeros() }.day_number())
+        (year <= YEAR_LAST)
+            .then(|| CivilDate { year, month, day: days.trailing_zeros() }.day_number())
+    }
+
+    /// The first matching year from one on.
+    fn next_year(&self, from: u32) -> Option<u32> {
+        let mut year = if self.leap_day_only { next_leap_year(from) } else { from };
+        if let Some(years) = &self.years {
+            year = years.next_from(year)?;
+        }
+        (year <= YEAR_LAST).then_some(year)
     }
 
     /// The days of a month on which the day fields match, bits 1 to 31. The day number of its first

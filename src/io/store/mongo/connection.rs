@@ -30,7 +30,7 @@ pub(super) const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// How long a read of many documents may take.
 pub(super) const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How long making the indexes may take, on a ledger that has rows already.
-const INDEXES_WITHIN: Duration = Duration::from_secs(600);
+const INDEXES_WITHIN: Duration = Duration::from_mins(10);
 
 /// Connections for leases and heartbeats: of their own, so that nothing stands before them.
 const PULSE_CONNECTIONS_MAX: u32 = 2;
@@ -67,9 +67,8 @@ impl Connection {
             store: place.clone(),
             message: message_of(&error),
         };
-        let mut options = match ClientOptions::parse(url).await {
-            Ok(options) => options,
-            Err(_) => return Err(wrong_url(url, place).await),
+        let Ok(mut options) = ClientOptions::parse(url).await else {
+            return Err(wrong_url(url, place).await);
         };
         options.app_name.get_or_insert_with(|| "cronwright".to_owned());
         options.server_selection_timeout.get_or_insert(SELECT_WITHIN);
@@ -182,9 +181,10 @@ async fn wrong_url(url: &str, store: String) -> StoreError {
 
 /// What the driver says, without its habit of showing structures.
 fn message_of(error: &Error) -> String {
-    match &*error.kind {
-        ErrorKind::Command(command) => format!("{} ({})", command.message, command.code),
-        _ => error.to_string(),
+    if let ErrorKind::Command(command) = &*error.kind {
+        format!("{} ({})", command.message, command.code)
+    } else {
+        error.to_string()
     }
 }
 

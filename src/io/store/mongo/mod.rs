@@ -98,6 +98,8 @@ impl Store for MongoStore {
 
     fn claim<'a>(&'a self, batch: &'a ClaimBatch) -> Answer<'a, Vec<ClaimAnswer>> {
         Box::pin(async move {
+            // Before anything is asked of a server that may hang.
+            rows::time_left(batch)?;
             self.connection.ready_to_write().await?;
             rows::claim(&self.connection, batch).await
         })
@@ -110,8 +112,8 @@ impl Store for MongoStore {
         })
     }
 
-    fn note<'a>(&'a self, at: Timestamp, node: &'a str, note: &'a Note) -> Answer<'a, ()> {
-        let document = NoteDocument::of(at, node, note);
+    fn note<'a>(&'a self, at: Timestamp, node: &'a str, event: &'a Note) -> Answer<'a, ()> {
+        let document = NoteDocument::of(at, node, event);
         Box::pin(async move { self.write_note(&document).await })
     }
 

@@ -1,6 +1,7 @@
 //! Rows of the ledger: claiming and reading.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bson::{Document, doc};
 use mongodb::Collection;
@@ -8,6 +9,7 @@ use mongodb::error::{Error, ErrorKind};
 
 use crate::engine::event::{ClaimAnswer, ClaimBatch};
 use crate::engine::execution::{Claim, ExecutionId, JobUid, Range, Row};
+use crate::io::clock;
 use crate::io::store::mongo::connection::{
     CALL_WITHIN, Connection, READ_WITHIN, all, is_duplicate,
 };
@@ -24,8 +26,9 @@ pub(super) async fn claim(
     batch: &ClaimBatch,
 ) -> Result<Vec<ClaimAnswer>, StoreError> {
     let rows = batch.rows.iter().map(form::of_row).collect::<Result<Vec<_>, _>>()?;
+    let left = time_left(batch)?;
     let insert = insert(connection.collection("executions"), rows);
-    let refused = connection.call("claim", CALL_WITHIN, insert).await?;
+    let refused = connection.call("claim", left, insert).await?;
     let mut answers = vec![ClaimAnswer::Claimed; batch.rows.len()];
     if !refused.is_empty() {
         let rows: Vec<&Row> = refused.iter().filter_map(|index| batch.rows.get(*index)).collect();
@@ -45,6 +48,16 @@ pub(super) async fn claim(
     Ok(answers)
 }
 
+/// How long a claim may still take; an error when it must not be sent any more (C12).
+pub(super) fn time_left(batch: &ClaimBatch) -> Result<Duration, StoreError> {
+    let left = batch.deadline.since(clock::boot()).min(CALL_WITHIN);
+    if left.is_zero() {
+        let message = "its deadline has passed".to_owned();
+        return Err(StoreError::Failed { act: "claim", message });
+    }
+    Ok(left)
+}
+
 /// Inserts rows; answers the places of those that a unique index refused.
 async fn insert(
     executions: Collection<Document>,
@@ -56,13 +69,13 @@ async fn insert(
     let Err(error) = executions.insert_many(rows).ordered(false).await else {
         return Ok(Vec::new());
     };
-    match &*error.kind {
-        ErrorKind::InsertMany(many) if is_duplicate(&error) => {
-            let refused = many.write_errors.iter().flatten();
-            Ok(refused.map(|error| error.index).collect())
-        }
-        _ => Err(error),
+    if let ErrorKind::InsertMany(many) = &*error.kind
+        && is_duplicate(&error)
+    {
+        let refused = many.write_errors.iter().flatten();
+        return Ok(refused.map(|error| error.index).collect());
     }
+    Err(error)
 }
 
 /// Whose the rows are that exist.
@@ -100,7 +113,8 @@ async fn move_watermark(connection: &Connection, batch: &ClaimBatch) -> Result<(
     let watermarks = connection.collection("watermarks");
     let forward = doc! { "$max": { "covered_until": form::date(batch.watermark) } };
     let update = watermarks.update_one(doc! { "_id": WHOLE_STORE }, forward).upsert(true);
-    connection.call("move the watermark", CALL_WITHIN, async { update.await }).await.map(drop)
+    let left = time_left(batch)?;
+    connection.call("move the watermark", left, async { update.await }).await.map(drop)
 }
 
 /// See `Store::row`.
