@@ -119,9 +119,7 @@ fn without_a_daemon_the_exit_code_says_so_and_the_next_act_is_told() {
     let world = World::new(&[]);
     let nobody = "error: no daemon answers at .cronwright/cronwright.sock\n  help: start one with \
         `cronwright serve`, or say where it is with `--state-dir` or `--server`\n";
-    for verb in
-        ["list", "show a", "status", "history", "run a", "cancel a", "plan", "apply", "next"]
-    {
+    for verb in ["list", "show a", "status", "history", "run a", "cancel a", "plan", "apply"] {
         exits(&world.run(verb), 4, nobody);
     }
     assert_eq!(world.run("status --probe").exit, 4);
@@ -172,6 +170,40 @@ fn the_schema_is_printed_and_compared() {
     assert_eq!(world.run("schema settings --check jobs.schema.json").exit, 1);
     assert_eq!(world.run("schema --check nothing.json").exit, 3);
     assert!(world.run("version").stdout.starts_with("cronwright "));
+}
+
+#[test]
+fn fire_times_of_expressions_and_of_manifests_need_no_daemon() {
+    let world = World::new(&[("jobs.d/a.yaml", JOBS)]);
+    let next = |arguments: &[&str]| {
+        let output = world.command(arguments).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let from = ["next", "-n", "2", "--from", "2026-11-22T13:00:00Z", "--cron"];
+    let (exit, text) =
+        next(&[&from[..], &["30 2 * * mon-fri", "--timezone", "Asia/Shanghai", "--json"]].concat());
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let times: Vec<_> = document["fires"].as_array().unwrap().iter().map(|f| &f["at"]).collect();
+    assert_eq!(exit, 0);
+    assert_eq!(times, ["2026-11-23T02:30:00+08:00", "2026-11-24T02:30:00+08:00"]);
+    assert_eq!(document["timezone"], "Asia/Shanghai");
+
+    let (exit, text) = next(&[&from[..], &["0 0 30 2 *", "--json"]].concat());
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((exit, &document["fires"]), (0, &serde_json::json!([])));
+
+    let (exit, text) = next(&[&from[..], &["0 24 * * *", "--json"]].concat());
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(exit, 1);
+    assert_eq!(report["schema"], "cronwright.diagnostics/v1");
+    assert_eq!(report["diagnostics"][0]["column"], 3);
+
+    let said = world.run("next yearly -n 1");
+    assert_eq!(said.exit, 0);
+    assert!(said.stdout.contains("-01-01 00:00:00 +08:00"), "{said:?}");
+    let note = "no daemon answers: these are the fire times that the manifests say\n";
+    assert_eq!(said.stderr, note);
+    assert_eq!(world.run("next nobody").exit, 3);
 }
 
 /// A job that succeeds, one that fails, one that runs until it is ended, one that is never due soon.

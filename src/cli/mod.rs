@@ -172,7 +172,7 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Show(args) => wait_for(show::show(args, session()?))?,
         Verb::Run(args) => wait_for(run::run(args, session()?))?,
         Verb::Cancel(args) => wait_for(cancel::cancel(args, session()?))?,
-        Verb::Next(args) => wait_for(next::next(args, session()?))?,
+        Verb::Next(args) => wait_for(next::next(args, global, session()?))?,
         Verb::History(args) => wait_for(history::history(args, session()?))?,
         Verb::Logs(args) => wait_for(logs::logs(args, session()?))?,
         Verb::Status(args) => wait_for(status::status(args, session()?))?,

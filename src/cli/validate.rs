@@ -70,7 +70,9 @@ pub(super) fn validate(
 }
 
 /// The sources and defaults of the settings, and what is wrong with those.
-fn surroundings(global: &Global) -> Result<(Vec<Source>, Known, Vec<Diagnostic>), Failure> {
+pub(super) fn surroundings(
+    global: &Global,
+) -> Result<(Vec<Source>, Known, Vec<Diagnostic>), Failure> {
     let (flags, environment) = (global.flags(), process::environment()?);
     let places = Places::find(&flags, &environment);
     let file = process::settings_file(&places)?;
@@ -145,7 +147,8 @@ fn alone(path: &Path) -> ManifestFile {
     ManifestFile { path: shown.into(), source: "".into(), content }
 }
 
-fn snapshot(folders: Vec<Source>) -> Result<Snapshot, Failure> {
+/// The folders at one moment.
+pub(super) fn snapshot(folders: Vec<Source>) -> Result<Snapshot, Failure> {
     let sources = Sources { folders, revision: None };
     match Snapshot::read(&sources, None, Patience::Spent) {
         Reading::Settled(snapshot) => Ok(snapshot),

@@ -72,24 +72,15 @@ impl Answers {
             Some(name) => vec![self.applied_job(name)?],
             None => self.handle.applied.borrow().jobs.values().cloned().collect(),
         };
-        // The next fire time of each job, earliest first; the one that is taken moves on.
-        let mut due: BTreeSet<(Timestamp, usize)> = BTreeSet::new();
-        for (index, job) in jobs.iter().enumerate() {
-            due.extend(fires(job, now).next().map(|fire_time| (fire_time, index)));
-        }
-        let mut fires_taken = Vec::with_capacity(count.min(jobs.len()));
-        while let Some((fire_time, index)) = due.pop_first().filter(|_| fires_taken.len() < count) {
-            let job = &jobs[index];
-            let at = at_in(&zone(job), fire_time);
-            let job_name = Some(job.spec.name.to_string());
-            fires_taken.push(FireEntry { job: job_name, at, starts_at: at });
-            due.extend(fires(job, fire_time).next().map(|next| (next, index)));
-        }
         let timezone = match jobs.as_slice() {
             [job] => Some(zone(job).name().to_owned()),
             [] | [_, ..] => None,
         };
-        Ok(NextDocument { schema: NextDocument::SCHEMA.to_owned(), timezone, fires: fires_taken })
+        Ok(NextDocument {
+            schema: NextDocument::SCHEMA.to_owned(),
+            timezone,
+            fires: coming(&jobs, now, count),
+        })
     }
 
     /// The jobs that have executions in flight.
@@ -133,6 +124,24 @@ impl Answers {
             description: job.spec.description.clone(),
         }
     }
+}
+
+/// The coming fire times of all jobs together, earliest first.
+pub fn coming(jobs: &[AppliedJob], now: Timestamp, count: usize) -> Vec<FireEntry> {
+    // The next fire time of each job; the one that is taken moves on.
+    let mut due: BTreeSet<(Timestamp, usize)> = BTreeSet::new();
+    for (index, job) in jobs.iter().enumerate() {
+        due.extend(fires(job, now).next().map(|fire_time| (fire_time, index)));
+    }
+    let mut taken = Vec::new();
+    while taken.len() < count {
+        let Some((fire_time, index)) = due.pop_first() else { break };
+        let job = &jobs[index];
+        let at = at_in(&zone(job), fire_time);
+        taken.push(FireEntry { job: Some(job.spec.name.to_string()), at, starts_at: at });
+        due.extend(fires(job, fire_time).next().map(|next| (next, index)));
+    }
+    taken
 }
 
 /// The fire times of a job after a moment.

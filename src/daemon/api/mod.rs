@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
+pub use crate::daemon::api::jobs::coming;
 use crate::daemon::parts::Handle;
 use crate::daemon::requests;
 use crate::daemon::view::RedisHealth;
