@@ -13,8 +13,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use cronwright::io::files::{
-    FILE_BYTES_MAX, Patience, Reading, RevisionOrigin, Snapshot, Source, SourceState, Sources,
-    Unsettled,
+    FILE_BYTES_MAX, Patience, Reading, RevisionOrigin, Snapshot, SnapshotFile, Source,
+    SourceReading, SourceState, Sources, Unsettled,
 };
 use tempfile::TempDir;
 
@@ -72,18 +72,17 @@ fn settled(reading: Reading) -> Snapshot {
 }
 
 fn shown(snapshot: &Snapshot, base: &Path) -> String {
-    let mut text = String::new();
-    for source in &snapshot.sources {
-        text += &format!("{}: {:?}\n", source.name, source.state);
-    }
-    for file in &snapshot.files {
+    let source = |source: &SourceReading| format!("{}: {:?}\n", source.name, source.state);
+    let file = |file: &SnapshotFile| {
         let content = match &file.content {
             Ok(bytes) => String::from_utf8_lossy(bytes).into_owned(),
             Err(problem) => format!("({problem})"),
         };
         let warning = file.warning.map_or("", |_| " (group-writable)");
-        text += &format!("{} = {content}{warning}\n", file.path);
-    }
+        format!("{} = {content}{warning}\n", file.path)
+    };
+    let sources = snapshot.sources.iter().map(source);
+    let text: String = sources.chain(snapshot.files.iter().map(file)).collect();
     text.replace(base.to_str().unwrap(), "[BASE]")
 }
 
@@ -367,7 +366,7 @@ fn while_git_is_at_work_nothing_is_read_unless_patience_is_spent() {
         Reading::Unsettled(Unsettled::GitLock(lock)) => {
             assert_eq!(lock, world.path(".git/index.lock").canonicalize().unwrap());
         }
-        other => panic!("{other:?}"),
+        other @ (Reading::Settled(_) | Reading::Unsettled(_)) => panic!("{other:?}"),
     }
     let stale = settled(Snapshot::read(&world.sources, None, Patience::Spent));
     assert_eq!(stale.files.len(), 1);
