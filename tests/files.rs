@@ -7,7 +7,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use cronwright::io::files::{
-    FILE_BYTES_MAX, Patience, Reading, RevisionOrigin, Snapshot, SourceState, Sources, Unsettled,
+    FILE_BYTES_MAX, Patience, Reading, RevisionOrigin, Snapshot, Source, SourceState, Sources,
+    Unsettled,
 };
 use tempfile::TempDir;
 
@@ -21,8 +22,7 @@ impl World {
     fn new() -> Self {
         let base = tempfile::tempdir().unwrap();
         let sources = Sources {
-            folders: vec![base.path().join("jobs.d")],
-            base: base.path().to_path_buf(),
+            folders: vec![source(base.path(), "jobs.d")],
             revision: Some("given-1".into()),
         };
         fs::create_dir(base.path().join("jobs.d")).unwrap();
@@ -54,6 +54,10 @@ impl World {
     }
 }
 
+fn source(base: &Path, name: &str) -> Source {
+    Source { name: name.to_owned(), path: base.join(name) }
+}
+
 fn settled(reading: Reading) -> Snapshot {
     match reading {
         Reading::Settled(snapshot) => snapshot,
@@ -64,15 +68,12 @@ fn settled(reading: Reading) -> Snapshot {
 fn shown(snapshot: &Snapshot, base: &Path) -> String {
     let mut text = String::new();
     for source in &snapshot.sources {
-        text += &format!("{}: {:?}\n", source.folder, source.state);
+        text += &format!("{}: {:?}\n", source.name, source.state);
     }
     for file in &snapshot.files {
         let content = match &file.content {
             Ok(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-            Err(problem) => {
-                let diagnostic = problem.diagnostic(&file.path);
-                format!("{}: {}", diagnostic.code, diagnostic.message)
-            }
+            Err(problem) => format!("({problem})"),
         };
         let warning = file.warning.map_or("", |_| " (group-writable)");
         text += &format!("{} = {content}{warning}\n", file.path);
@@ -130,11 +131,11 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
     world.write("jobs.d/good.yaml", "good");
     world.shows(
         "jobs.d: Read\n\
-         jobs.d/fifo.yaml = E0513: `jobs.d/fifo.yaml` is a FIFO, not a regular file\n\
+         jobs.d/fifo.yaml = (it is a FIFO: move it out of the source, or give it another extension)\n\
          jobs.d/good.yaml = good\n\
-         jobs.d/link.yaml = E0513: `jobs.d/link.yaml` is a FIFO, not a regular file\n\
-         jobs.d/sock.yaml = E0513: `jobs.d/sock.yaml` is a socket, not a regular file\n\
-         jobs.d/zero.yaml = E0514: `jobs.d/zero.yaml` is a link that leads out of its source\n",
+         jobs.d/link.yaml = (it is a FIFO: move it out of the source, or give it another extension)\n\
+         jobs.d/sock.yaml = (it is a socket: move it out of the source, or give it another extension)\n\
+         jobs.d/zero.yaml = (it is a link that leads out of its source: copy the target, or name its folder in `sources`)\n",
     );
     drop(socket);
 }
@@ -148,8 +149,8 @@ fn a_huge_file_is_refused_without_being_read() {
     let snapshot = world.read();
     assert_eq!(snapshot.files[0].content.as_ref().unwrap().len() as u64, FILE_BYTES_MAX);
     assert_eq!(
-        snapshot.files[1].content.as_ref().unwrap_err().diagnostic("jobs.d/huge.yaml").message,
-        "`jobs.d/huge.yaml` is too large: 1099511627776 bytes, at most 1048576 are read"
+        snapshot.files[1].content.as_ref().unwrap_err().to_string(),
+        "it is 1099511627776 bytes long, at most 1048576 are read: split it"
     );
 }
 
@@ -174,12 +175,12 @@ fn links_are_resolved_inside_the_source_and_loops_end() {
     }
     world.shows(
         "jobs.d: Read\n\
-         jobs.d/dangling.yaml = E0516: `jobs.d/dangling.yaml` vanished while it was read, or is a link to nothing\n\
-         jobs.d/folder-outside = E0514: `jobs.d/folder-outside` is a link that leads out of its source\n\
+         jobs.d/dangling.yaml = (it vanished meanwhile, or is a link to nothing: restore it, or remove the link)\n\
+         jobs.d/folder-outside = (it is a link that leads out of its source: copy the target, or name its folder in `sources`)\n\
          jobs.d/inside.yaml = real\n\
-         jobs.d/loop-a.yaml = E0515: `jobs.d/loop-a.yaml` is a link that leads back to itself\n\
-         jobs.d/loop-b.yaml = E0515: `jobs.d/loop-b.yaml` is a link that leads back to itself\n\
-         jobs.d/outside.yaml = E0514: `jobs.d/outside.yaml` is a link that leads out of its source\n\
+         jobs.d/loop-a.yaml = (it is a link that leads back to itself: remove it)\n\
+         jobs.d/loop-b.yaml = (it is a link that leads back to itself: remove it)\n\
+         jobs.d/outside.yaml = (it is a link that leads out of its source: copy the target, or name its folder in `sources`)\n\
          jobs.d/real.yaml = real\n\
          jobs.d/sub/x.yaml = x\n",
     );
@@ -217,7 +218,7 @@ fn a_source_that_is_itself_a_link_is_read_where_it_leads() {
     world.write("trees/1/jobs/a.yaml", "one");
     world.write("trees/2/jobs/a.yaml", "two");
     symlink("trees/1", world.path("current")).unwrap();
-    world.sources.folders = vec![world.path("current/jobs")];
+    world.sources.folders = vec![source(world.base.path(), "current/jobs")];
     world.shows("current/jobs: Read\ncurrent/jobs/a.yaml = one\n");
     fs::remove_file(world.path("current")).unwrap();
     symlink("trees/2", world.path("current")).unwrap();
@@ -230,7 +231,7 @@ fn sources_that_are_not_there_are_told_apart_and_none_is_complete() {
     world.write("a-file", "x");
     symlink("nowhere", world.path("dangling")).unwrap();
     world.sources.folders =
-        ["gone", "a-file", "jobs.d", "dangling"].map(|f| world.path(f)).to_vec();
+        ["gone", "a-file", "jobs.d", "dangling"].map(|f| source(world.base.path(), f)).to_vec();
     let snapshot = world.read();
     let states: Vec<_> = snapshot.sources.iter().map(|s| s.state.clone()).collect();
     assert_eq!(
@@ -283,7 +284,7 @@ fn what_the_daemon_may_not_read_is_a_problem_of_that_file() {
     } else {
         "jobs.d: Unreadable(\"`jobs.d/shut`: permission denied\")\n\
          jobs.d/a.yaml = a\n\
-         jobs.d/closed.yaml = E0511: `jobs.d/closed.yaml` cannot be read: permission denied\n"
+         jobs.d/closed.yaml = (permission denied: let the daemon's user read it)\n"
     };
     assert_eq!(snapshot, expected);
 }
@@ -301,8 +302,8 @@ fn manifests_that_everybody_may_write_or_replace_are_refused() {
     world.shows(
         "jobs.d: Read\n\
          jobs.d/closed.yaml = closed\n\
-         jobs.d/dropbox/x.yaml = E0518: `jobs.d/dropbox/x.yaml` lies in `jobs.d/dropbox`, which is writable by every user of this machine\n\
-         jobs.d/open.yaml = E0518: `jobs.d/open.yaml` is writable by every user of this machine\n\
+         jobs.d/dropbox/x.yaml = (every user of this machine may replace it: run `chmod o-w jobs.d/dropbox`)\n\
+         jobs.d/open.yaml = (every user of this machine may write it: run `chmod o-w` on it)\n\
          jobs.d/umask-002.yaml = umask-002\n\
          jobs.d/usual.yaml = usual\n",
     );
@@ -335,7 +336,7 @@ fn a_name_that_is_not_utf8_is_named_and_refused() {
     fs::write(world.path("jobs.d").join(name), "x").unwrap();
     world.shows(
         "jobs.d: Read\n\
-         jobs.d/caf\u{fffd}.yaml = E0517: `jobs.d/caf\u{fffd}.yaml` has a name that is not UTF-8\n",
+         jobs.d/caf\u{fffd}.yaml = (its name is not UTF-8: rename it)\n",
     );
 }
 
@@ -411,11 +412,11 @@ fn a_digest_changes_with_contents_names_and_problems_and_with_nothing_else() {
 fn a_file_in_two_sources_belongs_to_the_first() {
     let mut world = World::new();
     world.write("jobs.d/sub/a.yaml", "a");
-    world.sources.folders = vec![world.path("jobs.d"), world.path("./jobs.d/sub")];
+    world.sources.folders = ["jobs.d", "jobs.d/sub"].map(|f| source(world.base.path(), f)).to_vec();
     let snapshot = world.read();
     assert_eq!(snapshot.files.len(), 1);
     assert_eq!(snapshot.files[0].source, 0);
-    assert_eq!(snapshot.sources[1].folder, "jobs.d/sub");
+    assert_eq!(snapshot.sources[1].name, "jobs.d/sub");
 }
 
 /// Asserts the revision of a world whose files are these.
@@ -467,5 +468,5 @@ fn the_revision_is_the_commit_else_what_is_given_else_the_digest() {
         None,
         ("r-7", None, RevisionOrigin::File),
     );
-    revision_is(&[], Some("two words"), ("2f2bc98ea7bf", None, RevisionOrigin::Content));
+    revision_is(&[], Some("two words"), ("6c7047df0921", None, RevisionOrigin::Content));
 }

@@ -2,6 +2,7 @@
 
 mod files;
 mod manifest;
+mod redis;
 mod servers;
 mod simulation;
 mod store;

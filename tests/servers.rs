@@ -16,7 +16,9 @@ async fn mongod_is_a_replica_set_and_keeps_its_data_when_killed() {
     let client = Client::with_uri_str(mongod.url("kept")).await.unwrap();
     let things = client.database("kept").collection::<Document>("things");
     things.insert_one(doc! { "_id": 1 }).await.unwrap();
+    let process = format!("/proc/{}", mongod.pid());
     mongod.end(End::Kill);
+    assert!(!std::path::Path::new(&process).exists());
     mongod.start_again();
     assert_eq!(things.find_one(doc! {}).await.unwrap(), Some(doc! { "_id": 1 }));
     mongod.end(End::Stop);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cronwright::io::clock::boot;
-use cronwright::io::files::{Patience, Reading, Snapshot, Sources};
+use cronwright::io::files::{Patience, Reading, Snapshot, Source, Sources};
 use cronwright::io::watch::settle::QUIET;
 use cronwright::io::watch::{Hints, Watch};
 use tempfile::TempDir;
@@ -28,8 +28,7 @@ impl World {
     fn new(source: &str, files: &[&str]) -> Self {
         let base = tempfile::tempdir().unwrap();
         let sources = Sources {
-            folders: vec![base.path().join(source)],
-            base: base.path().to_path_buf(),
+            folders: vec![Source { name: source.to_owned(), path: base.path().join(source) }],
             revision: None,
         };
         for file in files {

@@ -90,8 +90,7 @@ codes! {
     SOURCE_MISSING = "E0521", "a source that does not exist";
     SOURCE_NOT_FOLDER = "E0522", "a source that is no folder";
     SOURCE_UNREADABLE = "E0523", "a source that cannot be read";
-    TOO_MANY_FILES = "E0524", "too many files in a source";
-    SOURCE_TOO_DEEP = "E0525", "folders nested too deeply";
+    SOURCE_TOO_LARGE = "E0524", "a source that is too large or too deep";
     SOURCE_UNMOUNTED = "E0526", "a source that looks unmounted";
     GROUP_WRITABLE = "W0511", "a manifest that a group may write";
     SOURCE_EMPTY = "W0520", "a source without manifests";

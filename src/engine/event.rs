@@ -186,8 +186,8 @@ pub struct ClaimBatch {
     pub rows: Vec<Row>,
     /// When every row is written, every occurrence up to here has its row.
     pub watermark: Timestamp,
-    /// How long the answer may take: the lease lasts longer (C12).
-    pub deadline: Duration,
+    /// When its answer counts as lost; it is not sent any more then. The lease lasts longer (C12).
+    pub deadline: BootTime,
 }
 
 /// How long a claim may take before its answer counts as lost.

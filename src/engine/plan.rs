@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::engine::execution::{JobUid, Provenance};
 use crate::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec, SourcePlace};
+use crate::spec::manifest::InvalidManifest;
 use crate::time::Timestamp;
 
 /// Who may change or prune a job (D9).
@@ -152,27 +153,18 @@ pub struct OwnerConflict {
 }
 
 /// What the snapshot says beside the jobs it declares.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The sources' names, in order: folders as the settings name them.
     pub names: Vec<String>,
-    /// Sources that could not be read whole.
-    pub unreadable: BTreeSet<String>,
-    /// Manifests that cannot be used, with all their text that could be read.
-    pub invalid: Vec<InvalidText>,
+    /// Sources that were not seen whole, and why nothing of theirs is removed.
+    pub incomplete: BTreeMap<String, Hold>,
+    /// Manifests that cannot be used.
+    pub invalid: Vec<InvalidManifest>,
     /// Jobs declared twice: the applied one stays (D8).
     pub conflicts: BTreeSet<JobName>,
     /// Jobs that the snapshot before this one did not declare either (D11).
     pub confirmed_absent: BTreeSet<JobName>,
-}
-
-/// A manifest that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidText {
-    /// Its path.
-    pub file: String,
-    /// Its text, as far as it could be read.
-    pub text: String,
 }
 
 /// What must change.
@@ -278,15 +270,13 @@ fn undeclared(plan: &mut Plan, from: &AppliedJob, desired: &JobSet, sources: &So
 /// Whether, and why, the removal of `from` is held. In the order in which people should hear of it.
 fn hold(from: &AppliedJob, desired: &JobSet, sources: &Sources) -> Option<Hold> {
     let name = &from.spec.name;
-    let declared_by_invalid = |invalid: &InvalidText| {
-        invalid.file == from.source.file || stands_in(name.as_str(), &invalid.text)
-    };
-    let from_unreadable =
-        || sources.unreadable.iter().any(|source| from.owner == Owner::source(source));
+    let declared_by_invalid =
+        |invalid: &InvalidManifest| *invalid.path == *from.source.file || invalid.mentions(name);
+    let own_source = sources.incomplete.iter().find(|(name, _)| from.owner == Owner::source(name));
     if sources.conflicts.contains(name) || sources.invalid.iter().any(declared_by_invalid) {
         Some(Hold::InvalidManifest)
-    } else if from_unreadable() {
-        Some(Hold::UnreadableSource)
+    } else if let Some((_, hold)) = own_source {
+        Some(*hold)
     } else if desired.is_empty() {
         Some(Hold::EmptySource)
     } else if !sources.confirmed_absent.contains(name) {
@@ -294,17 +284,6 @@ fn hold(from: &AppliedJob, desired: &JobSet, sources: &Sources) -> Option<Hold> 
     } else {
         None
     }
-}
-
-/// Whether a job name stands in a text as a word of its own.
-fn stands_in(name: &str, text: &str) -> bool {
-    let part_of_name =
-        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
-    text.match_indices(name).any(|(at, _)| {
-        let before = at.checked_sub(1).map(|i| text.as_bytes()[i]);
-        let after = text.as_bytes().get(at + name.len()).copied();
-        !before.is_some_and(part_of_name) && !after.is_some_and(part_of_name)
-    })
 }
 
 /// The owner of what stands at `place`: the source whose folder holds the file, the longest name first.

@@ -4,5 +4,9 @@ pub mod clock;
 pub mod executor;
 pub mod files;
 pub mod http;
+pub mod last_good;
+#[cfg(feature = "redis")]
+pub mod redis;
+pub mod secrets;
 pub mod store;
 pub mod watch;

@@ -24,11 +24,24 @@ use crate::supervisor::clock;
 use crate::supervisor::protocol::MARK_VARIABLE;
 
 /// The most of an environment that is searched for a mark, in bytes (the kernel's own limit for
-/// arguments and environment is a quarter of the stack limit, 2 MiB by default).
-const ENVIRONMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// arguments and environment together is a quarter of the stack limit, 2 MiB by default).
+const ENVIRONMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How much of an environment is read at once, in bytes: nearly always all of it, so that it cannot
+/// change in between.
+const READ_BYTES: usize = 128 * 1024;
+
+/// How often an environment that changes while it is read is read again.
+const READS_MAX: usize = 3;
+
+/// The flag of kernel threads in /proc/PID/stat.
+const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// How long the processes of a predecessor are killed at start.
 const PREDECESSOR_SWEEP: Duration = Duration::from_secs(1);
+
+/// How long, of that, unclear processes are waited for: here they may be anybody's.
+const PREDECESSOR_UNCLEAR: Duration = Duration::from_millis(200);
 
 /// What the environment of every process of a supervisor holds: its instance, and a number for each
 /// execution.
@@ -47,8 +60,24 @@ struct Process {
     /// In clock ticks since the boot; with the pid, an identity.
     started: u64,
     zombie: bool,
+    kernel_thread: bool,
+    memory: Memory,
     /// The execution in its mark.
     execution: Option<u64>,
+    /// It has no environment at this moment: in the middle of an exec, or of its end. Whose it is, or
+    /// whose its children are, shows in a moment.
+    unclear: bool,
+}
+
+/// Where the kernel says that an environment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    /// Nowhere.
+    None,
+    /// Somewhere, with nothing in it.
+    Empty,
+    /// Somewhere.
+    Filled,
 }
 
 /// The processes of the system at one moment.
@@ -86,10 +115,11 @@ impl Mark {
 impl Table {
     /// All processes.
     pub(super) fn of_system(mark: &Mark) -> Self {
+        let mut buffer = vec![0; READ_BYTES];
         let processes = match fs::read_dir("/proc") {
             Ok(entries) => entries
                 .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-                .filter_map(|pid| Process::read(pid, mark))
+                .filter_map(|pid| Process::read(pid, mark, &mut buffer))
                 .collect(),
             Err(error) => {
                 tracing::error!(%error, "cannot read /proc: leftovers will stay");
@@ -110,8 +140,10 @@ impl Table {
             });
             return table;
         };
+        let mut buffer = vec![0; READ_BYTES];
         let orphans = children.into_iter().filter(|pid| !is_main(*pid));
-        Self { processes: orphans.filter_map(|pid| Process::read(raw(pid), mark)).collect() }
+        let read = orphans.filter_map(|pid| Process::read(raw(pid), mark, &mut buffer));
+        Self { processes: read.collect() }
     }
 
     /// Signals all of an execution whose main process has not been reaped.
@@ -141,16 +173,15 @@ impl Table {
             .count()
     }
 
-    /// Reaps the orphans that have ended.
-    pub(super) fn reap(&self) {
-        for process in self.processes.iter().filter(|process| process.zombie) {
-            // An error says that it is no child of ours any more: nothing is left to do.
-            if let Some(pid) = Pid::from_raw(process.pid)
-                && let Err(errno) = waitpid(Some(pid), WaitOptions::NOHANG)
-            {
-                tracing::debug!(pid = process.pid, %errno, "cannot reap");
-            }
-        }
+    /// Whether it cannot be told yet whose one of these processes is.
+    pub(super) fn is_unclear(&self) -> bool {
+        self.processes.iter().any(|process| process.unclear)
+    }
+
+    /// Reaps the orphans that have ended; how many there were.
+    pub(super) fn reap(&self) -> usize {
+        let zombies = self.processes.iter().filter(|process| process.zombie);
+        zombies.map(Process::reap).count()
     }
 
     /// The main process, its group, its session, what bears its mark, and all their descendants.
@@ -176,16 +207,18 @@ impl Table {
 /// Kills whatever bears the mark of a supervisor that is dead. Returns when nothing is left, or after
 /// a second.
 pub(super) fn kill_marked(mark: &Mark) {
-    let give_up_at = clock::now() + PREDECESSOR_SWEEP;
+    let begin = clock::now();
     loop {
         let table = Table::of_system(mark);
         let own = raw(getpid());
         let marked = table.processes.iter().filter(|process| process.execution.is_some());
         let alive = marked.filter(|process| !process.zombie && process.pid != own);
-        if alive.map(|process| process.signal(Signal::KILL)).count() == 0 {
+        let killed = alive.map(|process| process.signal(Signal::KILL)).count();
+        let took = clock::now().saturating_duration_since(begin);
+        if killed == 0 && !(table.is_unclear() && took < PREDECESSOR_UNCLEAR) {
             return;
         }
-        if clock::now() >= give_up_at {
+        if took >= PREDECESSOR_SWEEP {
             tracing::warn!("processes of the former supervisor are still there");
             return;
         }
@@ -195,33 +228,70 @@ pub(super) fn kill_marked(mark: &Mark) {
 
 impl Process {
     /// None when it has gone.
-    fn read(pid: i32, mark: &Mark) -> Option<Self> {
-        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let mut process = Self::parse(pid, &stat)?;
-        let mut environment = Vec::new();
-        // Those of other users cannot be read, and are not ours to kill.
-        if let Ok(file) = File::open(format!("/proc/{pid}/environ"))
-            && file.take(ENVIRONMENT_BYTES_MAX).read_to_end(&mut environment).is_ok()
-        {
-            process.execution = mark.execution(&environment);
+    fn read(pid: i32, mark: &Mark, buffer: &mut [u8]) -> Option<Self> {
+        for _ in 0..READS_MAX {
+            let environment = read_environment(pid, buffer);
+            // Read after the environment, so that an empty one can be explained.
+            let mut process = Self::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)?;
+            match environment {
+                // Those of other users cannot be read, and are not ours to kill.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Some(process);
+                }
+                Ok(bytes) if bytes.ends_with(b"\0") => {
+                    process.execution = mark.execution(&bytes);
+                    return Some(process);
+                }
+                // None at all, or cut short: the process execs or ends.
+                Ok(_) | Err(_) => {}
+            }
+            match process.memory {
+                Memory::None => {
+                    process.unclear = !process.zombie && !process.kernel_thread;
+                    return Some(process);
+                }
+                Memory::Empty => return Some(process),
+                // It has one by now.
+                Memory::Filled => {}
+            }
         }
-        Some(process)
+        let process = Self::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)?;
+        Some(Self { unclear: true, ..process })
     }
 
-    /// Reads `pid (name) state ppid pgrp session … starttime …`; the name may hold anything.
+    /// Reads `pid (name) state ppid pgrp session … flags … starttime … env_start env_end …`; the name
+    /// may hold anything.
     fn parse(pid: i32, stat: &[u8]) -> Option<Self> {
         let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
         let text = std::str::from_utf8(&stat[after_name..]).ok()?;
         let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        let memory = match (number(47), number(48)) {
+            (_, None | Some(0)) => Memory::None,
+            (from, to) if from == to => Memory::Empty,
+            _ => Memory::Filled,
+        };
         Some(Self {
             pid,
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
-            started: fields.get(19)?.parse().ok()?,
+            started: number(19)?,
             zombie: matches!(*fields.first()?, "Z" | "X"),
+            kernel_thread: number(6)? & KERNEL_THREAD != 0,
+            memory,
             execution: None,
+            unclear: false,
         })
+    }
+
+    fn reap(&self) {
+        // An error says that it is no child of ours any more: nothing is left to do.
+        if let Some(pid) = Pid::from_raw(self.pid)
+            && let Err(errno) = waitpid(Some(pid), WaitOptions::NOHANG)
+        {
+            tracing::debug!(pid = self.pid, %errno, "cannot reap");
+        }
     }
 
     /// Signals this process and no later one with its number.
@@ -232,6 +302,19 @@ impl Process {
         let same = Self::parse(self.pid, &stat).is_some_and(|now| now.started == self.started);
         if same {
             signalled(self.pid, pidfd_send_signal(&handle, signal));
+        }
+    }
+}
+
+/// The environment of a process, as far as it could be read at once; whole when it ends with a zero.
+fn read_environment(pid: i32, buffer: &mut [u8]) -> io::Result<Vec<u8>> {
+    let mut file = File::open(format!("/proc/{pid}/environ"))?;
+    let mut environment = Vec::new();
+    loop {
+        let count = file.read(buffer)?;
+        environment.extend_from_slice(&buffer[..count]);
+        if count < buffer.len() || environment.len() >= ENVIRONMENT_BYTES_MAX {
+            return Ok(environment);
         }
     }
 }
@@ -263,7 +346,18 @@ mod tests {
     use super::*;
 
     fn process(pid: i32, parent: i32, group: i32, session: i32, execution: Option<u64>) -> Process {
-        Process { pid, parent, group, session, started: 1, zombie: false, execution }
+        Process {
+            pid,
+            parent,
+            group,
+            session,
+            started: 1,
+            zombie: false,
+            kernel_thread: false,
+            memory: Memory::None,
+            execution,
+            unclear: false,
+        }
     }
 
     #[test]
@@ -271,6 +365,10 @@ mod tests {
         let stat = b"42 (a) b) (c) S 7 42 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 99 9";
         let read = Process::parse(42, stat).unwrap();
         assert_eq!(read, Process { started: 12345, ..process(42, 7, 42, 40, None) });
+        let with_memory = [&stat[..], &b" 0".repeat(25), b" 700 800 0"].concat();
+        assert_eq!(Process::parse(42, &with_memory).unwrap().memory, Memory::Filled);
+        let with_memory = [&stat[..], &b" 0".repeat(25), b" 700 700 0"].concat();
+        assert_eq!(Process::parse(42, &with_memory).unwrap().memory, Memory::Empty);
         assert_eq!(Process::parse(42, b""), None);
         assert_eq!(Process::parse(42, b"42 (x) S 7"), None);
     }

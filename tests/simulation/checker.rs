@@ -131,50 +131,74 @@ fn due(world: &World, spec: &JobDocument, until: Timestamp) -> Vec<Timestamp> {
     if !job.enabled {
         return due;
     }
-    let mut second = spec.effective_at.with_nanosecond(0).unwrap();
-    while second <= until + TimeDelta::seconds(1) {
-        for trigger in &job.triggers {
-            if let Some(at) = due_in(trigger, second, spec)
-                && at > spec.effective_at
-                && at <= until
-            {
-                due.push(at);
-            }
+    for trigger in &job.triggers {
+        let rule = Rule::of(trigger, spec);
+        let mut second = spec.effective_at.with_nanosecond(0).unwrap();
+        while second <= until {
+            due.extend(rule.due_in(second).filter(|at| *at > spec.effective_at && *at <= until));
+            second += TimeDelta::seconds(1);
         }
-        second += TimeDelta::seconds(1);
     }
     due.sort_unstable();
     due.dedup();
     due
 }
 
-/// The instant within this second at which the trigger is due.
-fn due_in(trigger: &Trigger, second: Timestamp, spec: &JobDocument) -> Option<Timestamp> {
-    match trigger {
-        Trigger::Cron(_) => {
-            let (m, s) = (second.minute(), second.second());
-            let text = trigger.to_string();
-            let fields: Vec<&str> = text.split_whitespace().collect();
-            let fires = match &fields[1..fields.len() - 1] {
-                ["*", "*", ..] => s == 0,
-                ["*/5", "*", ..] => s == 0 && m % 5 == 0,
-                ["7,37", "*", ..] => s == 0 && (m == 7 || m == 37),
-                ["0", "*", ..] => s == 0 && m == 0,
-                ["*/20", "*", ..] => s % 20 == 0,
-                other => panic!("unknown expression {other:?}"),
-            };
-            fires.then_some(second)
+/// What a trigger says of one second, in plain numbers.
+enum Rule {
+    /// Due at the start of a second whose number in the hour is `rest` modulo `of`.
+    Second {
+        of: u32,
+        rest: Vec<u32>,
+    },
+    Every {
+        anchor: Timestamp,
+        period_ms: i64,
+        first_k: i64,
+    },
+}
+
+impl Rule {
+    fn of(trigger: &Trigger, spec: &JobDocument) -> Self {
+        match trigger {
+            Trigger::Cron(_) => {
+                let text = trigger.to_string();
+                let fields: Vec<&str> = text.split_whitespace().collect();
+                let (of, rest) = match &fields[1..fields.len() - 1] {
+                    ["*", "*", ..] => (60, vec![0]),
+                    ["*/5", "*", ..] => (300, vec![0]),
+                    ["7/30", "*", ..] => (3_600, vec![420, 2_220]),
+                    ["0", "*", ..] => (3_600, vec![0]),
+                    ["*/20", "*", ..] => (20, vec![0]),
+                    other => panic!("unknown expression {other:?}"),
+                };
+                Self::Second { of, rest }
+            }
+            Trigger::Interval(interval) => {
+                let stored = spec.anchors.get(&trigger.to_string()).copied();
+                Self::Every {
+                    anchor: interval.anchor().or(stored).expect("an anchor"),
+                    period_ms: i64::try_from(interval.period().as_millis()).unwrap(),
+                    first_k: i64::from(interval.anchor().is_none()),
+                }
+            }
+            Trigger::Date(_) => panic!("the world declares no dates"),
         }
-        Trigger::Interval(interval) => {
-            let period = i64::try_from(interval.period().as_millis()).unwrap();
-            let stored = spec.anchors.get(&trigger.to_string()).copied();
-            let anchor = interval.anchor().or(stored).expect("an anchor");
-            let first_k = i64::from(interval.anchor().is_none());
-            let from = (second - anchor).num_milliseconds();
-            let k = from.div_euclid(period) + i64::from(from.rem_euclid(period) != 0);
-            let at = anchor + TimeDelta::milliseconds(k * period);
-            (k >= first_k && at < second + TimeDelta::seconds(1)).then_some(at)
+    }
+
+    fn due_in(&self, second: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Second { of, rest } => {
+                let in_hour = second.minute() * 60 + second.second();
+                rest.contains(&(in_hour % of)).then_some(second)
+            }
+            Self::Every { anchor, period_ms, first_k } => {
+                let from = (second - anchor).num_milliseconds();
+                let whole = from.rem_euclid(*period_ms) == 0;
+                let k = from.div_euclid(*period_ms) + i64::from(!whole);
+                let at = *anchor + TimeDelta::milliseconds(k * period_ms);
+                (k >= *first_k && at < second + TimeDelta::seconds(1)).then_some(at)
+            }
         }
-        Trigger::Date(_) => None,
     }
 }

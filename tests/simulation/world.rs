@@ -116,6 +116,8 @@ struct Node {
     daemon: Option<Daemon>,
     lives: u64,
     paused_until_ms: u64,
+    /// When it wakes next, as far as that is planned.
+    wakes_at_ms: Option<u64>,
     running: BTreeSet<ExecutionId>,
     spool: BTreeMap<ExecutionId, Box<Ending>>,
 }
@@ -264,7 +266,12 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Wake(node) => self.turn(node, Event::Tick),
+            Happening::Wake(node) => {
+                if self.nodes[node].wakes_at_ms == Some(self.now_ms) {
+                    self.nodes[node].wakes_at_ms = None;
+                    self.turn(node, Event::Tick);
+                }
+            }
             Happening::AskLease(node) => self.ask_lease(node),
             Happening::Arrive(node, number) => self.arrive(node, number),
             Happening::Answer(node, number) => self.answer(node, number),
@@ -303,7 +310,7 @@ impl World {
         let now = self.clock();
         if self.nodes[node].paused_until_ms > self.now_ms && event == Event::Tick {
             let until = self.nodes[node].paused_until_ms;
-            self.at(until, Happening::Wake(node));
+            self.wake_at(node, until);
             return;
         }
         let Some(daemon) = &mut self.nodes[node].daemon else { return };
@@ -319,8 +326,15 @@ impl World {
             let in_ms = (wakeup - now.wall).num_milliseconds().max(0);
             let at = self.now_ms + u64::try_from(in_ms).unwrap();
             if at > self.now_ms {
-                self.at(at, Happening::Wake(node));
+                self.wake_at(node, at);
             }
+        }
+    }
+
+    fn wake_at(&mut self, node: usize, at: u64) {
+        if self.nodes[node].wakes_at_ms.is_none_or(|planned| at < planned) {
+            self.nodes[node].wakes_at_ms = Some(at);
+            self.at(at, Happening::Wake(node));
         }
     }
 
@@ -535,10 +549,6 @@ impl World {
             let recovered = matches!(event, Event::Recovered(_));
             self.turn(node, event);
             if recovered {
-                let spool: Vec<_> = self.nodes[node].spool.clone().into_iter().collect();
-                for (id, ending) in spool {
-                    self.turn(node, Event::Ended { id, ending });
-                }
                 self.at(self.now_ms, Happening::Reconcile(node));
             }
         }
@@ -624,6 +634,11 @@ impl World {
         });
         if first {
             self.at(self.now_ms, Happening::AskLease(node));
+        }
+        // The supervisor says every ending that is not recorded to each new daemon.
+        let spool: Vec<_> = self.nodes[node].spool.clone().into_iter().collect();
+        for (id, ending) in spool {
+            self.turn(node, Event::Ended { id, ending });
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cronwright::engine::admission::single;
-use cronwright::engine::event::{CLAIM_DEADLINE, ClaimAnswer, ClaimBatch};
+use cronwright::engine::event::{ClaimAnswer, ClaimBatch};
 use cronwright::engine::execution::{
     Cause, ExecutionId, Failed, Missed, Outcome, Range, Row, Skipped, State,
 };
@@ -12,12 +12,13 @@ use cronwright::io::store::{
     Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
 };
 use cronwright::spec::job::JobName;
+use cronwright::time::BootTime;
 
 use super::fixture::{at, ending, job, plan, row};
 
 /// Claims rows and moves the watermark to minute `watermark`.
 pub(crate) async fn claim(store: &dyn Store, watermark: i64, rows: Vec<Row>) -> Vec<ClaimAnswer> {
-    let batch = ClaimBatch { number: 1, rows, watermark: at(watermark), deadline: CLAIM_DEADLINE };
+    let batch = ClaimBatch { number: 1, rows, watermark: at(watermark), deadline: BootTime::NEVER };
     store.claim(&batch).await.unwrap()
 }
 
@@ -130,6 +131,16 @@ pub(crate) async fn recording_twice_is_recording_once(store: &dyn Store) {
     assert_eq!(store.row(&claimed.id).await.unwrap(), once);
     let unknown = ExecutionId("nobody".into());
     assert_eq!(end(store, &unknown, guard(), outcome).await, RowAnswer::NoRow);
+}
+
+pub(crate) async fn an_ending_with_another_reason_is_late(store: &dyn Store) {
+    let claimed = row("a", 1);
+    claim(store, 1, vec![claimed.clone()]).await;
+    let guard = || Guard::Epoch(1);
+    let (exit, spawn) = (Outcome::Failed(Failed::Exit), Outcome::Failed(Failed::Spawn));
+    assert_eq!(end(store, &claimed.id, guard(), exit).await, RowAnswer::Recorded);
+    assert_eq!(end(store, &claimed.id, guard(), spawn).await, RowAnswer::Late);
+    assert_eq!(store.row(&claimed.id).await.unwrap().unwrap().late_outcome, Some(spawn));
 }
 
 pub(crate) async fn a_start_after_the_end_changes_nothing(store: &dyn Store) {

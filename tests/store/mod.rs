@@ -4,12 +4,16 @@
 
 mod cases;
 mod fixture;
+mod on_mongo;
 
 use std::sync::Arc;
 
 use cronwright::io::store::Store;
 use cronwright::io::store::memory::MemoryStore;
+use cronwright::io::store::mongo::MongoStore;
 use cronwright::io::store::sqlite::SqliteStore;
+
+use crate::support::servers;
 
 /// A store to test and what must stay alive with it.
 struct Opened {
@@ -17,14 +21,25 @@ struct Opened {
     _keep: Option<tempfile::TempDir>,
 }
 
-async fn memory() -> Opened {
-    Opened { store: Arc::new(MemoryStore::default()), _keep: None }
+async fn memory() -> Option<Opened> {
+    Some(Opened { store: Arc::new(MemoryStore::default()), _keep: None })
 }
 
-async fn sqlite() -> Opened {
+async fn sqlite() -> Option<Opened> {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("cronwright.db"), "test").unwrap();
-    Opened { store: Arc::new(store), _keep: Some(folder) }
+    Some(Opened { store: Arc::new(store), _keep: Some(folder) })
+}
+
+async fn mongo() -> Option<Opened> {
+    let store = MongoStore::open(&servers::mongod()?.url(&servers::unique("store"))).await.unwrap();
+    Some(Opened { store: Arc::new(store), _keep: None })
+}
+
+async fn mongo_with_authentication() -> Option<Opened> {
+    let url = servers::mongod_with_authentication()?.url(&servers::unique("store"));
+    let store = MongoStore::open(&url).await.unwrap();
+    Some(Opened { store: Arc::new(store), _keep: None })
 }
 
 macro_rules! suite {
@@ -38,7 +53,7 @@ macro_rules! suite {
         mod $adapter {
             $(#[tokio::test]
             async fn $case() {
-                let opened = super::$adapter().await;
+                let Some(opened) = super::$adapter().await else { return };
                 super::cases::$case(&*opened.store).await;
             })*
         }
@@ -46,7 +61,7 @@ macro_rules! suite {
 }
 
 suite! {
-    memory, sqlite;
+    memory, sqlite, mongo, mongo_with_authentication;
     a_new_store_is_empty,
     an_id_is_claimed_once,
     a_slot_is_held_once_and_freed_by_the_ending,
@@ -57,6 +72,7 @@ suite! {
     an_ending_with_a_wrong_token_changes_nothing,
     an_ending_by_node_needs_that_node,
     recording_twice_is_recording_once,
+    an_ending_with_another_reason_is_late,
     a_start_after_the_end_changes_nothing,
     a_row_reads_back_as_it_was_written,
     a_plan_is_saved_whole_or_not_at_all,

@@ -131,14 +131,22 @@ async fn a_supervisor_that_cannot_be_started_again_is_reported_within_a_second()
     let exe = dir.file("program");
     std::fs::copy(env!("CARGO_BIN_EXE_cronwright"), &exe).unwrap();
     let (mut client, _) = Client::new(Launch { exe: exe.clone(), ..dir.launch() }).await;
-    client.handle.start(dir.script("doomed", "sleep 1000")).unwrap();
+    let id = unique("doomed");
+    client.handle.start(dir.script(&id, "sleep 1000; true")).unwrap();
     client.started().await;
-    std::fs::remove_file(&exe).unwrap();
+    let aside = dir.file("aside");
+    std::fs::rename(&exe, &aside).unwrap();
     let begin = Instant::now();
     signal(dir.supervisor(), Signal::KILL);
     let ending = client.ended().await;
-    assert_eq!((ending.id.as_str(), ending.how), ("doomed", HowEnded::Vanished));
+    assert_eq!((&ending.id, ending.how), (&id, HowEnded::Vanished));
     assert!(begin.elapsed() < Duration::from_secs(2));
+
+    // As soon as it can be started, it ends what was left.
+    std::fs::rename(&aside, &exe).unwrap();
+    assert!(matches!(client.event().await, SupervisorEvent::Connected { .. }));
+    assert_eq!(client.event().await, SupervisorEvent::Ready);
+    assert_eq!(processes_of(&id), Vec::<i32>::new());
 }
 
 #[tokio::test]

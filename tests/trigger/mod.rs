@@ -8,7 +8,9 @@
 
 mod brute_force;
 mod errors;
+mod kinds;
 mod normal_form;
 mod random;
 mod references;
 mod vectors;
+mod words;

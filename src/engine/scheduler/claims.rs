@@ -181,7 +181,8 @@ impl Scheduler {
         }
         self.batch = Some(PendingBatch { number: self.batches, nonce, drafts });
         let watermark = self.accounted_until(now.wall);
-        ClaimBatch { number: self.batches, rows, watermark, deadline: CLAIM_DEADLINE }
+        let deadline = now.boot.plus(CLAIM_DEADLINE);
+        ClaimBatch { number: self.batches, rows, watermark, deadline }
     }
 
     /// Up to when every occurrence has a row once the batch is written: now, unless a due job waits

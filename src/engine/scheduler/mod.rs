@@ -31,6 +31,7 @@ use crate::time::{BootTime, Now, Timestamp};
 use claims::{Draft, PendingBatch};
 use flights::Flights;
 use plans::PendingPlan;
+pub use plans::preview;
 
 /// A difference of the clocks from here on is a jump (E1), not a correction.
 const JUMP_MIN: Duration = Duration::from_secs(2);

@@ -214,6 +214,24 @@ fn keeps(from: &AppliedJob, to: &AppliedJob, occurrence: Occurrence) -> bool {
         )
 }
 
+/// The job that a change leads to, were it applied at `at`; none for a removal. For showing what a plan
+/// would do: a job that comes back gets its old uid and anchors only when it is really applied.
+pub fn preview(at: Timestamp, change: &Change) -> Option<AppliedJob> {
+    match change {
+        Change::Create { to, owner } => Some(AppliedJob {
+            uid: JobUid::first_applied(&to.spec.name, at),
+            owner: owner.clone(),
+            spec: to.spec.clone(),
+            digest: to.digest.clone(),
+            source: to.source.clone(),
+            effective_at: at,
+            anchors: anchors(at, None, to),
+        }),
+        Change::Update { from, to } => Some(updated(at, from, to)),
+        Change::Remove { .. } => None,
+    }
+}
+
 fn updated(at: Timestamp, from: &AppliedJob, to: &DeclaredJob) -> AppliedJob {
     AppliedJob {
         uid: from.uid.clone(),

@@ -21,7 +21,7 @@ impl Scheduler {
         self.revision = recovery.revision.clone();
         self.removed = recovery.removed.clone();
         self.watermark = recovery.watermark;
-        self.take_jobs(now, &recovery);
+        self.take_jobs(&recovery);
         let batch = self.batch.take();
         self.flights.drop_foreign();
         for row in &recovery.in_flight {
@@ -63,14 +63,15 @@ impl Scheduler {
         self.gap = Some(Gap { kind, until: now.wall });
     }
 
-    fn take_jobs(&mut self, now: Now, recovery: &Recovery) {
+    fn take_jobs(&mut self, recovery: &Recovery) {
         self.queue = FireQueue::default();
-        let watermark = recovery.watermark.unwrap_or(now.wall);
         self.jobs = recovery
             .jobs
             .iter()
             .map(|(name, applied)| {
-                let cursor = watermark.max(applied.effective_at);
+                let cursor = recovery
+                    .watermark
+                    .map_or(applied.effective_at, |watermark| watermark.max(applied.effective_at));
                 let job = Job { applied: applied.clone(), cursor, covered: Vec::new() };
                 (name.clone(), job)
             })

@@ -3,6 +3,7 @@
 //! Pure translation between the engine's words and the supervisor's. The connection itself is
 //! [`supervisor`].
 
+mod client;
 mod connection;
 pub mod supervisor;
 
@@ -150,3 +151,6 @@ fn milliseconds(duration: Duration) -> u64 {
 fn timestamp(unix_ms: i64) -> Timestamp {
     Timestamp::from_timestamp_millis(unix_ms).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

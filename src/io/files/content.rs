@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::io::files::problem::FileProblem;
-use crate::io::files::walk::{FILE_BYTES_MAX, Found, Stamp, problem_of};
+use crate::io::files::walk::{FILE_BYTES_MAX, Found, Stamp, kind_of, problem_of};
 
 /// Why a file was not read.
 #[derive(Debug)]
@@ -19,6 +19,25 @@ pub(super) enum ReadFault {
     Moved,
     /// It cannot be read, however often one looks.
     Problem(FileProblem),
+}
+
+/// Reads one file that is no part of a source: what the user names. Links are followed; nothing is waited
+/// for, and at most [`FILE_BYTES_MAX`] bytes are read.
+pub fn read_alone(path: &Path) -> Result<Vec<u8>, FileProblem> {
+    let fault = |error: std::io::Error| problem_of(&error);
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let descriptor = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fault(e.into()))?;
+    let mut file = File::from(descriptor);
+    let stat = file.metadata().map_err(fault)?;
+    if !stat.is_file() {
+        return Err(FileProblem::NotRegular(kind_of(&stat)));
+    }
+    let mut bytes = Vec::new();
+    file.by_ref().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fault)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(FileProblem::TooLarge(stat.len()));
+    }
+    Ok(bytes)
 }
 
 /// Opens the root of a source, as the anchor that its files are opened below.

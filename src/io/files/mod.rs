@@ -13,10 +13,11 @@ mod revision;
 mod snapshot;
 mod walk;
 
+pub use content::read_alone;
 pub use problem::{FileProblem, FileWarning, SourceState};
 pub use revision::{Revision, RevisionOrigin};
 pub use snapshot::{
-    Patience, Reading, Snapshot, SnapshotFile, SourceReading, Sources, TOTAL_BYTES_MAX,
+    Patience, Reading, Snapshot, SnapshotFile, Source, SourceReading, Sources, TOTAL_BYTES_MAX,
     UNSETTLED_MAX, Unsettled,
 };
 pub use walk::{DEPTH_MAX, ENTRIES_MAX, FILE_BYTES_MAX, FILES_MAX, is_manifest_name};

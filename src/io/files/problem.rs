@@ -1,10 +1,13 @@
 //! What may be wrong with a file or a source, and the words for it.
 
-use crate::diagnostic::{Diagnostic, Severity};
+use std::fmt;
+
+use crate::diagnostic::{Diagnostic, codes, quoted};
 use crate::io::files::snapshot::TOTAL_BYTES_MAX;
 use crate::io::files::walk::{DEPTH_MAX, ENTRIES_MAX, FILE_BYTES_MAX, FILES_MAX};
 
-/// Why a manifest cannot be read. Its jobs stay at their last good definition (D7).
+/// Why a manifest cannot be read, shown with the next act. Its jobs stay at their last good definition
+/// (D7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileProblem {
     /// The system refuses; its words.
@@ -59,74 +62,57 @@ pub enum SourceState {
     Unmounted,
 }
 
-impl FileProblem {
-    /// Stable code and words: message, help.
-    fn words(&self) -> (&'static str, String, String) {
+impl fmt::Display for FileProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(error) => (
-                "E0511",
-                format!("cannot be read: {error}"),
-                "let the daemon's user read it".into(),
-            ),
-            Self::TooLarge(bytes) => (
-                "E0512",
-                format!("is too large: {bytes} bytes, at most {FILE_BYTES_MAX} are read"),
-                "split it into several manifests".into(),
-            ),
-            Self::NotRegular(what) => (
-                "E0513",
-                format!("is a {what}, not a regular file"),
-                "move it out of the source, or give it another extension".into(),
-            ),
-            Self::OutsideSource => (
-                "E0514",
-                "is a link that leads out of its source".into(),
-                "copy the target into the source, or name its folder in `sources`".into(),
-            ),
-            Self::LinkLoop => {
-                ("E0515", "is a link that leads back to itself".into(), "remove the link".into())
+            Self::Unreadable(error) => write!(f, "{error}: let the daemon's user read it"),
+            Self::TooLarge(bytes) => {
+                write!(f, "it is {bytes} bytes long, at most {FILE_BYTES_MAX} are read: split it")
             }
-            Self::Vanished => (
-                "E0516",
-                "vanished while it was read, or is a link to nothing".into(),
-                "restore the file, or remove the link".into(),
-            ),
-            Self::NameNotUtf8 => {
-                ("E0517", "has a name that is not UTF-8".into(), "rename it".into())
+            Self::NotRegular(what) => {
+                write!(f, "it is a {what}: move it out of the source, or give it another extension")
             }
-            Self::WorldWritable => (
-                "E0518",
-                "is writable by every user of this machine".into(),
-                "run `chmod o-w` on it".into(),
+            Self::OutsideSource => f.write_str(
+                "it is a link that leads out of its source: copy the target, or name its folder in `sources`",
             ),
-            Self::FolderWorldWritable(folder) => (
-                "E0518",
-                format!("lies in `{folder}`, which is writable by every user of this machine"),
-                format!("run `chmod o-w {folder}`"),
+            Self::LinkLoop => f.write_str("it is a link that leads back to itself: remove it"),
+            Self::Vanished => f.write_str(
+                "it vanished meanwhile, or is a link to nothing: restore it, or remove the link",
             ),
-            Self::Moving => (
-                "E0519",
-                "is being written all the time".into(),
-                "move it out of the source when it is no manifest".into(),
+            Self::NameNotUtf8 => f.write_str("its name is not UTF-8: rename it"),
+            Self::WorldWritable => f.write_str(
+                "every user of this machine may write it: run `chmod o-w` on it",
             ),
-            Self::NoRoom => (
-                "E0520",
-                format!("is one too many: all manifests together exceed {TOTAL_BYTES_MAX} bytes"),
-                "look for files that are no manifests in the sources".into(),
+            Self::FolderWorldWritable(folder) => {
+                write!(f, "every user of this machine may replace it: run `chmod o-w {folder}`")
+            }
+            Self::Moving => f.write_str(
+                "it is being written all the time: move it out of the source when it is no manifest",
+            ),
+            Self::NoRoom => write!(
+                f,
+                "all manifests together exceed {TOTAL_BYTES_MAX} bytes: look for files that are none",
             ),
         }
     }
+}
 
+impl FileProblem {
     /// The complaint about the file at `path`.
     pub fn diagnostic(&self, path: &str) -> Diagnostic {
-        let (code, message, help) = self.words();
-        let message = format!("`{}` {message}", path.escape_debug());
-        plain(code, Severity::Error, message, help, path)
-    }
-
-    /// The code, for digests and tests.
-    pub fn code(&self) -> &'static str {
-        self.words().0
+        let code = match self {
+            Self::Unreadable(_) => codes::FILE_UNREADABLE,
+            Self::TooLarge(_) => codes::FILE_OVER_LIMIT,
+            Self::NotRegular(_) => codes::NOT_REGULAR,
+            Self::OutsideSource => codes::OUTSIDE_SOURCE,
+            Self::LinkLoop => codes::LINK_LOOP,
+            Self::Vanished => codes::VANISHED,
+            Self::NameNotUtf8 => codes::NAME_NOT_UTF8,
+            Self::WorldWritable | Self::FolderWorldWritable(_) => codes::WORLD_WRITABLE,
+            Self::Moving => codes::MOVING,
+            Self::NoRoom => codes::NO_ROOM,
+        };
+        Diagnostic::new(code, format!("{} is not read: {self}", quoted(path))).in_file(path)
     }
 }
 
@@ -134,13 +120,12 @@ impl FileWarning {
     /// The complaint about the file at `path`.
     pub fn diagnostic(self, path: &str) -> Diagnostic {
         match self {
-            Self::GroupWritable => plain(
-                "W0511",
-                Severity::Warning,
-                format!("`{}` is writable by a group other than its owner's", path.escape_debug()),
-                "run `chmod g-w` on it unless all members may run commands as the daemon".into(),
-                path,
-            ),
+            Self::GroupWritable => Diagnostic::new(
+                codes::GROUP_WRITABLE,
+                format!("{} is writable by a group other than its owner's", quoted(path)),
+            )
+            .in_file(path)
+            .help("run `chmod g-w` on it unless all members may run commands as the daemon"),
         }
     }
 }
@@ -148,91 +133,64 @@ impl FileWarning {
 impl SourceState {
     /// Whether a job that is not in this source any more was really removed from it (D7, D11).
     pub fn is_complete(&self) -> bool {
+        *self == Self::Read
+    }
+
+    /// The word for people and JSON.
+    pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Read => true,
-            Self::Empty
-            | Self::Missing
-            | Self::NotFolder
-            | Self::Unreadable(_)
-            | Self::TooManyFiles
-            | Self::TooDeep(_)
-            | Self::Unmounted => false,
+            Self::Read => "read",
+            Self::Empty => "empty",
+            Self::Missing => "missing",
+            Self::NotFolder => "not_a_folder",
+            Self::Unreadable(_) => "unreadable",
+            Self::TooManyFiles => "too_many_files",
+            Self::TooDeep(_) => "too_deep",
+            Self::Unmounted => "unmounted",
         }
     }
 
-    /// The complaint about the source `folder`; none when all is well.
-    pub fn diagnostic(&self, folder: &str) -> Option<Diagnostic> {
-        let (code, severity, message, help) = match self {
+    /// The complaint about the source of this name; none when all is well.
+    pub fn diagnostic(&self, name: &str) -> Option<Diagnostic> {
+        let source = quoted(name);
+        let (code, message, help) = match self {
             Self::Read => return None,
             Self::Empty => (
-                "W0520",
-                Severity::Warning,
-                format!("source `{folder}` holds no manifest"),
+                codes::SOURCE_EMPTY,
+                format!("the source {source} holds no manifest"),
                 "put a `.yaml`, `.toml` or `.json` file into it".to_owned(),
             ),
             Self::Missing => (
-                "E0521",
-                Severity::Error,
-                format!("source `{folder}` does not exist"),
+                codes::SOURCE_MISSING,
+                format!("the source {source} does not exist"),
                 "create it, or name another folder in `sources` or with `--source`".to_owned(),
             ),
             Self::NotFolder => (
-                "E0522",
-                Severity::Error,
-                format!("source `{folder}` is not a folder"),
+                codes::SOURCE_NOT_FOLDER,
+                format!("the source {source} is not a folder"),
                 "name the folder that the file is in".to_owned(),
             ),
             Self::Unreadable(error) => (
-                "E0523",
-                Severity::Error,
-                format!("source `{folder}` cannot be read: {error}"),
+                codes::SOURCE_UNREADABLE,
+                format!("the source {source} cannot be read: {error}"),
                 "let the daemon's user read and enter it".to_owned(),
             ),
             Self::TooManyFiles => (
-                "E0524",
-                Severity::Error,
-                format!(
-                    "source `{folder}` holds too many files (at most {FILES_MAX} manifests, {ENTRIES_MAX} entries)"
-                ),
-                "name a folder that holds manifests only".to_owned(),
+                codes::SOURCE_TOO_LARGE,
+                format!("the source {source} holds too many files"),
+                format!("at most {FILES_MAX} manifests and {ENTRIES_MAX} entries are looked at"),
             ),
             Self::TooDeep(path) => (
-                "E0525",
-                Severity::Error,
-                format!(
-                    "source `{folder}` is too deep: `{path}` is more than {DEPTH_MAX} folders down"
-                ),
-                "move the manifests up".to_owned(),
+                codes::SOURCE_TOO_LARGE,
+                format!("the folder {} is too deep", quoted(path)),
+                format!("at most {DEPTH_MAX} folders below a source are looked at"),
             ),
             Self::Unmounted => (
-                "E0526",
-                Severity::Error,
-                format!("source `{folder}` is empty and not the folder it was: is a mount gone?"),
-                "mount it again; nothing is removed meanwhile".to_owned(),
+                codes::SOURCE_UNMOUNTED,
+                format!("the source {source} is empty, and not the folder that it was"),
+                "if a mount is gone, mount it again; nothing is removed meanwhile".to_owned(),
             ),
         };
-        Some(plain(code, severity, message, help, folder))
-    }
-}
-
-/// A complaint about a file as a whole.
-fn plain(
-    code: &'static str,
-    severity: Severity,
-    message: String,
-    help: String,
-    file: &str,
-) -> Diagnostic {
-    Diagnostic {
-        code,
-        severity,
-        message,
-        place: None,
-        label: String::new(),
-        help: Some(help),
-        related: Vec::new(),
-        file: Some(file.to_owned()),
-        job: None,
-        pointer: None,
+        Some(Diagnostic::new(code, message).in_file(name).help(help))
     }
 }

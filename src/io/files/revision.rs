@@ -45,7 +45,7 @@ pub enum RevisionOrigin {
 
 impl Revision {
     /// The revision of the sources that lie in `folders`; `given` is `CRONWRIGHT_REVISION`.
-    pub(super) fn find(folders: &[PathBuf], given: Option<&str>, digest: &str) -> Self {
+    pub(super) fn find(folders: &[&Path], given: Option<&str>, digest: &str) -> Self {
         let plain = |id: &str, origin| Self { id: id.into(), branch: None, dirty: None, origin };
         if let Some(commit) = folders.iter().find_map(|folder| git_head(&git_folder(folder)?)) {
             return commit;

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::diagnostic::Diagnostic;
 use crate::io::clock::wall;
 use crate::io::files::content::{ReadFault, open_root, read_file};
 use crate::io::files::problem::{FileProblem, FileWarning, SourceState};
 use crate::io::files::revision::{Revision, git_lock};
 use crate::io::files::walk::{Found, Stamp, Walk, walk};
+use crate::spec::manifest::{Content, ManifestFile};
 
 /// How much all manifests together may hold, in bytes.
 pub const TOTAL_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -26,11 +28,18 @@ const STAMP_RESOLUTION_SECONDS: i64 = 2;
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// The folders, in order.
-    pub folders: Vec<PathBuf>,
-    /// The folder that paths are shown relative to (that of the settings).
-    pub base: PathBuf,
+    pub folders: Vec<Source>,
     /// `CRONWRIGHT_REVISION`.
     pub revision: Option<String>,
+}
+
+/// A folder of manifests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// As the settings name it; the paths of its files begin with it.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
 }
 
 /// Whether a reading may answer "not now".
@@ -79,8 +88,8 @@ pub struct Snapshot {
 /// A source at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceReading {
-    /// As people know it: relative to the base.
-    pub folder: String,
+    /// As the settings name it.
+    pub name: String,
     /// Whether all of it was seen.
     pub state: SourceState,
     /// Device and inode of its root when it last held manifests.
@@ -90,7 +99,7 @@ pub struct SourceReading {
 /// A manifest at one moment.
 #[derive(Debug, Clone)]
 pub struct SnapshotFile {
-    /// Relative to the base, with `/`.
+    /// Name of its source and path below it, with `/`.
     pub path: Arc<str>,
     /// Index into [`Snapshot::sources`].
     pub source: usize,
@@ -106,12 +115,38 @@ pub struct SnapshotFile {
 
 /// Bytes that need not be read again.
 #[derive(Clone)]
-struct Content {
+struct Bytes {
     bytes: Arc<[u8]>,
     digest: [u8; 32],
 }
 
+impl SnapshotFile {
+    /// The file as manifests are loaded from it.
+    pub fn manifest(&self, sources: &[SourceReading]) -> ManifestFile {
+        let content = match &self.content {
+            Ok(bytes) => Content::Bytes(Arc::clone(bytes)),
+            Err(problem) => Content::Refused(problem.diagnostic(&self.path)),
+        };
+        let source = sources.get(self.source).map(|source| source.name.as_str());
+        let source = source.unwrap_or_default().into();
+        ManifestFile { path: Arc::clone(&self.path), source, content }
+    }
+}
+
 impl Snapshot {
+    /// The files as manifests are loaded from them.
+    pub fn manifests(&self) -> Vec<ManifestFile> {
+        self.files.iter().map(|file| file.manifest(&self.sources)).collect()
+    }
+
+    /// What is wrong or suspicious about sources and files, beside what loading them says.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let of_source = |source: &SourceReading| source.state.diagnostic(&source.name);
+        let of_file = |file: &SnapshotFile| Some(file.warning?.diagnostic(&file.path));
+        let sources = self.sources.iter().filter_map(of_source);
+        sources.chain(self.files.iter().filter_map(of_file)).collect()
+    }
+
     /// Reads all sources. Bytes of `previous` are used again where `stat` says that nothing changed, so
     /// that a rescan without changes opens no file.
     ///
@@ -150,10 +185,10 @@ impl Snapshot {
     }
 
     /// What may be used again: everything whose stamp is older than the resolution of stamps.
-    fn settled_contents(&self) -> HashMap<Stamp, Content> {
+    fn settled_contents(&self) -> HashMap<Stamp, Bytes> {
         let settled = |file: &SnapshotFile| {
             let bytes = file.content.as_ref().ok()?;
-            let content = Content { bytes: Arc::clone(bytes), digest: file.content_digest };
+            let content = Bytes { bytes: Arc::clone(bytes), digest: file.content_digest };
             Some((file.stamp?, content))
         };
         self.files.iter().filter_map(settled).collect()
@@ -167,17 +202,17 @@ impl Snapshot {
     ) -> Self {
         let mut readings = Vec::with_capacity(walks.len());
         let mut folders = Vec::new();
-        for (folder, walk) in sources.folders.iter().zip(walks) {
-            let shown = shown(folder, &sources.base);
-            let shown = if shown.is_empty() { ".".to_owned() } else { shown };
+        for (source, walk) in sources.folders.iter().zip(walks) {
             let known = previous
-                .and_then(|p| p.sources.iter().find(|source| source.folder == shown))
-                .and_then(|source| source.filled_root);
-            readings.push(source_reading(shown, walk, known));
+                .and_then(|p| p.sources.iter().find(|known| known.name == source.name))
+                .and_then(|known| known.filled_root);
+            readings.push(source_reading(&source.name, walk, known));
             folders.extend(walk.folders.iter().cloned());
         }
         let digest = digest_of(&readings, &files);
-        let revision = Revision::find(&sources.folders, sources.revision.as_deref(), &digest);
+        let paths: Vec<&Path> =
+            sources.folders.iter().map(|source| source.path.as_path()).collect();
+        let revision = Revision::find(&paths, sources.revision.as_deref(), &digest);
         Self { sources: readings, files, digest, revision, folders }
     }
 }
@@ -192,7 +227,7 @@ struct Taken {
 }
 
 impl Taken {
-    fn read(walks: &[Walk], pool: &mut HashMap<Stamp, Content>) -> Self {
+    fn read(walks: &[Walk], pool: &mut HashMap<Stamp, Bytes>) -> Self {
         let mut taken = Self { files: Vec::new(), opened: 0, moved: None };
         let mut seen = HashSet::new();
         let mut left = TOTAL_BYTES_MAX;
@@ -220,9 +255,9 @@ impl Taken {
         &mut self,
         root: Option<&OwnedFd>,
         found: &Found,
-        pool: &mut HashMap<Stamp, Content>,
+        pool: &mut HashMap<Stamp, Bytes>,
         left: &mut u64,
-    ) -> Result<Content, FileProblem> {
+    ) -> Result<Bytes, FileProblem> {
         let stamp = found.stamp.clone()?;
         *left = left.checked_sub(stamp.bytes).ok_or(FileProblem::NoRoom)?;
         if let Some(content) = pool.get(&stamp) {
@@ -233,7 +268,7 @@ impl Taken {
         match read_file(root, found, &stamp) {
             Ok(bytes) => {
                 let digest = *blake3::hash(&bytes).as_bytes();
-                let content = Content { bytes: bytes.into(), digest };
+                let content = Bytes { bytes: bytes.into(), digest };
                 pool.insert(stamp, content.clone());
                 Ok(content)
             }
@@ -247,30 +282,23 @@ impl Taken {
 }
 
 fn walk_all(sources: &Sources) -> Vec<Walk> {
-    sources.folders.iter().map(|folder| walk(folder, &shown(folder, &sources.base))).collect()
+    sources.folders.iter().map(|source| walk(&source.path, &source.name)).collect()
 }
 
 fn lock_of(sources: &Sources, patience: Patience) -> Option<PathBuf> {
     match patience {
-        Patience::Left => sources.folders.iter().find_map(|folder| git_lock(folder)),
+        Patience::Left => sources.folders.iter().find_map(|source| git_lock(&source.path)),
         Patience::Spent => None,
     }
 }
 
-/// A folder as people know it: relative to the base where it lies below, without `.` parts.
-fn shown(folder: &Path, base: &Path) -> String {
-    let below = folder.strip_prefix(base).unwrap_or(folder);
-    let clean: PathBuf = below.components().filter(|c| c.as_os_str() != ".").collect();
-    clean.to_string_lossy().into_owned()
-}
-
 /// What became of a source, given where its manifests last were.
-fn source_reading(folder: String, walk: &Walk, known: Option<(u64, u64)>) -> SourceReading {
+fn source_reading(name: &str, walk: &Walk, known: Option<(u64, u64)>) -> SourceReading {
     let moved_and_empty =
         walk.state == SourceState::Empty && known.is_some() && known != walk.root_id;
     let state = if moved_and_empty { SourceState::Unmounted } else { walk.state.clone() };
     let filled_root = if walk.files.is_empty() { known } else { walk.root_id };
-    SourceReading { folder, state, filled_root }
+    SourceReading { name: name.to_owned(), state, filled_root }
 }
 
 /// The digest over everything that makes a difference. Each text ends with a byte that no UTF-8 holds,
@@ -279,11 +307,11 @@ fn digest_of(sources: &[SourceReading], files: &[SnapshotFile]) -> Arc<str> {
     const END: &[u8] = &[0xff];
     let mut hash = blake3::Hasher::new();
     for source in sources {
-        let state = format!("{:?}", source.state);
-        hash.update(source.folder.as_bytes()).update(END).update(state.as_bytes()).update(END);
+        let state = source.state.as_str().as_bytes();
+        hash.update(source.name.as_bytes()).update(END).update(state).update(END);
     }
     for file in files {
-        let problem = file.content.as_ref().err().map_or("", FileProblem::code);
+        let problem = file.content.as_ref().err().map(ToString::to_string).unwrap_or_default();
         hash.update(file.path.as_bytes()).update(END).update(problem.as_bytes()).update(END);
         hash.update(&file.content_digest);
     }
@@ -308,8 +336,7 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "the test plays the user")]
         std::fs::write(&path, "jobs: {}").unwrap();
         let sources = Sources {
-            folders: vec![base.path().to_path_buf()],
-            base: base.path().to_path_buf(),
+            folders: vec![Source { name: "jobs.d".into(), path: base.path().to_path_buf() }],
             revision: None,
         };
         let mut first = settled(Snapshot::read(&sources, None, Patience::Left));

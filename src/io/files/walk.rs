@@ -99,7 +99,7 @@ impl Stamp {
     }
 }
 
-/// Walks the source `folder`, whose files people know as `shown/…` (empty: by their names alone).
+/// Walks the source `folder`, whose files people know as `shown/…`.
 pub(super) fn walk(folder: &Path, shown: &str) -> Walk {
     let mut walk = Walk {
         root: None,
@@ -207,7 +207,7 @@ impl Walker<'_> {
             let kind = entry.file_type()?;
             let here = Entry {
                 real: entry.path(),
-                shown: below(&folder.shown, &lossy),
+                shown: format!("{}/{lossy}", folder.shown),
                 depth: folder.depth + 1,
                 is_manifest,
             };
@@ -283,11 +283,6 @@ struct Entry {
     is_manifest: bool,
 }
 
-/// The path of an entry, for people.
-fn below(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
 /// Whether a walk would not come by there.
 fn goes_through_hidden(inside: &Path) -> bool {
     inside.components().any(|part| match part {
@@ -317,7 +312,7 @@ fn words(error: &Error) -> String {
     text[..end].to_lowercase()
 }
 
-fn kind_of(stat: &Metadata) -> &'static str {
+pub(super) fn kind_of(stat: &Metadata) -> &'static str {
     let kind = stat.file_type();
     if kind.is_fifo() {
         "FIFO"

@@ -108,6 +108,36 @@ pub struct RowDocument {
     pub note: Option<String>,
 }
 
+/// What an ending writes into its row, beside `state` and `slot`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EndingDocument {
+    /// How it ended.
+    pub outcome: String,
+    /// Why it ended so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When its process began; absent: what the row says already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// How long it ran, by the monotonic clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<i64>,
+    /// How its process ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ExitDocument>,
+    /// What it returned: JSON text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception: Option<ExceptionDocument>,
+    /// What it printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputDocument>,
+}
+
 /// How a process ended: one of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitDocument {
@@ -279,25 +309,18 @@ impl RowDocument {
 
     /// Writes an ending into the document; the slot is free then.
     pub fn end(&mut self, ending: &Ending) {
-        self.state = "ended".to_owned();
+        let ended = EndingDocument::of(ending);
+        "ended".clone_into(&mut self.state);
         self.slot = None;
-        self.outcome = Some(ending.outcome.as_str().to_owned());
-        self.reason = ending.outcome.reason().map(str::to_owned);
-        self.started_at = ending.started_at.or(self.started_at);
-        self.finished_at = Some(ending.finished_at);
-        self.duration_ms =
-            ending.duration.map(|duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX));
-        self.exit = ending.exit.map(|exit| match exit {
-            Exit::Code(code) => ExitDocument { code: Some(code), signal: None },
-            Exit::Signal(signal) => ExitDocument { code: None, signal: Some(signal) },
-        });
-        self.result.clone_from(&ending.result);
-        self.exception = ending.exception.as_ref().map(|exception| ExceptionDocument {
-            kind: exception.kind.clone(),
-            message: exception.message.clone(),
-            traceback: exception.traceback.clone(),
-        });
-        self.output = (ending.output.bytes > 0).then(|| OutputDocument::of(&ending.output));
+        self.outcome = Some(ended.outcome);
+        self.reason = ended.reason;
+        self.started_at = ended.started_at.or(self.started_at);
+        self.finished_at = Some(ended.finished_at);
+        self.duration_ms = ended.duration_ms;
+        self.exit = ended.exit;
+        self.result = ended.result;
+        self.exception = ended.exception;
+        self.output = ended.output;
     }
 
     /// Reads the document.
@@ -377,6 +400,32 @@ impl RowDocument {
             }),
             output: self.output.map_or_else(|| Ok(Output::default()), OutputDocument::output)?,
         })
+    }
+}
+
+impl EndingDocument {
+    /// The stored form of an ending.
+    pub fn of(ending: &Ending) -> Self {
+        Self {
+            outcome: ending.outcome.as_str().to_owned(),
+            reason: ending.outcome.reason().map(str::to_owned),
+            started_at: ending.started_at,
+            finished_at: ending.finished_at,
+            duration_ms: ending
+                .duration
+                .map(|duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+            exit: ending.exit.map(|exit| match exit {
+                Exit::Code(code) => ExitDocument { code: Some(code), signal: None },
+                Exit::Signal(signal) => ExitDocument { code: None, signal: Some(signal) },
+            }),
+            result: ending.result.clone(),
+            exception: ending.exception.as_ref().map(|exception| ExceptionDocument {
+                kind: exception.kind.clone(),
+                message: exception.message.clone(),
+                traceback: exception.traceback.clone(),
+            }),
+            output: (ending.output.bytes > 0).then(|| OutputDocument::of(&ending.output)),
+        }
     }
 }
 

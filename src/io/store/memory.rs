@@ -3,7 +3,7 @@
 //! [`Ledger`] is the meaning of every operation in its plainest form; the other adapters are held
 //! against it by the conformance suite.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,10 @@ pub struct Ledger {
     specs: BTreeMap<String, JobDocument>,
     watermark: Option<Timestamp>,
     rows: BTreeMap<ExecutionId, Row>,
+    /// The rows that have not ended.
+    open: BTreeSet<ExecutionId>,
+    /// Which of them holds a slot.
+    slots: BTreeMap<(JobUid, u32), ExecutionId>,
     plans: Vec<PlanDocument>,
     removals: Vec<(String, Timestamp)>,
     notes: Vec<NoteDocument>,
@@ -128,10 +132,14 @@ impl Ledger {
         if let Some(found) = self.rows.get(&row.id) {
             return ClaimAnswer::AlreadyClaimed { claim: found.claim.clone() };
         }
-        let same_slot =
-            |found: &Row| found.in_flight() && found.uid == row.uid && found.slot == row.slot;
-        if row.slot.is_some() && self.rows.values().any(same_slot) {
-            return ClaimAnswer::SlotTaken;
+        if let Some(slot) = row.slot {
+            if self.slots.contains_key(&(row.uid.clone(), slot)) {
+                return ClaimAnswer::SlotTaken;
+            }
+            self.slots.insert((row.uid.clone(), slot), row.id.clone());
+        }
+        if row.in_flight() {
+            self.open.insert(row.id.clone());
         }
         self.rows.insert(row.id.clone(), row.clone());
         ClaimAnswer::Claimed
@@ -161,7 +169,10 @@ impl Ledger {
                     State::Ended(found) if found.outcome == ending.outcome => RowAnswer::Recorded,
                     State::Claimed | State::Running { .. } if ours => {
                         row.state = State::Ended(ending.clone());
-                        row.slot = None;
+                        if let Some(slot) = row.slot.take() {
+                            self.slots.remove(&(row.uid.clone(), slot));
+                        }
+                        self.open.remove(id);
                         RowAnswer::Recorded
                     }
                     State::Claimed | State::Running { .. } | State::Ended(_) => {
@@ -213,7 +224,7 @@ impl Ledger {
 
     /// See [`Store::in_flight`].
     pub fn in_flight(&self) -> Vec<Row> {
-        self.rows.values().filter(|row| row.in_flight()).cloned().collect()
+        self.open.iter().filter_map(|id| self.rows.get(id)).cloned().collect()
     }
 
     /// Every row, by id.

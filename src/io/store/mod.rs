@@ -5,6 +5,8 @@
 
 pub mod document;
 pub mod memory;
+#[cfg(feature = "mongo")]
+pub mod mongo;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use std::os::unix::fs::MetadataExt;
 
 use crate::io::clock::boot;
-use crate::io::files::Snapshot;
+use crate::io::files::{Snapshot, Source};
 use crate::io::watch::settle::Sign;
 use crate::io::watch::{FOLDERS_WATCHED_MAX, Hints, Slot};
 
@@ -61,13 +61,13 @@ struct FolderId {
 
 impl Watch {
     /// Begins to watch the roots of the sources; [`Self::refresh`] adds what is below.
-    pub fn start(sources: &[PathBuf]) -> (Self, Hints) {
+    pub fn start(sources: &[Source]) -> (Self, Hints) {
         let slot = Arc::new(Slot::default());
         let (backend, warning) = match Backend::start(&slot) {
             Ok(backend) => (Some(backend), None),
             Err(warning) => (None, Some(warning)),
         };
-        let sources = sources.iter().filter_map(|s| std::path::absolute(s).ok()).collect();
+        let sources = sources.iter().filter_map(|s| std::path::absolute(&s.path).ok()).collect();
         let mut watch =
             Self { sources, backend, slot: Arc::clone(&slot), watched: BTreeMap::new(), warning };
         slot.seen().hinted_at = boot();

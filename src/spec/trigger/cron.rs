@@ -43,7 +43,7 @@ impl CronTrigger {
         self.end_date.is_none_or(|end| at <= end).then_some(at)
     }
 
-    fn shift_rules(&self) -> ShiftRules {
+    pub(super) fn shift_rules(&self) -> ShiftRules {
         let (gap, fold) = if self.expr.is_interval_like() {
             (GapRule::Skip, FoldRule::Both)
         } else {

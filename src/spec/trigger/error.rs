@@ -76,20 +76,21 @@ impl<'a> Piece<'a> {
     }
 
     /// What stands before and after the first of an ASCII sign.
-    pub(super) fn split_at_sign(self, sign: char) -> (Self, Option<Self>) {
-        match self.text.find(sign) {
+    pub(super) fn split_at_sign(self, sign: u8) -> (Self, Option<Self>) {
+        // Fields are a few bytes long: looking at each is faster than a search that prepares itself.
+        match self.text.bytes().position(|byte| byte == sign) {
             Some(at) => (self.part(0, at), Some(self.part(at + 1, self.text.len()))),
             None => (self, None),
         }
     }
 
-    /// The items of a list, with the sign that separates them.
-    pub(super) fn split_list(self, sign: char) -> impl Iterator<Item = Self> + 'a {
-        let mut at = self.start;
-        self.text.split(sign).map(move |text| {
-            let item = Piece { text, start: at };
-            at += text.len() + sign.len_utf8();
-            item
+    /// The items of a list, with the ASCII sign that separates them.
+    pub(super) fn split_list(self, sign: u8) -> impl Iterator<Item = Self> + 'a {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let (item, after) = rest?.split_at_sign(sign);
+            rest = after;
+            Some(item)
         })
     }
 

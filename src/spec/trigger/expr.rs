@@ -6,7 +6,9 @@
 //! A [`CronExpr`] holds what an expression means, not how it was written: `0 0 * * 7` and `@weekly`
 //! are equal.
 
-use crate::spec::trigger::civil::{CivilDate, month_length, weekday};
+use crate::spec::trigger::civil::{
+    CivilDate, DAY_NUMBER_MAX, EPOCH_DAY, month_length, next_leap_year, weekday,
+};
 
 /// How an expression is read (A4). Never guessed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +97,8 @@ pub struct CronExpr {
     /// Of two restricted day fields one suffices.
     pub(super) either_day: bool,
     pub(super) interval_like: bool,
+    /// Only 29 February can match, so that other years need no look.
+    pub(super) leap_day_only: bool,
 }
 
 /// A set of years from [`YEAR_FIRST`] on. Bit `n % 64` of word `n / 64` is the year `YEAR_FIRST + n`.
@@ -105,10 +109,13 @@ pub(super) struct Years([u64; 4]);
 pub(super) const YEAR_FIRST: u32 = 1970;
 
 /// The last year in which a cron expression fires.
-pub const YEAR_LAST: i32 = 2199;
+pub const YEAR_LAST: u32 = 2199;
 
-/// Local times before this second (the first of the year 1) are not looked at.
-const LOCAL_S_MIN: i64 = -62_135_596_800;
+/// Local times before the year 1 are not looked at: its first second since day 0 of the calendar.
+const FIRST_S: i64 = 306 * DAY_S;
+
+/// The first second of 1970 since day 0 of the calendar.
+const EPOCH_S: i64 = EPOCH_DAY as i64 * DAY_S;
 
 const DAY_S: i64 = 86_400;
 
@@ -134,60 +141,67 @@ impl CronExpr {
     ///
     /// Bounded: at most one look at each month up to the last year. Allocates nothing.
     pub fn next_local(&self, after_s: i64) -> Option<i64> {
-        let from_s = after_s.max(LOCAL_S_MIN - 1) + 1;
-        let from_day = i32::try_from(from_s.div_euclid(DAY_S)).ok()?;
+        let from_s = (after_s + 1 + EPOCH_S).max(FIRST_S).cast_unsigned();
+        let from_day = u32::try_from(from_s / DAY_S.cast_unsigned()).ok()?;
+        if from_day > DAY_NUMBER_MAX {
+            return None;
+        }
         let date = CivilDate::from_day_number(from_day);
-        let second_of_day = u32::try_from(from_s.rem_euclid(DAY_S)).ok()?;
-        let mut search = self.month_search(date);
-        if search.days & (1 << date.day) != 0 {
+        let mut search = self.month_search(date, from_day);
+        if search.days >> date.day & 1 != 0 {
+            let second_of_day = u32::try_from(from_s % DAY_S.cast_unsigned()).ok()?;
             if let Some(time_s) = self.time_from(second_of_day) {
-                return Some(i64::from(from_day) * DAY_S + i64::from(time_s));
+                return Some(i64::from(from_day) * DAY_S + i64::from(time_s) - EPOCH_S);
             }
             search.days &= search.days - 1;
         }
         let day = i64::from(self.first_day(&search)?);
-        Some(day * DAY_S + i64::from(self.first_time()))
+        Some(day * DAY_S + i64::from(self.first_time()) - EPOCH_S)
     }
 
-    /// The matching days of the date's own month from that day on; none when its month or year
-    /// does not match.
-    fn month_search(&self, date: CivilDate) -> MonthSearch {
+    /// The matching days of the date's own month from that day on.
+    fn month_search(&self, date: CivilDate, day_number: u32) -> MonthSearch {
         let CivilDate { year, month, day } = date;
-        let is_listed = self.months & (1 << month) != 0
-            && self.years.as_ref().is_none_or(|years| years.next_from(year) == Some(year));
-        let days = if is_listed && year <= YEAR_LAST { self.days_of_month(year, month) } else { 0 };
+        if self.years.is_some() && self.next_year(year) != Some(year) {
+            // Nothing is left of a year that does not match.
+            return MonthSearch { year, month: 12, days: 0 };
+        }
+        let first = day_number + 1 - day;
+        let is_listed = self.months >> month & 1 != 0 && year <= YEAR_LAST;
+        let days = if is_listed { self.days_of_month(year, month, || first) } else { 0 };
         MonthSearch { year, month, days: days & (u64::MAX << day) }
     }
 
     /// The first matching day of a search, as a day number.
-    fn first_day(&self, search: &MonthSearch) -> Option<i32> {
+    fn first_day(&self, search: &MonthSearch) -> Option<u32> {
         let MonthSearch { mut year, mut month, mut days } = *search;
         while days == 0 {
-            month += 1;
-            let months_left = u32::from(self.months) >> month;
-            if months_left != 0 {
-                month += months_left.trailing_zeros();
-            } else {
-                year += 1;
+            let months_left = u32::from(self.months) >> (month + 1);
+            if months_left == 0 {
+                year = self.next_year(year + 1)?;
                 month = self.months.trailing_zeros();
+            } else {
+                month += 1 + months_left.trailing_zeros();
             }
-            if let Some(years) = &self.years {
-                let listed = years.next_from(year)?;
-                if listed != year {
-                    year = listed;
-                    month = self.months.trailing_zeros();
-                }
-            }
-            if year > YEAR_LAST {
-                return None;
-            }
-            days = self.days_of_month(year, month);
+            let first = || CivilDate { year, month, day: 1 }.day_number();
+            days = self.days_of_month(year, month, first);
         }
-        Some(CivilDate { year, month, day: days.trailing_zeros() }.day_number())
+        (year <= YEAR_LAST)
+            .then(|| CivilDate { year, month, day: days.trailing_zeros() }.day_number())
     }
 
-    /// The days of a month on which the day fields match, bits 1 to 31.
-    fn days_of_month(&self, year: i32, month: u32) -> u64 {
+    /// The first matching year from one on.
+    fn next_year(&self, from: u32) -> Option<u32> {
+        let mut year = if self.leap_day_only { next_leap_year(from) } else { from };
+        if let Some(years) = &self.years {
+            year = years.next_from(year)?;
+        }
+        (year <= YEAR_LAST).then_some(year)
+    }
+
+    /// The days of a month on which the day fields match, bits 1 to 31. The day number of its first
+    /// is asked for only where weekdays matter.
+    fn days_of_month(&self, year: u32, month: u32, first_day: impl FnOnce() -> u32) -> u64 {
         let length = month_length(year, month);
         let every_day = ((1_u64 << length) - 1) << 1;
         let by_number = u64::from(self.days) & every_day;
@@ -198,7 +212,7 @@ impl CronExpr {
                 return by_number;
             }
         }
-        let first_weekday = weekday(CivilDate { year, month, day: 1 }.day_number());
+        let first_weekday = weekday(first_day());
         let mut by_date = by_number;
         if has_special_days {
             by_date |= self.special_days(length, first_weekday);
@@ -274,7 +288,7 @@ impl CronExpr {
 
 /// A month and the days in it that may still match.
 struct MonthSearch {
-    year: i32,
+    year: u32,
     month: u32,
     days: u64,
 }
@@ -282,14 +296,14 @@ struct MonthSearch {
 impl Years {
     /// Adds a year. One before [`YEAR_FIRST`] or after [`YEAR_LAST`] has no fire and is left out.
     pub(super) fn insert(&mut self, year: u32) {
-        if year <= YEAR_LAST.unsigned_abs() {
+        if year <= YEAR_LAST {
             self.set(year);
         }
     }
 
     /// Makes the set one that never matches, yet is not empty.
     pub(super) fn insert_never(&mut self) {
-        self.set(YEAR_LAST.unsigned_abs() + 1);
+        self.set(YEAR_LAST + 1);
     }
 
     fn set(&mut self, year: u32) {
@@ -304,8 +318,8 @@ impl Years {
     }
 
     /// The years, ascending.
-    pub(super) fn iter(&self) -> impl Iterator<Item = i32> {
-        let mut from = YEAR_FIRST.cast_signed();
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+        let mut from = YEAR_FIRST;
         std::iter::from_fn(move || {
             let year = self.next_from(from)?;
             from = year + 1;
@@ -314,13 +328,13 @@ impl Years {
     }
 
     /// The first year of the set from one on.
-    fn next_from(&self, year: i32) -> Option<i32> {
-        let start = u32::try_from(year - YEAR_FIRST.cast_signed()).unwrap_or(0);
+    fn next_from(&self, year: u32) -> Option<u32> {
+        let start = year.saturating_sub(YEAR_FIRST);
         let mut mask = u64::MAX << (start % 64);
         for (word, base) in self.0.iter().zip((0..).step_by(64)).skip(start as usize / 64) {
             if word & mask != 0 {
                 let offset = base + (word & mask).trailing_zeros();
-                return Some((YEAR_FIRST + offset).cast_signed());
+                return Some(YEAR_FIRST + offset);
             }
             mask = u64::MAX;
         }

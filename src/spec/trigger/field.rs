@@ -2,7 +2,7 @@
 //! the day fields are [`super::special`].
 
 use crate::spec::trigger::error::{CronError, Field, Piece};
-use crate::spec::trigger::expr::{Dialect, YEAR_FIRST, YEAR_LAST, Years};
+use crate::spec::trigger::expr::{ALL_WEEKDAYS, Dialect, YEAR_FIRST, YEAR_LAST, Years};
 use crate::time::quoted;
 
 /// What a field accepts in a dialect.
@@ -25,7 +25,7 @@ pub(super) struct FieldShape {
 pub(super) struct FieldSet {
     /// Bit `n` for the value `n`.
     pub(super) values: u64,
-    pub(super) years: Years,
+    pub(super) years: Option<Box<Years>>,
     pub(super) last_days: u32,
     pub(super) nearest: u32,
     pub(super) last_nearest: u32,
@@ -99,7 +99,12 @@ impl FieldShape {
             self.add_range(&mut set, self.min, self.open_max, 1);
             return Ok(set);
         }
-        for item in piece.split_list(',') {
+        if set.form == FieldForm::Star {
+            set.is_wild = true;
+            self.add_range(&mut set, self.min, self.open_max, 1);
+            return Ok(set);
+        }
+        for item in piece.split_list(b',') {
             if item.text.is_empty() {
                 return Err(self.empty_item(piece, item));
             }
@@ -114,8 +119,11 @@ impl FieldShape {
                 set.is_wild |= is_first && is_wild;
             }
         }
-        if self.field == Field::Year && set.years.is_empty() {
-            set.years.insert_never();
+        if self.field == Field::Year {
+            let years = set.years.get_or_insert_default();
+            if years.is_empty() {
+                years.insert_never();
+            }
         }
         Ok(set)
     }
@@ -134,13 +142,13 @@ impl FieldShape {
 
     /// Adds `*`, `n`, `a-b`, each perhaps with a step; returns whether it is a wild item.
     fn add_item(&self, set: &mut FieldSet, item: Piece<'_>) -> Result<bool, CronError> {
-        let (base, step_piece) = item.split_at_sign('/');
+        let (base, step_piece) = item.split_at_sign(b'/');
         if base.text == "*" {
             let step = self.step(step_piece, self.min, self.open_max)?;
             self.add_range(set, self.min, self.open_max, step);
             return Ok(true);
         }
-        let (first_piece, last_piece) = base.split_at_sign('-');
+        let (first_piece, last_piece) = base.split_at_sign(b'-');
         let first = self.value(first_piece, item)?;
         let Some(last_piece) = last_piece else {
             let Some(step_piece) = step_piece else {
@@ -200,29 +208,38 @@ impl FieldShape {
         self.open_max - self.min + 1
     }
 
+    /// Adds the values of a range; one beyond the maximum goes on with the minimum.
     fn add_range(&self, set: &mut FieldSet, first: u32, last: u32, step: u32) {
-        // Years beyond the last that fires would only take time.
-        let last =
-            if self.field == Field::Year { last.min(YEAR_LAST.unsigned_abs()) } else { last };
-        let mut value = first;
-        while value <= last {
-            self.add_value(set, value);
-            value = value.saturating_add(step);
-        }
-    }
-
-    fn add_value(&self, set: &mut FieldSet, value: u32) {
         match self.field {
-            Field::Year => set.years.insert(value),
-            Field::Weekday => set.values |= 1 << self.weekday_number(value),
+            Field::Year => {
+                let years = set.years.get_or_insert_default();
+                // Years beyond the last that fires would only take time.
+                let years_last = last.min(YEAR_LAST);
+                (first..=years_last).step_by(step as usize).for_each(|year| years.insert(year));
+            }
+            Field::Weekday => {
+                // Numbers up to 14, turned so that Sunday is 0, then laid over each other.
+                let numbers = walk(first, last, step);
+                let from_sunday = match self.dialect {
+                    Dialect::Standard | Dialect::Crontab => numbers,
+                    Dialect::Quartz => numbers >> 1,
+                    Dialect::Apscheduler => numbers << 1,
+                };
+                set.values |= (from_sunday | from_sunday >> 7) & u64::from(ALL_WEEKDAYS);
+            }
             Field::Expression
             | Field::Second
             | Field::Minute
             | Field::Hour
             | Field::Day
             | Field::Month => {
-                let wraps = value > self.max;
-                set.values |= 1 << (if wraps { value - self.cycle() } else { value });
+                set.values |= walk(first, last.min(self.max), step);
+                if last > self.max {
+                    let walked = (self.max - first) / step + 1;
+                    let beyond = first.saturating_add(walked.saturating_mul(step));
+                    let wrapped = beyond - self.cycle();
+                    set.values |= walk(wrapped, last - self.cycle(), step);
+                }
             }
         }
     }
@@ -328,7 +345,7 @@ impl FieldShape {
 
     fn open_step(&self, item: Piece<'_>, step: Piece<'_>) -> CronError {
         let (text, step, max) = (quoted(item.text), quoted(step.text), self.open_max);
-        let first = item.split_at_sign('/').0.text;
+        let first = item.split_at_sign(b'/').0.text;
         let message = format!("`{text}` has a step but no range");
         item.error(self.field, message)
             .with_help(format!("write `{first}-{max}/{step}` or `*/{step}`"))
@@ -341,6 +358,17 @@ impl FieldShape {
         }
         Ok(())
     }
+}
+
+/// A mask of the values from one to another, which are below 64, by steps.
+fn walk(first: u32, last: u32, step: u32) -> u64 {
+    if first > last {
+        return 0;
+    }
+    if step == 1 {
+        return (u64::MAX >> (63 - (last - first))) << first;
+    }
+    (first..=last).step_by(step as usize).fold(0, |mask, value| mask | 1 << value)
 }
 
 fn starts_with_letter(piece: Piece<'_>) -> bool {

@@ -4,6 +4,7 @@
 //! Start at [`Trigger`]. A cron trigger is text ([`parse`] over [`field`]) compiled to masks
 //! ([`expr`]), asked for local times, which [`zone`] maps to instants; [`normal`] is the way back.
 
+mod calendar;
 mod civil;
 mod cron;
 mod date;
@@ -11,13 +12,19 @@ mod error;
 mod expr;
 mod field;
 mod interval;
+mod jitter;
 mod normal;
 mod parse;
+mod shift_notes;
 mod special;
+mod words;
 mod zone;
 
 use std::fmt;
 
+pub use crate::spec::trigger::calendar::{
+    DayCalendar, DayRange, FireFilter, SEARCH_STEPS_MAX, Window,
+};
 pub use crate::spec::trigger::cron::CronTrigger;
 pub use crate::spec::trigger::date::{DateTextError, DateTrigger, parse_date_text};
 pub use crate::spec::trigger::error::{CronError, Field};
@@ -25,7 +32,10 @@ pub use crate::spec::trigger::expr::{CronExpr, DayMatch, Dialect, YEAR_LAST};
 pub use crate::spec::trigger::interval::{
     IntervalStart, IntervalTrigger, PERIOD_MIN, PeriodError, PeriodTextError, parse_period_fields,
 };
+pub use crate::spec::trigger::jitter::start_time;
 pub use crate::spec::trigger::parse::EXPRESSION_BYTES_MAX;
+pub use crate::spec::trigger::shift_notes::{ShiftEffect, ShiftNote};
+pub use crate::spec::trigger::words::{Language, describe, describe_shift};
 pub use crate::spec::trigger::zone::{FoldRule, GapRule, LARGE_SHIFT};
 use crate::time::{Timestamp, Zone};
 

@@ -305,7 +305,7 @@ fn runs(values: u64) -> impl Iterator<Item = (u32, u32)> {
 }
 
 fn year_text(years: &Years) -> String {
-    let years: Vec<i32> = years.iter().collect();
+    let years: Vec<u32> = years.iter().collect();
     if let [first, second, _, .., last] = years[..]
         && let step = second - first
         && step > 1
@@ -314,9 +314,9 @@ fn year_text(years: &Years) -> String {
         return format!("{first}-{last}/{step}");
     }
     let runs = years.chunk_by(|year, next| year + 1 == *next);
-    let text = |run: &[i32]| match run {
+    let text = |run: &[u32]| match run {
         [first, .., last] => format!("{first}-{last}"),
-        _ => run.iter().map(i32::to_string).collect(),
+        _ => run.iter().map(u32::to_string).collect(),
     };
     runs.map(text).collect::<Vec<_>>().join(",")
 }

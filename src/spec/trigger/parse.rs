@@ -148,10 +148,11 @@ impl Fields {
             last_days: self.day.last_days,
             nearest: self.day.nearest,
             last_nearest: self.day.last_nearest,
-            years: self.year.map(|set| Box::new(set.years)),
+            years: self.year.and_then(|set| set.years),
             dialect,
             either_day,
             interval_like,
+            leap_day_only: false,
         };
         canonical(expr)
     }
@@ -216,6 +217,11 @@ fn canonical(mut expr: CronExpr) -> CronExpr {
     for nth in 0..5 {
         expr.nth_weekdays &= !(u64::from(expr.weekdays) << (7 * nth));
     }
+    let has_special_days = (expr.last_days | expr.nearest | expr.last_nearest) != 0;
+    expr.leap_day_only = expr.months == 1 << 2
+        && expr.days.trailing_zeros() >= 29
+        && !has_special_days
+        && !expr.either_day;
     debug_assert!(expr.seconds & !ALL_SIXTY == 0 && expr.minutes & !ALL_SIXTY == 0);
     debug_assert!(expr.hours & !ALL_HOURS == 0 && expr.months & !ALL_MONTHS == 0);
     expr

@@ -76,10 +76,14 @@ pub(super) struct ShiftRules {
 /// followed by the real clock whatever the rules say.
 pub const LARGE_SHIFT: Duration = Duration::from_hours(3);
 
+/// More than any offset and any shift: a shift this long before a local time does not touch it.
+const FAR_S: i64 = 3 * 86_400;
+
 /// The first fire time strictly after `after_s`, given the next matching local time after one.
 ///
 /// Walks from stretch to stretch of constant offset, which are finitely many. A match that was
-/// found stays valid while the stretches passed over only hide local times before it.
+/// found stays valid while the stretches passed over only hide local times before it; those that
+/// end well before it are passed over at once.
 pub(super) fn next_instant(
     zone: &Zone,
     rules: ShiftRules,
@@ -105,7 +109,13 @@ pub(super) fn next_instant(
         let passes_nothing_searched = stretch.local_start > searched_s;
         match found {
             None if passes_nothing_searched => return None,
-            Some(local_s) if passes_nothing_searched && stretch.local_start <= local_s => {}
+            Some(local_s) if passes_nothing_searched && stretch.local_start <= local_s => {
+                let far = zone.shifts_until(local_s - FAR_S);
+                if far > index {
+                    index = far;
+                    stretch = Stretch::new(zone, rules, index);
+                }
+            }
             Some(_) | None => {
                 searched_s = stretch.local_start - 1;
                 found = next_local(searched_s);

@@ -165,6 +165,8 @@ impl Supervisor {
 
     fn on_stop(&mut self, id: &str, force: bool) {
         let Some(number) = self.ids.get(id).copied() else { return };
+        // It may have ended before the order came.
+        self.on_exit(number);
         let Some(job) = self.jobs.get(&number) else { return };
         let (phase, step) = job.phase.on_stop(clock::now(), job.kill_grace, force);
         self.enter(number, phase);

@@ -96,7 +96,7 @@ impl Supervisor {
             }
             return;
         }
-        if job.look_for_exit() {
+        if job.exit.is_some() && job.look_for_exit() {
             // What it had written before its end is in the pipes already.
             job.read(Stream::Stdout, &mut self.buffer);
             job.read(Stream::Stderr, &mut self.buffer);
@@ -116,19 +116,20 @@ impl Supervisor {
         }
     }
 
-    fn sweep(&mut self, number: u64, last: bool, orphans: &Table) {
-        let Some(job) = self.jobs.get_mut(&number) else { return };
+    /// Kills leftovers; how many were alive.
+    fn sweep(&mut self, number: u64, orphans: &Table) -> usize {
+        let Some(job) = self.jobs.get_mut(&number) else { return 0 };
         job.read(Stream::Stdout, &mut self.buffer);
         job.read(Stream::Stderr, &mut self.buffer);
         job.close_pipes();
-        let alive = orphans.kill_leftovers(job.pid, number);
-        if alive > 0 && !last {
-            return;
-        }
+        orphans.kill_leftovers(job.pid, number)
+    }
+
+    fn end(&mut self, number: u64, alive: usize) {
+        let Some(job) = self.jobs.remove(&number) else { return };
         if alive > 0 {
             tracing::warn!(id = job.id, alive, "leftovers do not end");
         }
-        let Some(job) = self.jobs.remove(&number) else { return };
         self.enter_over(number, &job);
         self.forget_process(&job);
     }
@@ -168,6 +169,9 @@ impl Supervisor {
             .iter()
             .any(|(_, step)| sweeps(step))
             .then(|| Table::of_orphans(mark, |pid| self.mains.contains_key(&pid)));
+        // One that ended while it was looked at may have left a child that is not in the table.
+        let look_again =
+            orphans.as_ref().is_some_and(|orphans| orphans.reap() > 0 || orphans.is_unclear());
         for (number, step) in steps {
             let Some(job) = self.jobs.get_mut(&number) else { continue };
             match (step, &system, &orphans) {
@@ -179,7 +183,12 @@ impl Supervisor {
                 (Step::Kill, Some(system), _) => {
                     system.signal_tree(job.pid, number, Signal::KILL);
                 }
-                (Step::Sweep { last }, _, Some(orphans)) => self.sweep(number, last, orphans),
+                (Step::Sweep { last }, _, Some(orphans)) => {
+                    let alive = self.sweep(number, orphans);
+                    if last || (alive == 0 && !look_again) {
+                        self.end(number, alive);
+                    }
+                }
                 (Step::Abandon, _, _) => self.abandon(number),
                 (Step::Wait | Step::Terminate | Step::Kill | Step::Sweep { .. }, _, _) => {}
             }

@@ -168,7 +168,12 @@ impl Supervisor {
         let due: Vec<u64> =
             self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, job)| *job).collect();
         for number in due {
+            // Whoever has ended in time is not ended by us.
+            self.on_exit(number);
             let Some(job) = self.jobs.get(&number) else { continue };
+            if job.phase.deadline().is_none_or(|at| at > now) {
+                continue;
+            }
             let (phase, step) = job.phase.on_time(now, job.kill_grace);
             self.enter(number, phase);
             self.steps.push((number, step));

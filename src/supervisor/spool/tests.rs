@@ -109,6 +109,6 @@ fn while_the_disk_refuses_endings_are_said_from_memory_and_written_later() {
     }
     spool.close();
     let (spool, _wake) = open(&folder);
-    assert_eq!(spool.ids(), ["a".into()]);
+    assert_eq!(spool.ids(), [std::sync::Arc::<str>::from("a")]);
     spool.close();
 }

@@ -28,17 +28,19 @@ pub(crate) use mongod::Mongod;
 pub(crate) use process::End;
 pub(crate) use redis::{Redis, RedisOptions};
 
+use mongod::Setup;
+
 /// The shared mongod: a replica set of one, no authentication.
 pub(crate) fn mongod() -> Option<&'static Mongod> {
     static SHARED: LazyLock<Result<Mongod, String>> =
-        LazyLock::new(|| Mongod::launch(mongod::Authentication::Off));
+        LazyLock::new(|| Mongod::launch(Setup::ReplicaSet));
     wanted("mongod").then(|| or_fail(SHARED.as_ref()))
 }
 
 /// The shared mongod that lets nobody in without user and password.
 pub(crate) fn mongod_with_authentication() -> Option<&'static Mongod> {
     static SHARED: LazyLock<Result<Mongod, String>> =
-        LazyLock::new(|| Mongod::launch(mongod::Authentication::On));
+        LazyLock::new(|| Mongod::launch(Setup::Authenticated));
     wanted("mongod").then(|| or_fail(SHARED.as_ref()))
 }
 
@@ -50,9 +52,14 @@ pub(crate) fn redis() -> Option<&'static Redis> {
 }
 
 impl Mongod {
-    /// A mongod of one's own, without authentication.
+    /// A mongod of one's own, without replica set.
+    pub(crate) fn start_standalone() -> Option<Self> {
+        wanted("mongod").then(|| or_fail(Self::launch(Setup::Standalone)))
+    }
+
+    /// A mongod of one's own, a replica set of one without authentication.
     pub(crate) fn start() -> Option<Self> {
-        wanted("mongod").then(|| or_fail(Self::launch(mongod::Authentication::Off)))
+        wanted("mongod").then(|| or_fail(Self::launch(Setup::ReplicaSet)))
     }
 }
 

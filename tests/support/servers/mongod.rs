@@ -1,4 +1,4 @@
-//! mongod as a replica set of one: change streams and majority writes need a replica set.
+//! mongod as a replica set of one (change streams need one), with or without authentication, or alone.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -21,29 +21,32 @@ const PASSWORD_IN_URL: &str = "p%40ss%2Fw%3Ard%25";
 /// How long a new replica set may take to elect its only member.
 const PRIMARY_WITHIN: Duration = Duration::from_secs(30);
 
-/// Whether mongod asks for a password.
+/// How a mongod is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Authentication {
-    Off,
-    On,
+pub(super) enum Setup {
+    /// A replica set of one.
+    ReplicaSet,
+    /// A replica set of one that lets nobody in without user and password.
+    Authenticated,
+    /// No replica set.
+    Standalone,
 }
 
 /// A mongod 6.0 with a replica set of one.
 #[derive(Debug)]
 pub(crate) struct Mongod {
     server: Server,
-    authentication: Authentication,
+    setup: Setup,
 }
 
 impl Mongod {
-    pub(super) fn launch(authentication: Authentication) -> Result<Self, String> {
+    pub(super) fn launch(setup: Setup) -> Result<Self, String> {
         let program = fetch::mongod()?;
-        let server =
-            Server::start(&program, |folder, port| arguments(folder, port, authentication))?;
-        let mongod = Self { server, authentication };
+        let server = Server::start(&program, |folder, port| arguments(folder, port, setup))?;
+        let mongod = Self { server, setup };
         let port = mongod.server.port();
         // A thread of its own: the caller may stand inside a runtime already.
-        let initiated = std::thread::spawn(move || initiate(port, authentication)).join();
+        let initiated = std::thread::spawn(move || initiate(port, setup)).join();
         initiated.map_err(|_| "the thread that initiates the replica set panicked")??;
         Ok(mongod)
     }
@@ -51,11 +54,10 @@ impl Mongod {
     /// The URL of a database on it, with user and password when it asks for them.
     pub(crate) fn url(&self, database: &str) -> String {
         let port = self.server.port();
-        match self.authentication {
-            Authentication::Off => {
-                format!("mongodb://127.0.0.1:{port}/{database}?replicaSet=rs0")
-            }
-            Authentication::On => format!(
+        match self.setup {
+            Setup::Standalone => format!("mongodb://127.0.0.1:{port}/{database}"),
+            Setup::ReplicaSet => self.url_without_password(database),
+            Setup::Authenticated => format!(
                 "mongodb://{USER}:{PASSWORD_IN_URL}@127.0.0.1:{port}/{database}\
                  ?replicaSet=rs0&authSource=admin"
             ),
@@ -96,11 +98,7 @@ impl Mongod {
     }
 }
 
-fn arguments(
-    folder: &Path,
-    port: u16,
-    authentication: Authentication,
-) -> Result<Vec<String>, String> {
+fn arguments(folder: &Path, port: u16, setup: Setup) -> Result<Vec<String>, String> {
     let data = folder.join("data");
     fs::create_dir_all(&data)
         .map_err(|error| format!("cannot make {}: {error}", data.display()))?;
@@ -112,8 +110,6 @@ fn arguments(
         "127.0.0.1".to_owned(),
         "--dbpath".to_owned(),
         text(&data),
-        "--replSet".to_owned(),
-        "rs0".to_owned(),
         "--oplogSize".to_owned(),
         "128".to_owned(),
         "--wiredTigerCacheSizeGB".to_owned(),
@@ -121,11 +117,17 @@ fn arguments(
         "--nounixsocket".to_owned(),
         "--setParameter".to_owned(),
         "diagnosticDataCollectionEnabled=false".to_owned(),
+        // A primary that is asked to end would wait for secondaries that do not exist.
+        "--setParameter".to_owned(),
+        "shutdownTimeoutMillisForSignaledShutdown=100".to_owned(),
         // Tests make it fail on purpose (`configureFailPoint`).
         "--setParameter".to_owned(),
         "enableTestCommands=1".to_owned(),
     ];
-    if authentication == Authentication::On {
+    if setup != Setup::Standalone {
+        arguments.extend(["--replSet".to_owned(), "rs0".to_owned()]);
+    }
+    if setup == Setup::Authenticated {
         let key = folder.join("key");
         fs::write(&key, "c2V2ZW4gbWVtYmVycyBvZiBubyBzZXQ=\n")
             .and_then(|()| fs::set_permissions(&key, fs::Permissions::from_mode(0o600)))
@@ -136,20 +138,23 @@ fn arguments(
 }
 
 /// Makes the replica set, waits for its primary, makes the user.
-fn initiate(port: u16, authentication: Authentication) -> Result<(), String> {
+fn initiate(port: u16, setup: Setup) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
     let set_up = async {
         let url = format!("mongodb://127.0.0.1:{port}/?directConnection=true");
         let client = Client::with_options(ClientOptions::parse(url).await?)?;
         let admin = client.database("admin");
+        if setup == Setup::Standalone {
+            return Ok(());
+        }
         let member = doc! { "_id": 0, "host": format!("127.0.0.1:{port}") };
         let set = doc! { "_id": "rs0", "members": [member] };
         admin.run_command(doc! { "replSetInitiate": set }).await?;
         while !writable(&admin.run_command(doc! { "hello": 1 }).await?) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        if authentication == Authentication::On {
+        if setup == Setup::Authenticated {
             // The first user may be made from the same machine without a password.
             let user = doc! { "createUser": USER, "pwd": PASSWORD, "roles": ["root"] };
             admin.run_command(user).await?;

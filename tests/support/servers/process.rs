@@ -128,7 +128,7 @@ impl Server {
         let pid = line.trim().parse().ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| format!("cannot start {}", path.display()))?;
         self.running = Some(Running { watcher, words, pid });
-        self.wait_until_it_listens(pid)
+        self.wait_until_it_listens()
     }
 
     /// Ends it and returns when it is gone. Its folder stays.
@@ -144,9 +144,12 @@ impl Server {
         assert!(told.is_ok() && waited.is_ok(), "the watcher is gone: {told:?} {waited:?}");
     }
 
-    /// SIGSTOP: it hangs, its connections stay open.
+    /// SIGSTOP: it hangs, its connections stay open. Returns when it has stopped.
     pub(super) fn pause(&self) {
         self.signal(Signal::STOP);
+        while state(self.pid()) != Some('T') {
+            std::thread::yield_now();
+        }
     }
 
     /// SIGCONT.
@@ -171,14 +174,14 @@ impl Server {
         assert_eq!(sent, Ok(()), "signal {signal:?}");
     }
 
-    fn wait_until_it_listens(&self, pid: Pid) -> Result<(), String> {
-        let pid = pid.as_raw_nonzero().get();
+    fn wait_until_it_listens(&self) -> Result<(), String> {
+        let pid = self.pid();
         let begun = Instant::now();
         while begun.elapsed() < LISTEN_WITHIN {
             if listens(pid, self.port) {
                 return Ok(());
             }
-            if !lives(pid) {
+            if matches!(state(pid), None | Some('Z')) {
                 break;
             }
             std::thread::sleep(LOOK_EVERY);
@@ -218,7 +221,7 @@ fn free_ports() -> impl Iterator<Item = u16> {
 
 /// Whether this very process listens on the port, by the kernel's tables: a connection would not
 /// tell our server from one of another test run.
-fn listens(pid: i32, port: u16) -> bool {
+fn listens(pid: u32, port: u16) -> bool {
     const LISTEN: &str = "0A";
     let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     let address = format!("0100007F:{port:04X}");
@@ -238,8 +241,8 @@ fn listens(pid: i32, port: u16) -> bool {
         .any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == &*socket))
 }
 
-/// Whether the process exists and is no zombie.
-fn lives(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+/// The state of a process as the kernel shows it: `T` stopped, `Z` dead and not waited for.
+fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::report::Entry;
+
 /// One complaint; all four numbers are absent where a file could not be read at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiagnosticEntry {
@@ -27,4 +30,24 @@ pub struct DiagnosticEntry {
     pub job: Option<String>,
     /// JSON pointer into the manifest.
     pub pointer: Option<String>,
+}
+
+impl DiagnosticEntry {
+    /// The document of a complaint: the same as `validate` prints, in a form that can be read back.
+    pub fn of(diagnostic: &Diagnostic) -> Self {
+        let entry = Entry::new(diagnostic);
+        Self {
+            code: entry.code.to_owned(),
+            severity: entry.severity.to_owned(),
+            message: entry.message,
+            help: entry.help,
+            file: entry.file,
+            line: entry.line,
+            column: entry.column,
+            end_line: entry.end_line,
+            end_column: entry.end_column,
+            job: entry.job,
+            pointer: entry.pointer,
+        }
+    }
 }

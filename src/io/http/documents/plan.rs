@@ -120,22 +120,27 @@ pub struct PlanSummary {
 pub struct SyncDocument {
     /// [`SyncDocument::SCHEMA`].
     pub schema: String,
-    /// `synced`, `progressing`, `degraded`, `blocked` or `stalled`.
+    /// `Synced`, `Progressing`, `Degraded`, `Blocked` or `Stalled`.
     pub state: String,
     /// The revision that is applied.
     pub applied: Option<String>,
     /// The revision that was read last.
     pub attempted: Option<String>,
-    /// When the applied set last changed.
-    pub applied_at: Option<At>,
+    /// When the sources were last looked at.
+    pub looked_at: Option<At>,
     /// The store's generation.
     pub generation: u64,
-    /// The sources and their state: `read`, `empty`, `missing` …
+    /// How many manifests there are.
+    pub files: usize,
+    /// The sources.
     pub sources: Vec<SourceEntry>,
     /// What is wrong with manifests and sources.
     pub diagnostics: Vec<DiagnosticEntry>,
     /// Changes that are held back.
     pub blocked: Vec<ChangeEntry>,
+    /// What keeps a plan from being applied.
+    #[serde(default)]
+    pub waiting: Option<String>,
     /// What the last apply changed, when this answers one.
     #[serde(default)]
     pub plan: Option<PlanDocument>,
@@ -151,8 +156,6 @@ impl SyncDocument {
 pub struct SourceEntry {
     /// Its folder.
     pub folder: String,
-    /// What became of it.
+    /// `read` or `unreadable`.
     pub state: String,
-    /// How many manifests were seen.
-    pub files: usize,
 }

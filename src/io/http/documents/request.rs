@@ -18,7 +18,7 @@ pub const ENVELOPE_VERSION: u32 = 1;
 /// The longest actor, in bytes.
 const ACTOR_BYTES_MAX: usize = 256;
 /// Operations that exist and are not built yet.
-const OPS_NOT_YET: [&str; 11] = [
+const OPS_NOT_YET: [&str; 12] = [
     "backfill",
     "pause",
     "resume",
@@ -29,6 +29,7 @@ const OPS_NOT_YET: [&str; 11] = [
     "has",
     "get",
     "list",
+    "running",
     "history",
 ];
 

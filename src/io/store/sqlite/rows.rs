@@ -93,7 +93,8 @@ fn record_one(connection: &Connection, change: &RowChange) -> Result<RowAnswer, 
                 Guard::Node(node) => *document.node == **node,
             };
             let ended = document.state == "ended";
-            if ended && document.outcome.as_deref() == Some(ending.outcome.as_str()) {
+            let found = (document.outcome.as_deref(), document.reason.as_deref());
+            if ended && found == (Some(ending.outcome.as_str()), ending.outcome.reason()) {
                 return Ok(RowAnswer::Recorded);
             }
             if ended || !ours {

@@ -1,0 +1,236 @@
+//! Calendars and exclusions: they remove fire times, and never move one (A7).
+//!
+//! Days and windows are those of the trigger's zone. [`FireFilter`] is what a trigger asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{Datelike, NaiveDate, TimeDelta, Weekday};
+
+use crate::spec::trigger::cron::CronTrigger;
+use crate::time::{LocalTime, Timestamp, Zone};
+
+/// A set of days: some weekdays, without the exceptions, with the additions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayCalendar {
+    weekdays: [bool; 7],
+    except: Vec<DayRange>,
+    also: Vec<DayRange>,
+}
+
+/// Days from one to another, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DayRange {
+    /// The first day.
+    pub first: NaiveDate,
+    /// The last day.
+    pub last: NaiveDate,
+}
+
+/// A stretch of time in which nothing fires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Window {
+    /// From an instant, included, to another, excluded.
+    Once {
+        /// The first instant.
+        start: Timestamp,
+        /// The instant after the last.
+        end: Timestamp,
+    },
+    /// From each fire time of a cron on, for this long.
+    Recurring {
+        /// Begins the window.
+        cron: Box<CronTrigger>,
+        /// How long it lasts.
+        duration: Duration,
+    },
+}
+
+/// Which fire times of a trigger remain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FireFilter {
+    /// Only on its days.
+    pub calendar: Option<Arc<DayCalendar>>,
+    /// Never inside these.
+    pub exclude: Vec<Window>,
+}
+
+/// How often a search may be sent on by a filter before it gives up: a filter that removes
+/// that many stretches in a row leaves nothing to run.
+pub const SEARCH_STEPS_MAX: usize = 20_000;
+
+impl DayCalendar {
+    /// The days of some weekdays, without `except`, with `also`. An addition wins.
+    pub fn new(weekdays: &[Weekday], except: Vec<DayRange>, also: Vec<DayRange>) -> Self {
+        let is_listed = |from_monday: usize| {
+            weekdays.iter().any(|day| day.num_days_from_monday() as usize == from_monday)
+        };
+        Self { weekdays: std::array::from_fn(is_listed), except, also }
+    }
+
+    /// Whether a day is in the set.
+    pub fn contains(&self, day: NaiveDate) -> bool {
+        let is_in = |ranges: &[DayRange]| ranges.iter().any(|range| range.contains(day));
+        let weekday = day.weekday().num_days_from_monday() as usize;
+        is_in(&self.also)
+            || (self.weekdays.get(weekday).copied().unwrap_or(false) && !is_in(&self.except))
+    }
+}
+
+impl DayRange {
+    /// One day.
+    pub fn day(day: NaiveDate) -> Self {
+        Self { first: day, last: day }
+    }
+
+    /// Whether a day lies in it.
+    pub fn contains(self, day: NaiveDate) -> bool {
+        (self.first..=self.last).contains(&day)
+    }
+}
+
+impl Window {
+    /// The end of a window that an instant lies in; none when it lies in none.
+    fn end_around(&self, at: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Once { start, end } => (*start..*end).contains(&at).then_some(*end),
+            Self::Recurring { cron, duration } => {
+                let duration = TimeDelta::from_std(*duration).ok()?;
+                // Windows that began earlier are over. One of several that overlap will do.
+                let start = cron.next_after(at.checked_sub_signed(duration)?)?;
+                let end = start.checked_add_signed(duration)?;
+                (start <= at).then_some(end)
+            }
+        }
+    }
+}
+
+impl FireFilter {
+    /// Whether a fire time remains.
+    pub fn admits(&self, zone: &Zone, at: Timestamp) -> bool {
+        self.removed_until(zone, at).is_none()
+    }
+
+    /// The first fire time strictly after `after` that remains, given the next one of the trigger.
+    /// Stretches that remove everything are passed over in one step.
+    pub fn next_after(
+        &self,
+        zone: &Zone,
+        after: Timestamp,
+        next: impl Fn(Timestamp) -> Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        let mut after = after;
+        for _ in 0..SEARCH_STEPS_MAX {
+            let at = next(after)?;
+            match self.removed_until(zone, at) {
+                None => return Some(at),
+                Some(end) => {
+                    after = end.checked_sub_signed(TimeDelta::nanoseconds(1))?.max(at);
+                }
+            }
+        }
+        None
+    }
+
+    /// For a removed fire time, the first instant that the same rule does not remove.
+    fn removed_until(&self, zone: &Zone, at: Timestamp) -> Option<Timestamp> {
+        if let Some(calendar) = &self.calendar {
+            let day = zone.local(at).date();
+            if !calendar.contains(day) {
+                return day.succ_opt().map(|next_day| midnight(zone, next_day));
+            }
+        }
+        self.exclude.iter().find_map(|window| window.end_around(at))
+    }
+}
+
+/// The first instant of a day; where clocks skip midnight, the first after the gap.
+fn midnight(zone: &Zone, day: NaiveDate) -> Timestamp {
+    let at_s = match zone.resolve(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp()) {
+        LocalTime::Once(at_s) | LocalTime::Fold { first: at_s, .. } => at_s,
+        LocalTime::Gap(shift) => shift.at_s,
+    };
+    Timestamp::from_timestamp(at_s, 0).unwrap_or(Timestamp::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::trigger::{CronExpr, Dialect};
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn cron(text: &str, zone: &Zone) -> CronTrigger {
+        CronTrigger::new(CronExpr::parse(text, Dialect::Standard).unwrap(), zone.clone())
+    }
+
+    fn fires(filter: &FireFilter, cron: &CronTrigger, after: &str, count: usize) -> Vec<String> {
+        let zone = &cron.zone;
+        let after: Timestamp = after.parse().unwrap();
+        std::iter::successors(Some(after), |last| {
+            filter.next_after(zone, *last, |after| cron.next_after(after))
+        })
+        .skip(1)
+        .take(count)
+        .map(|at| zone.rfc3339(at))
+        .collect()
+    }
+
+    #[test]
+    fn holidays_out_and_make_up_days_in() {
+        let zone = Zone::load("Asia/Shanghai").unwrap();
+        let workdays = [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri];
+        let holiday = DayRange { first: day("2026-02-15"), last: day("2026-02-23") };
+        let calendar =
+            DayCalendar::new(&workdays, vec![holiday], vec![DayRange::day(day("2026-02-14"))]);
+        let filter = FireFilter { calendar: Some(Arc::new(calendar)), exclude: Vec::new() };
+        assert_eq!(
+            fires(&filter, &cron("30 2 * * *", &zone), "2026-02-13T00:00:00Z", 3),
+            ["2026-02-14T02:30:00+08:00", "2026-02-24T02:30:00+08:00", "2026-02-25T02:30:00+08:00"]
+        );
+    }
+
+    #[test]
+    fn windows_keep_their_end_and_lose_their_start() {
+        let zone = Zone::utc();
+        let freeze = Window::Once {
+            start: "2026-11-10T00:00:00Z".parse().unwrap(),
+            end: "2026-11-12T00:00:00Z".parse().unwrap(),
+        };
+        let filter = FireFilter { calendar: None, exclude: vec![freeze] };
+        assert_eq!(
+            fires(&filter, &cron("0 */12 * * *", &zone), "2026-11-09T12:00:00Z", 2),
+            ["2026-11-12T00:00:00+00:00", "2026-11-12T12:00:00+00:00"]
+        );
+        let weekly = Window::Recurring {
+            cron: Box::new(cron("0 22 * * sat", &zone)),
+            duration: Duration::from_hours(6),
+        };
+        let filter = FireFilter { calendar: None, exclude: vec![weekly] };
+        assert_eq!(
+            fires(&filter, &cron("0 */2 * * *", &zone), "2026-11-21T19:00:00Z", 3),
+            ["2026-11-21T20:00:00+00:00", "2026-11-22T04:00:00+00:00", "2026-11-22T06:00:00+00:00"]
+        );
+    }
+
+    #[test]
+    fn a_day_begins_after_a_gap_over_midnight() {
+        let zone = Zone::load("America/Santiago").unwrap();
+        let sundays = DayCalendar::new(&[Weekday::Sun], Vec::new(), Vec::new());
+        let filter = FireFilter { calendar: Some(Arc::new(sundays)), exclude: Vec::new() };
+        assert_eq!(
+            fires(&filter, &cron("0 * * * *", &zone), "2026-09-05T12:00:00Z", 2),
+            ["2026-09-06T01:00:00-03:00", "2026-09-06T02:00:00-03:00"]
+        );
+    }
+
+    #[test]
+    fn a_calendar_without_days_ends_the_search() {
+        let calendar = DayCalendar::new(&[], Vec::new(), Vec::new());
+        let filter = FireFilter { calendar: Some(Arc::new(calendar)), exclude: Vec::new() };
+        let every_second = cron("* * * * * *", &Zone::utc());
+        assert_eq!(fires(&filter, &every_second, "2026-01-01T00:00:00Z", 1), [""; 0]);
+    }
+}
