@@ -112,10 +112,6 @@ pub async fn start(
         health,
     };
     tokio::spawn(store_task.work(to_do));
-    let mut listener = Listener { news, events: events.clone(), holdings: Arc::clone(&holdings) };
-    listener.meet().await;
-    tokio::spawn(listener.listen());
-    tokio::spawn(lease::hold(Arc::clone(&store), holder.clone(), events.clone()));
     let reconciler = Reconciler {
         sources: sources_of(&settings),
         known: settings.known.clone(),
@@ -135,7 +131,7 @@ pub async fn start(
         plans_done,
         applied,
         resume,
-        holdings,
+        holdings: Arc::clone(&holdings),
     };
     let base_dir = settings.base_dir.clone();
     let executor = Executor { supervisor: supervisor.clone(), book, base_dir, environment };
@@ -143,11 +139,15 @@ pub async fn start(
         scheduler: Scheduler::new(&node, &holder.identity),
         incoming,
         store: Arc::clone(&store),
-        holder,
+        holder: holder.clone(),
         executor,
         waiting: Waiting::default(),
         parts,
     };
+    let daemon = tokio::spawn(turning.turn());
+    // What the supervisor holds is known before the lease makes the loop read the store.
+    Listener { news, events: events.clone(), holdings }.meet().await;
+    tokio::spawn(lease::hold(Arc::clone(&store), holder, events.clone()));
     let handle = Handle {
         incoming: events,
         looks,
@@ -159,7 +159,7 @@ pub async fn start(
         node,
         settings,
     };
-    Ok((handle, tokio::spawn(turning.turn())))
+    Ok((handle, daemon))
 }
 
 fn nothing_applied() -> Applied {
