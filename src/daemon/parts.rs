@@ -80,6 +80,7 @@ pub struct Handle {
 }
 
 /// Starts a daemon on an open store. `environment` is the process's own: jobs get a part of it.
+#[expect(clippy::too_many_lines, reason = "one list: which task gets which end of which channel")]
 pub async fn start(
     settings: Arc<Settings>,
     store: Arc<dyn Store>,
@@ -135,8 +136,9 @@ pub async fn start(
     };
     let base_dir = settings.base_dir.clone();
     let executor = Executor { supervisor: supervisor.clone(), book, base_dir, environment };
+    let scheduler = Scheduler::new(&node, &holder.identity);
     let turning = Loop {
-        scheduler: Scheduler::new(&node, &holder.identity),
+        scheduler,
         incoming,
         store: Arc::clone(&store),
         holder: holder.clone(),
