@@ -6,13 +6,16 @@
 //! - [`spec`]: what is declared. Pure.
 //! - [`engine`]: what should happen. Pure: `handle(now, event) -> effects`.
 //! - [`ledger`]: whether every due time was answered for. Pure, and independent of both.
-//! - `io`: how the world is touched, one file per outside thing.
+//! - [`io`]: how the world is touched, one file per outside thing.
 //! - [`supervisor`]: the small process that owns job processes.
-//! - `daemon`: the process that wires engine to io.
-//! - `cli`: the face; the only place that prints.
+//! - [`daemon`]: the process that wires engine to io.
+//! - [`cli`]: the face; the only place that prints.
 
+pub mod cli;
+pub mod daemon;
 pub mod diagnostic;
 pub mod engine;
+pub mod io;
 pub mod ledger;
 pub mod spec;
 pub mod supervisor;

@@ -349,6 +349,36 @@ pub fn rfc3339(at: Timestamp) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }
 
+/// A reading of the clock that counts from the boot of the machine, suspends included, and that
+/// nobody can set. For leases and for noticing that the wall clock was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct BootTime(pub Duration);
+
+impl BootTime {
+    /// Later than any reading: a lease that never ends.
+    pub const NEVER: Self = Self(Duration::MAX);
+
+    /// This reading plus `by`, at most [`Self::NEVER`].
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
+    }
+
+    /// How long before `self` `earlier` was; zero when it was not before.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Both clocks, read together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// What the calendar says.
+    pub wall: Timestamp,
+    /// What nobody can set.
+    pub boot: BootTime,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,3 +1,13 @@
 //! The integration tests: one binary, a module per area.
 
+mod files;
+mod manifest;
+mod redis;
+mod servers;
+mod simulation;
+mod store;
+mod supervisor;
+mod support;
 mod trigger;
+#[cfg(feature = "watch")]
+mod watch;

@@ -113,6 +113,8 @@ pub enum Skipped {
     Coalesced,
     /// `max_instances` executions were in flight (B3).
     Overlap,
+    /// An edit took the trigger or the job away before the occurrence was started (D3).
+    Removed,
 }
 
 /// Reasons of [`Outcome::Missed`].
@@ -153,7 +155,7 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
@@ -164,6 +166,7 @@ impl Outcome {
         Self::Lost,
         Self::Skipped(Skipped::Coalesced),
         Self::Skipped(Skipped::Overlap),
+        Self::Skipped(Skipped::Removed),
         Self::Missed(Missed::Downtime),
         Self::Missed(Missed::Outage),
         Self::Missed(Missed::ClockJump),
@@ -198,6 +201,7 @@ impl Outcome {
             Self::Lost => Some("owner_lost"),
             Self::Skipped(Skipped::Coalesced) => Some("coalesced"),
             Self::Skipped(Skipped::Overlap) => Some("overlap"),
+            Self::Skipped(Skipped::Removed) => Some("removed"),
             Self::Missed(Missed::Downtime) => Some("downtime"),
             Self::Missed(Missed::Outage) => Some("outage"),
             Self::Missed(Missed::ClockJump) => Some("clock_jump"),

@@ -1,3 +1,10 @@
 //! What should happen. Pure: takes `now`, returns values; no async, no clock, no file.
 
+pub mod admission;
+pub mod event;
 pub mod execution;
+pub mod plan;
+pub mod queue;
+pub mod request;
+pub mod schedule;
+pub mod scheduler;

@@ -5,9 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::spec::policy::{Misfire, Overlap};
+use serde_json::{Map, Value, json};
+
+use crate::spec::policy::{GraceTime, Misfire, Overlap};
+use crate::spec::size::SizeText;
 use crate::spec::task::Task;
-use crate::spec::trigger::Trigger;
+use crate::spec::trigger::{DayMatch, Dialect, IntervalStart, Trigger};
+use crate::time::{DurationText, rfc3339};
 
 /// The identity of a job for people: `[a-z0-9][a-z0-9._-]{0,62}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +81,133 @@ pub struct JobSpec {
     pub max_instances: u32,
     /// What a late occurrence becomes.
     pub misfire: Misfire,
+}
+
+impl JobSpec {
+    /// The job as JSON text in the grammar of manifests: all defaults filled in, keys sorted, values
+    /// in normal form. Equal texts mean equal jobs; the name is not in it. What the store and the
+    /// last good snapshot keep; `from_canonical` (`spec::manifest::canonical`) is the way back.
+    pub fn canonical(&self) -> String {
+        let mut job = Map::new();
+        if let Some(description) = &self.description {
+            job.insert("description".to_owned(), json!(description));
+        }
+        match &self.task {
+            Task::Command(argv) => {
+                job.insert("command".to_owned(), json!(argv));
+            }
+            Task::Script { text, shell } => {
+                job.insert("script".to_owned(), json!(text));
+                job.insert("shell".to_owned(), json!(shell));
+            }
+        }
+        let triggers: Vec<Value> = self.triggers.iter().map(trigger_value).collect();
+        let grace_time = match self.misfire.grace_time {
+            GraceTime::Within(grace) => DurationText(grace).to_string(),
+            GraceTime::Unlimited => "unlimited".to_owned(),
+        };
+        let misfire = json!({
+            "coalesce": self.misfire.coalesce,
+            "grace_time": grace_time,
+            "max_catch_up": self.misfire.max_catch_up,
+        });
+        let fields = [
+            ("enabled", json!(self.enabled)),
+            ("env", json!(self.env)),
+            ("kill_grace", duration_value(self.kill_grace)),
+            ("max_instances", json!(self.max_instances)),
+            ("misfire", misfire),
+            ("output", json!({ "max_size": SizeText(self.output_bytes_max).to_string() })),
+            ("overlap", json!(self.overlap.as_str())),
+            ("timeout", self.timeout.map_or(Value::Null, duration_value)),
+            ("triggers", Value::Array(triggers)),
+            ("working_dir", json!(self.working_dir)),
+        ];
+        job.extend(fields.map(|(key, value)| (key.to_owned(), value)));
+        printable(&Value::Object(job).to_string())
+    }
+
+    /// The digest of [`Self::canonical`].
+    pub fn digest(&self) -> Digest {
+        let hash = blake3::hash(self.canonical().as_bytes()).to_hex();
+        Digest(hash.as_str().chars().take(DIGEST_DIGITS).collect::<String>().into())
+    }
+
+    /// The triggers in normal form: equal texts mean equal triggers (D1).
+    pub fn triggers_normal(&self) -> Vec<String> {
+        self.triggers.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// JSON allows characters inside texts that a reader of YAML refuses or folds: they are escaped.
+fn printable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for sign in json.chars() {
+        match sign {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                // All of them have four digits at most.
+                text.push_str("\\u");
+                for shift in [12, 8, 4, 0] {
+                    let digit = char::from_digit((u32::from(sign) >> shift) & 0xf, 16);
+                    text.extend(digit);
+                }
+            }
+            _ => text.push(sign),
+        }
+    }
+    text
+}
+
+/// 128 bits.
+const DIGEST_DIGITS: usize = 32;
+
+fn duration_value(duration: Duration) -> Value {
+    Value::String(DurationText(duration).to_string())
+}
+
+/// A trigger as an entry of `triggers`.
+fn trigger_value(trigger: &Trigger) -> Value {
+    let mut entry = Map::new();
+    let mut put = |key: &str, value: String| entry.insert(key.to_owned(), Value::String(value));
+    put("timezone", trigger.zone().name().to_owned());
+    match trigger {
+        Trigger::Cron(cron) => {
+            put("cron", cron.expr.to_string());
+            cron.start_date.map(|at| put("start_date", rfc3339(at)));
+            cron.end_date.map(|at| put("end_date", rfc3339(at)));
+            cron.gap.map(|gap| put("gap", gap.as_str().to_owned()));
+            cron.fold.map(|fold| put("fold", fold.as_str().to_owned()));
+            if cron.expr.dialect() != Dialect::Standard {
+                put("dialect", cron.expr.dialect().as_str().to_owned());
+            }
+            if cron.expr.day_match() != DayMatch::Any {
+                put("day_match", cron.expr.day_match().as_str().to_owned());
+            }
+        }
+        Trigger::Interval(interval) => {
+            put("interval", DurationText(interval.period()).to_string());
+            interval.anchor().map(|at| put("anchor", rfc3339(at)));
+            match interval.start() {
+                IntervalStart::Applied => {}
+                IntervalStart::AfterApplied(delay) => {
+                    put("start_date", format!("+{}", DurationText(delay)));
+                }
+                IntervalStart::At(at) => {
+                    put("start_date", rfc3339(at));
+                }
+            }
+            interval.end_date().map(|at| put("end_date", rfc3339(at)));
+        }
+        Trigger::Date(date) => {
+            put("date", rfc3339(date.at()));
+        }
+    }
+    Value::Object(entry)
 }
 
 /// The digest of a job spec in canonical form: 32 hexadecimal digits (128 bits of BLAKE3).

@@ -1,6 +1,11 @@
 //! What is declared. Pure: text and values in, values out; no async, no clock, no file.
 
 pub mod job;
+pub mod manifest;
 pub mod policy;
+pub mod schema;
+pub mod settings;
+pub mod size;
 pub mod task;
 pub mod trigger;
+pub mod words;

@@ -2,13 +2,27 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 /// What happens to an occurrence that is due while `max_instances` executions are in flight (B3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Overlap {
     /// It is recorded as `skipped(overlap)`.
     Skip,
     /// It starts all the same; `max_instances` does not apply.
     Allow,
+}
+
+impl Overlap {
+    /// The word in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Allow => "allow",
+        }
+    }
 }
 
 /// How late an occurrence may still start (B1).
@@ -34,7 +48,7 @@ pub struct Misfire {
 impl Default for Misfire {
     fn default() -> Self {
         Self {
-            grace_time: GraceTime::Within(Duration::from_secs(3600)),
+            grace_time: GraceTime::Within(Duration::from_hours(1)),
             coalesce: true,
             max_catch_up: 10,
         }

@@ -1,7 +1,7 @@
 //! The protocol between a daemon and its supervisor: JSON lines over a Unix socket, versioned.
 //!
 //! The daemon says [`ToSupervisor`], the supervisor [`FromSupervisor`]. The first message each way is
-//! `Hello`. Times are Unix milliseconds (wall clock) and durations milliseconds (monotonic clock).
+//! `Hello`; when the versions differ the supervisor says its own `Hello` and closes. Times are Unix milliseconds (wall clock) and durations milliseconds (monotonic clock).
 //! Nothing here decides what an ending means: that is `io::executor`.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,18 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// The longest line either side accepts, in bytes.
 pub const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The most output that is kept of one execution, in bytes: what fits a line as base64.
+pub const OUTPUT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// The longest result that is taken from `$CRONWRIGHT_RESULT`, in bytes.
+pub const RESULT_BYTES_MAX: usize = 64 * 1024;
+
+/// Variable that holds the path of the result file; set by the supervisor.
+pub const RESULT_VARIABLE: &str = "CRONWRIGHT_RESULT";
+
+/// Variable by which leftovers of an execution are found again; set by the supervisor.
+pub const MARK_VARIABLE: &str = "CRONWRIGHT_SUPERVISOR";
+
 /// What a daemon says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -24,7 +36,8 @@ pub enum ToSupervisor {
         protocol: u32,
     },
     /// Start a process. Answered by `Started`, or by `Ended` when it could not be started.
-    /// An id that the supervisor already knows, running or ended, is not started again.
+    /// An id that the supervisor already knows is not started again: the answer is `Started` while it
+    /// runs, its `Ended` until that is recorded, `Known` afterwards.
     Start(Box<StartProcess>),
     /// End the tree of a process: TERM, its grace, KILL. `force`: KILL at once.
     Stop {
@@ -55,7 +68,7 @@ pub struct StartProcess {
     pub id: String,
     /// Program and arguments; the program is looked up in the PATH of `env` when it has no slash.
     pub argv: Vec<String>,
-    /// The whole environment.
+    /// The whole environment; the supervisor adds `RESULT_VARIABLE` and `MARK_VARIABLE` only.
     pub env: BTreeMap<String, String>,
     /// Absolute working directory.
     pub working_dir: String,
@@ -63,7 +76,8 @@ pub struct StartProcess {
     pub timeout_ms: Option<u64>,
     /// Between TERM and KILL.
     pub kill_grace_ms: u64,
-    /// How many bytes of stdout and stderr together are kept: half head, half tail.
+    /// How many bytes of stdout and stderr together are kept, half head, half tail; at most
+    /// `OUTPUT_BYTES_MAX`.
     pub output_bytes_max: u64,
 }
 
@@ -77,6 +91,8 @@ pub enum FromSupervisor {
         protocol: u32,
         /// Its process id.
         pid: u32,
+        /// Drawn anew by each supervisor process: tells a restarted one from the one known before.
+        instance: String,
         /// What runs.
         running: Vec<RunningProcess>,
     },
@@ -86,6 +102,11 @@ pub enum FromSupervisor {
     Started(RunningProcess),
     /// A process ended, or could not be started. On disk before it is said; said again after each `Hello` until `Recorded`.
     Ended(Box<ProcessEnding>),
+    /// Not started: this id was started before, and its ending is recorded already.
+    Known {
+        /// The execution.
+        id: String,
+    },
     /// What an execution has printed so far; none: the supervisor does not know it.
     Output {
         /// The execution.
@@ -93,6 +114,10 @@ pub enum FromSupervisor {
         /// Its output.
         output: Option<KeptOutput>,
     },
+    /// Another daemon has taken over. What this one had sent is carried out; the connection ends.
+    Replaced,
+    /// The supervisor leaves and nothing runs: a `Start` that it has not answered was not carried out.
+    Leaving,
 }
 
 /// A process that runs.
@@ -152,7 +177,7 @@ pub enum HowEnded {
     },
     /// KILL did not end it within a second (uninterruptible sleep); it is no longer watched.
     Unkillable,
-    /// The supervisor itself had died; found in the spool or by the daemon.
+    /// The supervisor itself had died: said by the daemon's client, never by a supervisor.
     Vanished,
 }
 

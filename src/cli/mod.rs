@@ -1,0 +1,243 @@
+//! The face: one file per verb, and the only place that prints.
+//!
+//! A verb asks the daemon for a document ([`client`]) and prints it ([`output`]) as it is, or as a table
+//! that a pure function makes of it. Exit codes: [`exit`].
+
+mod apply;
+mod cancel;
+pub mod client;
+pub mod exit;
+mod history;
+mod list;
+mod logs;
+mod next;
+pub mod output;
+mod plan;
+pub mod process;
+mod run;
+mod schema;
+mod serve;
+mod show;
+mod status;
+mod supervisor;
+pub mod table;
+pub mod times;
+mod validate;
+mod version;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cli::client::Client;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{ColourChoice, Format, Output};
+use crate::cli::times::Clock;
+use crate::daemon::settings::Flags;
+use crate::io::clock;
+use crate::time::Zone;
+
+/// A declarative scheduler with hot reload that can account for every due time.
+#[derive(Debug, Parser)]
+#[command(name = "cronwright", disable_version_flag = true, propagate_version = false)]
+#[command(
+    before_help = "Examples:\n  cronwright serve                  run the daemon on ./jobs.d\n  \
+    cronwright list                   what is scheduled\n  cronwright run backup --wait      run a job now"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// The settings file [default: ./cronwright.toml, else /etc/cronwright/cronwright.toml].
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The state directory, in which the daemon's socket is.
+    #[arg(
+        long,
+        global = true,
+        env = "CRONWRIGHT_STATE_DIR",
+        hide_env_values = true,
+        value_name = "DIR"
+    )]
+    state_dir: Option<PathBuf>,
+    /// The daemon to ask: `unix:PATH`.
+    #[arg(
+        long,
+        global = true,
+        env = "CRONWRIGHT_SERVER",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    server: Option<String>,
+    /// The form of the result.
+    #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORM")]
+    output: Format,
+    /// Short for `-o json`.
+    #[arg(long, global = true, conflicts_with = "output")]
+    json: bool,
+    /// Colours: state is always a word too.
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    color: ColourChoice,
+    /// Print results and errors only.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Times in UTC.
+    #[arg(long, global = true, conflicts_with = "timezone")]
+    utc: bool,
+    /// Times in this zone; without it each time is in its job's own.
+    #[arg(long, global = true, value_name = "ZONE")]
+    timezone: Option<String>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// The daemon, in the foreground.
+    Serve(serve::ServeArgs),
+    /// Everything that is wrong with manifests, without a daemon.
+    Validate(validate::ValidateArgs),
+    /// The JSON Schema of manifests or settings.
+    Schema(schema::SchemaArgs),
+    /// What would change, were the sources applied now.
+    Plan(plan::PlanArgs),
+    /// The daemon looks at its sources now.
+    #[command(visible_alias = "reload")]
+    Apply(apply::ApplyArgs),
+    /// All jobs: when they run next, how they ended last.
+    #[command(visible_alias = "ls")]
+    List(list::ListArgs),
+    /// One job, whole.
+    Show(show::ShowArgs),
+    /// Run a job now.
+    Run(run::RunArgs),
+    /// End an execution.
+    Cancel(cancel::CancelArgs),
+    /// Coming fire times.
+    Next(next::NextArgs),
+    /// What ran, and what did not and why.
+    History(history::HistoryArgs),
+    /// What an execution printed.
+    Logs(logs::LogsArgs),
+    /// How the daemon is.
+    Status(status::StatusArgs),
+    /// Owns the processes of jobs; started by the daemon.
+    #[command(hide = true)]
+    Supervisor(supervisor::SupervisorArgs),
+    /// The program's version.
+    Version(version::VersionArgs),
+}
+
+/// What a verb that asks a daemon works with.
+struct Session {
+    client: Client,
+    output: Output,
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to stdout and is no failure; a mistake goes to stderr.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            drop(error.print());
+            return exit.into();
+        }
+    };
+    match cli.global.output().and_then(|output| obey(cli.verb, &cli.global, &output)) {
+        Ok(code) => code,
+        Err(failure) => {
+            output::complain(&failure.to_string());
+            failure.exit.into()
+        }
+    }
+}
+
+fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failure> {
+    let session = || Ok(Session { client: global.client()?, output: output.clone() });
+    let exit = match verb {
+        Verb::Serve(args) => serve::serve(args, global)?,
+        Verb::Validate(args) => validate::validate(&args, global, output)?,
+        Verb::Schema(args) => schema::schema(&args)?,
+        Verb::Plan(args) => wait_for(plan::plan(args, session()?))?,
+        Verb::Apply(args) => wait_for(apply::apply(args, session()?))?,
+        Verb::List(args) => wait_for(list::list(args, session()?))?,
+        Verb::Show(args) => wait_for(show::show(args, session()?))?,
+        Verb::Run(args) => wait_for(run::run(args, session()?))?,
+        Verb::Cancel(args) => wait_for(cancel::cancel(args, session()?))?,
+        Verb::Next(args) => wait_for(next::next(args, session()?))?,
+        Verb::History(args) => wait_for(history::history(args, session()?))?,
+        Verb::Logs(args) => wait_for(logs::logs(args, session()?))?,
+        Verb::Status(args) => wait_for(status::status(args, session()?))?,
+        Verb::Supervisor(args) => {
+            return supervisor::supervisor(&args, global.state_dir.clone());
+        }
+        Verb::Version(args) => version::version(args, output)?,
+    };
+    Ok(exit.into())
+}
+
+/// Runs a verb that waits for others.
+fn wait_for(verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let failed =
+        |error: std::io::Error| Failure::new(Exit::Usage, format!("cannot start: {error}"));
+    runtime.map_err(failed)?.block_on(verb)
+}
+
+impl Global {
+    fn output(&self) -> Result<Output, Failure> {
+        let zone =
+            if self.utc {
+                Some(Zone::utc())
+            } else {
+                self.timezone.as_deref().map(Zone::load).transpose().map_err(|error| {
+                    Failure::new(Exit::Usage, error.to_string()).help(error.help)
+                })?
+            };
+        Ok(Output {
+            format: if self.json { Format::Json } else { self.output },
+            colour: self.color.on_stdout(),
+            quiet: self.quiet,
+            clock: Clock { now: clock::wall(), zone },
+        })
+    }
+
+    fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(process::socket(self.server.as_deref(), &self.flags())?))
+    }
+
+    /// The flags that say where settings and state are.
+    fn flags(&self) -> Flags {
+        Flags { config: self.config.clone(), state_dir: self.state_dir.clone(), ..Flags::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_help_begins_with_an_example() {
+        let mut command = Cli::command();
+        command.clone().debug_assert();
+        command.build();
+        for verb in command.get_subcommands_mut().filter(|verb| !verb.is_hide_set()) {
+            let name = verb.get_name().to_owned();
+            let help = verb.render_help().to_string();
+            if name != "help" {
+                assert!(help.starts_with("Examples:\n  cronwright"), "{name}:\n{help}");
+            }
+            assert!(help.lines().count() <= 40, "the help of {name} is over one screen:\n{help}");
+        }
+    }
+}

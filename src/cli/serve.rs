@@ -1,0 +1,304 @@
+//! `serve`: the daemon, in the foreground.
+
+use std::fs::DirBuilder;
+use std::io::IsTerminal;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tracing::info;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::cli::Global;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::complain;
+use crate::cli::process;
+use crate::daemon::api::Answers;
+use crate::daemon::reconciler::Look;
+use crate::daemon::settings::{self, Environment, Flags, Places, Settings, StoreUrl};
+use crate::daemon::view::RedisHealth;
+use crate::daemon::{DaemonError, Ended, Handle, Incoming, start};
+use crate::diagnostic::render::{Colour, render_all};
+use crate::io::clock;
+use crate::io::http::api::Api;
+use crate::io::http::server::{ListenError, Listener};
+use crate::io::store::{Store, StoreError};
+
+/// How long a stop waits for answers that are under way.
+const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  cronwright serve\n  cronwright serve --source jobs.d --store sqlite:/var/lib/cw.db\n  \
+    cronwright serve --config /etc/cronwright/cronwright.toml"
+)]
+pub(super) struct ServeArgs {
+    /// A folder of manifests; may be given more than once [default: `sources` of the settings, else jobs.d].
+    #[arg(long = "source", value_name = "DIR")]
+    sources: Vec<String>,
+    /// Where jobs and executions are kept: `sqlite:PATH` or `mongodb://…`.
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Requests through Redis: `redis://…`.
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
+    /// A socket of the API, `unix:PATH`; may be given more than once.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<String>,
+    /// Log more.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+pub(super) fn serve(args: ServeArgs, global: &Global) -> Result<Exit, Failure> {
+    log(args.verbose, global.quiet)?;
+    let flags = Flags {
+        sources: args.sources,
+        store: args.store,
+        redis: args.redis,
+        listen: args.listen,
+        ..global.flags()
+    };
+    let environment = process::environment()?;
+    let settings = Arc::new(settings_of(&flags, &environment, global)?);
+    private_folder(&settings.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let failed =
+        |error: std::io::Error| Failure::new(Exit::Usage, format!("cannot start: {error}"));
+    let runtime = runtime.map_err(failed)?;
+    let exit = runtime.block_on(run(settings, environment));
+    // Threads that read files may be waiting for a dead file system.
+    runtime.shutdown_background();
+    exit
+}
+
+/// The settings, or exit 78 with everything that is wrong with them.
+fn settings_of(
+    flags: &Flags,
+    environment: &Environment,
+    global: &Global,
+) -> Result<Settings, Failure> {
+    let places = Places::find(flags, environment);
+    let file = process::settings_file(&places)?;
+    let (settings, diagnostics) = settings::load(&places, file.as_deref(), flags, environment);
+    if !diagnostics.is_empty() {
+        let colour = if global.color.on_stderr() { Colour::Ansi } else { Colour::Plain };
+        complain(render_all(&diagnostics, colour).trim_end());
+    }
+    let mut settings = settings.ok_or_else(|| {
+        Failure::new(Exit::BadSettings, "the settings cannot be used; nothing was started")
+    })?;
+    settings
+        .resolve_passwords(environment, read_text)
+        .map_err(|error| Failure::new(Exit::BadSettings, error.to_string()))?;
+    Ok(settings)
+}
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let bytes = crate::io::files::read_alone(path)
+        .map_err(|problem| std::io::Error::other(problem.to_string()))?;
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not UTF-8"))
+}
+
+fn private_folder(path: &Path) -> Result<(), Failure> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        let message = format!("cannot make the state directory {}: {error}", path.display());
+        Failure::new(Exit::BadSettings, message).help("name another one with `--state-dir`")
+    })
+}
+
+async fn run(settings: Arc<Settings>, environment: Environment) -> Result<Exit, Failure> {
+    let started_at = clock::wall();
+    let store = open(&settings).await?;
+    let mut listeners = Vec::new();
+    for path in &settings.listen {
+        listeners.push(Listener::bind(path).map_err(listen_failure)?);
+    }
+    let exe = std::env::current_exe().map_err(|error| {
+        Failure::new(Exit::Usage, format!("cannot find this program itself: {error}"))
+    })?;
+    let (handle, daemon) = start(Arc::clone(&settings), store, exe, environment.variables)
+        .await
+        .map_err(start_failure)?;
+    let (api, asked) = Api::new();
+    let redis_now = open_redis(&settings, &handle)?;
+    let answers = Answers { handle: handle.clone(), redis: redis_now, started_at };
+    tokio::spawn(answers.give(asked));
+    let (stop, stopped) = watch::channel(false);
+    let mut serving = JoinSet::new();
+    for listener in listeners {
+        let mut stopped = stopped.clone();
+        let stopped = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+        serving.spawn(listener.serve(api.clone(), stopped));
+    }
+    announce(&settings, &handle);
+    let ended = obey_signals(&handle, daemon).await?;
+    stop.send_replace(true);
+    // Each removes its socket. Who keeps a connection open is not waited for.
+    drop(timeout(LAST_ANSWERS_WITHIN, serving.join_all()).await);
+    Ok(said_goodbye(&handle, ended).await)
+}
+
+async fn open(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
+    match &settings.store {
+        StoreUrl::Sqlite(path) => open_sqlite(path, &settings.node),
+        StoreUrl::Mongo(url) => open_mongo(url.expose()).await,
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn open_sqlite(path: &Path, node: &str) -> Result<Arc<dyn Store>, Failure> {
+    let store = crate::io::store::sqlite::SqliteStore::open(path, node).map_err(store_failure)?;
+    Ok(Arc::new(store))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_sqlite(_path: &Path, _node: &str) -> Result<Arc<dyn Store>, Failure> {
+    Err(not_built("sqlite"))
+}
+
+#[cfg(feature = "mongo")]
+async fn open_mongo(url: &str) -> Result<Arc<dyn Store>, Failure> {
+    let store = crate::io::store::mongo::MongoStore::open(url).await.map_err(store_failure)?;
+    Ok(Arc::new(store))
+}
+
+#[cfg(not(feature = "mongo"))]
+async fn open_mongo(_url: &str) -> Result<Arc<dyn Store>, Failure> {
+    Err(not_built("mongo"))
+}
+
+#[cfg(feature = "redis")]
+fn open_redis(
+    settings: &Settings,
+    handle: &Handle,
+) -> Result<watch::Receiver<RedisHealth>, Failure> {
+    crate::daemon::redis::serve(settings, handle.incoming.clone(), handle.applied.clone())
+        .map_err(|error| Failure::new(Exit::BadSettings, error.to_string()))
+}
+
+#[cfg(not(feature = "redis"))]
+fn open_redis(
+    settings: &Settings,
+    _handle: &Handle,
+) -> Result<watch::Receiver<RedisHealth>, Failure> {
+    match &settings.redis {
+        None => Ok(watch::channel(RedisHealth::Unused).1),
+        Some(_) => Err(not_built("redis")),
+    }
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "mongo", feature = "redis")))]
+fn not_built(feature: &str) -> Failure {
+    Failure::new(Exit::BadSettings, format!("this program was built without `{feature}`"))
+        .help("name another store, or build with the feature")
+}
+
+/// Waits until the daemon has ended, passing signals on.
+async fn obey_signals(handle: &Handle, mut daemon: JoinHandle<Ended>) -> Result<Ended, Failure> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            Failure::new(Exit::Usage, format!("cannot listen for signals: {error}"))
+        })
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            ended = &mut daemon => {
+                return ended.map_err(|error| {
+                    Failure::new(Exit::Usage, format!("the daemon broke down: {error}"))
+                });
+            }
+            _ = interrupt.recv() => handle.incoming.send(Incoming::Stop).await.ok(),
+            _ = terminate.recv() => handle.incoming.send(Incoming::Stop).await.ok(),
+            _ = hangup.recv() => handle.looks.send(Look::Hangup).await.ok(),
+        };
+    }
+}
+
+/// What people see first.
+fn announce(settings: &Settings, handle: &Handle) {
+    let sources: Vec<&str> = settings.sources.iter().map(|source| source.name.as_str()).collect();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = %handle.node,
+        sources = sources.join(", "),
+        store = handle.store.describe(),
+        state_dir = %settings.state_dir.display(),
+        "serving; `cronwright list` shows the jobs, Ctrl-C stops"
+    );
+}
+
+/// What people see last: what goes on without the daemon, and how to end it.
+async fn said_goodbye(handle: &Handle, ended: Ended) -> Exit {
+    match ended {
+        Ended::Stopped { running: 0 } => {
+            info!("stopped; nothing runs");
+            Exit::Done
+        }
+        Ended::Stopped { running } => {
+            let rows = timeout(LAST_ANSWERS_WITHIN, handle.store.in_flight()).await;
+            for row in rows.into_iter().flatten().flatten() {
+                info!(job = %row.job, execution_id = %row.id, "goes on under the supervisor");
+            }
+            info!(
+                running,
+                "stopped; the next `cronwright serve` takes over what runs, and `cronwright cancel` ends it"
+            );
+            Exit::Done
+        }
+        Ended::Replaced => {
+            complain("error: another daemon has taken this one's place");
+            Exit::Refused
+        }
+    }
+}
+
+/// Logs go to stderr: text on a terminal, else one JSON document a line.
+fn log(verbose: bool, quiet: bool) -> Result<(), Failure> {
+    let level = match (verbose, quiet) {
+        (true, _) => LevelFilter::DEBUG,
+        (false, true) => LevelFilter::WARN,
+        (false, false) => LevelFilter::INFO,
+    };
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_target("cronwright", level);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
+    let begun = if std::io::stderr().is_terminal() {
+        registry.with(layer.with_target(false)).try_init()
+    } else {
+        registry.with(layer.json().flatten_event(true)).try_init()
+    };
+    begun.map_err(|error| Failure::new(Exit::Usage, format!("cannot log: {error}")))
+}
+
+fn store_failure(error: StoreError) -> Failure {
+    let exit = if matches!(error, StoreError::Held { .. }) { Exit::Refused } else { Exit::Usage };
+    Failure::new(exit, error.to_string())
+}
+
+fn listen_failure(error: ListenError) -> Failure {
+    let exit = if matches!(error, ListenError::Held { .. }) { Exit::Refused } else { Exit::Usage };
+    Failure::new(exit, error.to_string())
+        .help("stop the other daemon, or name another socket with `--listen unix:PATH`")
+}
+
+fn start_failure(error: DaemonError) -> Failure {
+    match error {
+        DaemonError::Store(error) => store_failure(error),
+        DaemonError::StateDir { .. } | DaemonError::Supervisor(_) => {
+            Failure::new(Exit::Usage, error.to_string())
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `validate`: everything that is wrong with manifests, without a daemon.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::Global;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{Document, Format, Output, Shape};
+use crate::cli::process;
+use crate::daemon::settings::{self, Places};
+use crate::diagnostic::render::{Colour, render_all, summary};
+use crate::diagnostic::report::Report;
+use crate::diagnostic::{Diagnostic, sort};
+use crate::io::files::{Patience, Reading, Snapshot, Source, Sources, read_alone};
+use crate::spec::manifest::{Content, Known, ManifestFile, load};
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Examples:\n  cronwright validate\n  cronwright validate jobs.d/etl.yaml\n  \
+    cronwright validate --deny warnings -o json"
+)]
+pub(super) struct ValidateArgs {
+    /// Folders, or single manifests; without them, the sources of the settings.
+    paths: Vec<PathBuf>,
+    /// Exit 1 for these too.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    deny: Option<Deny>,
+}
+
+/// What else is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Deny {
+    /// Warnings.
+    Warnings,
+}
+
+/// What was looked at.
+#[derive(Default)]
+struct Found {
+    files: usize,
+    jobs: usize,
+    diagnostics: Vec<Diagnostic>,
+}
+
+pub(super) fn validate(
+    args: &ValidateArgs,
+    global: &Global,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let (sources, known, mut diagnostics) = surroundings(global)?;
+    let mut found = if args.paths.is_empty() {
+        of_folders(sources, &known)?
+    } else {
+        let mut all = Found::default();
+        for path in &args.paths {
+            let one = of_path(path, &sources, &known)?;
+            all.files += one.files;
+            all.jobs += one.jobs;
+            all.diagnostics.extend(one.diagnostics);
+        }
+        all
+    };
+    found.diagnostics.append(&mut diagnostics);
+    sort(&mut found.diagnostics);
+    print(&found, output)?;
+    let denied = |diagnostic: &Diagnostic| diagnostic.is_error() || args.deny.is_some();
+    Ok(if found.diagnostics.iter().any(denied) { Exit::No } else { Exit::Done })
+}
+
+/// The sources and defaults of the settings, and what is wrong with those.
+fn surroundings(global: &Global) -> Result<(Vec<Source>, Known, Vec<Diagnostic>), Failure> {
+    let (flags, environment) = (global.flags(), process::environment()?);
+    let places = Places::find(&flags, &environment);
+    let file = process::settings_file(&places)?;
+    let (settings, diagnostics) = settings::load(&places, file.as_deref(), &flags, &environment);
+    let Some(settings) = settings else {
+        return Ok((Vec::new(), Known::default(), diagnostics));
+    };
+    let source = |folder: &settings::SourceFolder| Source {
+        name: folder.name.clone(),
+        path: folder.path.clone(),
+    };
+    Ok((settings.sources.iter().map(source).collect(), settings.known, diagnostics))
+}
+
+fn of_path(path: &Path, sources: &[Source], known: &Known) -> Result<Found, Failure> {
+    let stat = path.metadata().map_err(|error| {
+        Failure::new(Exit::NotFound, format!("cannot read {}: {error}", path.display()))
+    })?;
+    if stat.is_dir() {
+        let name = path.to_string_lossy();
+        let name = name.strip_suffix('/').unwrap_or(&name).to_owned();
+        return of_folders(vec![Source { name, path: path.to_path_buf() }], known);
+    }
+    // A manifest of a source builds upon the defaults of its folders, and its names stand beside others.
+    let real = path.canonicalize().ok();
+    let within = |source: &&Source| {
+        let folder = source.path.canonicalize().ok();
+        real.as_ref().zip(folder).is_some_and(|(file, folder)| file.starts_with(folder))
+    };
+    match sources.iter().find(within) {
+        Some(source) => of_file_in(path, source, known),
+        None => Ok(of_files(&[alone(path)], known)),
+    }
+}
+
+fn of_folders(folders: Vec<Source>, known: &Known) -> Result<Found, Failure> {
+    let snapshot = snapshot(folders)?;
+    let mut found = of_files(&snapshot.manifests(), known);
+    found.diagnostics.extend(snapshot.diagnostics());
+    Ok(found)
+}
+
+fn of_file_in(path: &Path, source: &Source, known: &Known) -> Result<Found, Failure> {
+    let below = path.canonicalize().ok().zip(source.path.canonicalize().ok());
+    let below =
+        below.and_then(|(file, folder)| file.strip_prefix(folder).ok().map(Path::to_path_buf));
+    let name = format!("{}/{}", source.name, below.unwrap_or_default().display());
+    let snapshot = snapshot(vec![source.clone()])?;
+    let manifests = snapshot.manifests();
+    if !manifests.iter().any(|manifest| *manifest.path == *name) {
+        return Ok(of_files(&[alone(path)], known));
+    }
+    let loaded = load(&manifests, known);
+    let mut diagnostics = loaded.diagnostics;
+    diagnostics.extend(snapshot.diagnostics());
+    diagnostics.retain(|diagnostic| diagnostic.path() == name);
+    let jobs = loaded.jobs.values().filter(|job| job.source.file == name).count();
+    Ok(Found { files: 1, jobs, diagnostics })
+}
+
+fn of_files(files: &[ManifestFile], known: &Known) -> Found {
+    let loaded = load(files, known);
+    Found { files: loaded.files, jobs: loaded.jobs.len(), diagnostics: loaded.diagnostics }
+}
+
+fn alone(path: &Path) -> ManifestFile {
+    let shown = path.to_string_lossy();
+    let content = match read_alone(path) {
+        Ok(bytes) => Content::Bytes(bytes.into()),
+        Err(problem) => Content::Refused(problem.diagnostic(&shown)),
+    };
+    ManifestFile { path: shown.into(), source: "".into(), content }
+}
+
+fn snapshot(folders: Vec<Source>) -> Result<Snapshot, Failure> {
+    let sources = Sources { folders, revision: None };
+    match Snapshot::read(&sources, None, Patience::Spent) {
+        Reading::Settled(snapshot) => Ok(snapshot),
+        Reading::Unsettled(_) => {
+            Err(Failure::new(Exit::Usage, "the sources change all the time").help("try again"))
+        }
+    }
+}
+
+fn print(found: &Found, output: &Output) -> Result<(), Failure> {
+    let Found { files, jobs, diagnostics } = found;
+    let document = Document::of(&Report::new(*files, *jobs, diagnostics))?;
+    let shape = Shape { list: Some("diagnostics"), name: "/code" };
+    let colour = if output.colour && matches!(output.format, Format::Table | Format::Wide) {
+        Colour::Ansi
+    } else {
+        Colour::Plain
+    };
+    output.document(&document, shape, |_: &serde_json::Value, _| {
+        let ending = summary(*files, *jobs, diagnostics);
+        if diagnostics.is_empty() {
+            return format!("{}\n", ending.trim_end());
+        }
+        format!("{}\n{}\n", render_all(diagnostics, colour), ending.trim_end())
+    })
+}

@@ -1,0 +1,179 @@
+//! Starting and ending tasks: between the scheduler's effects and the supervisor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+use tracing::{error, warn};
+
+use crate::daemon::Incoming;
+use crate::daemon::book::Book;
+use crate::daemon::failpoint::failpoint;
+use crate::engine::event::{Event, Start};
+use crate::engine::execution::{Ending, Exception, ExecutionId, Failed, Outcome, Output};
+use crate::io::clock;
+use crate::io::executor::supervisor::{OrderError, SupervisorEvent, SupervisorHandle};
+use crate::io::executor::{Facts, Surroundings, ending_of, start_of};
+use crate::supervisor::protocol::RunningProcess;
+use crate::time::Timestamp;
+
+/// Carries out starts and stops.
+pub(super) struct Executor {
+    pub(super) supervisor: SupervisorHandle,
+    pub(super) book: Arc<Book>,
+    pub(super) base_dir: PathBuf,
+    pub(super) environment: BTreeMap<String, String>,
+}
+
+impl Executor {
+    /// Starts a task; an ending comes back at once when that cannot be.
+    pub(super) fn start(&self, start: &Start) -> Option<Event> {
+        failpoint("before_start");
+        let row = &start.row;
+        let Some(spec) = self.book.find(&row.job, &row.provenance.digest) else {
+            let message = format!(
+                "this daemon has not read the definition of `{}` itself: its manifest cannot be used \
+                 and there is no last good copy in the state directory",
+                row.job
+            );
+            return Some(not_started(&row.id, "Untrusted", message));
+        };
+        let facts = Facts {
+            id: &row.id,
+            cause: row.cause,
+            trigger: row.trigger,
+            fire_time: row.fire_time,
+            previous_fire_time: start.previous_fire_time,
+            revision: &row.provenance.revision,
+            fence: row.claim.epoch,
+        };
+        let surroundings =
+            Surroundings { base_dir: &self.base_dir, environment: &self.environment };
+        let ordered = self.supervisor.start(start_of(&facts, &spec, &surroundings));
+        failpoint("after_start");
+        ordered.err().map(|error| not_started(&row.id, "SpawnError", error.to_string()))
+    }
+
+    /// Ends a task.
+    pub(super) fn stop(&self, id: &ExecutionId, force: bool) {
+        let stopped = if force {
+            self.supervisor.kill(id.as_str())
+        } else {
+            self.supervisor.stop(id.as_str())
+        };
+        self.note_refusal(stopped, id);
+    }
+
+    /// The ending is recorded.
+    pub(super) fn forget(&self, id: &ExecutionId) {
+        self.note_refusal(self.supervisor.recorded(id.as_str()), id);
+    }
+
+    fn note_refusal(&self, ordered: Result<(), OrderError>, id: &ExecutionId) {
+        if let Err(error) = ordered {
+            warn!(execution_id = %id, %error, "the supervisor takes no order");
+        }
+    }
+}
+
+fn not_started(id: &ExecutionId, kind: &str, message: String) -> Event {
+    error!(execution_id = %id, "{message}");
+    let ending = Ending {
+        outcome: Outcome::Failed(Failed::Spawn),
+        started_at: None,
+        finished_at: clock::now().wall,
+        duration: None,
+        exit: None,
+        result: None,
+        exception: Some(Exception { kind: kind.to_owned(), message, traceback: None }),
+        output: Output::default(),
+    };
+    Event::Ended { id: id.clone(), ending: Box::new(ending) }
+}
+
+/// What the supervisor runs, or whose ending is not recorded yet.
+#[derive(Debug, Default)]
+pub(super) struct Holdings(Mutex<BTreeSet<ExecutionId>>);
+
+impl Holdings {
+    fn ids(&self) -> MutexGuard<'_, BTreeSet<ExecutionId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of them, for a recovery.
+    pub(super) fn list(&self) -> Vec<ExecutionId> {
+        self.ids().iter().cloned().collect()
+    }
+
+    /// The ending of this one is recorded.
+    pub(super) fn forget(&self, id: &ExecutionId) {
+        self.ids().remove(id);
+    }
+
+    fn add(&self, id: ExecutionId) {
+        self.ids().insert(id);
+    }
+}
+
+/// Hears what the supervisor says and passes it on.
+pub(super) struct Listener {
+    pub(super) news: mpsc::Receiver<SupervisorEvent>,
+    pub(super) events: mpsc::Sender<Incoming>,
+    pub(super) holdings: Arc<Holdings>,
+}
+
+impl Listener {
+    /// Takes in what the supervisor holds already, up to its `Ready`.
+    pub(super) async fn meet(&mut self) {
+        while let Some(event) = self.news.recv().await {
+            let ready = event == SupervisorEvent::Ready;
+            self.hear(event).await;
+            if ready {
+                return;
+            }
+        }
+    }
+
+    pub(super) async fn listen(mut self) {
+        while let Some(event) = self.news.recv().await {
+            self.hear(event).await;
+        }
+    }
+
+    async fn hear(&mut self, event: SupervisorEvent) {
+        match event {
+            SupervisorEvent::Connected { running, .. } => {
+                for process in running {
+                    self.started(&process).await;
+                }
+            }
+            SupervisorEvent::Started(process) => self.started(&process).await,
+            SupervisorEvent::Ended(ending) => {
+                let id = id_of(&ending.id);
+                self.holdings.add(id.clone());
+                let ending = Box::new(ending_of(*ending));
+                self.send(Incoming::Event(Event::Ended { id, ending })).await;
+            }
+            SupervisorEvent::Ready | SupervisorEvent::Known { .. } => {}
+            SupervisorEvent::Replaced => self.send(Incoming::Replaced).await,
+        }
+    }
+
+    async fn started(&self, process: &RunningProcess) {
+        let id = id_of(&process.id);
+        self.holdings.add(id.clone());
+        let at = Timestamp::from_timestamp_millis(process.started_at_ms);
+        let at = at.unwrap_or_else(|| clock::now().wall);
+        self.send(Incoming::Event(Event::Started { id, at })).await;
+    }
+
+    async fn send(&self, incoming: Incoming) {
+        // The loop outlives this task, except at the very end.
+        drop(self.events.send(incoming).await);
+    }
+}
+
+fn id_of(text: &str) -> ExecutionId {
+    ExecutionId(text.into())
+}

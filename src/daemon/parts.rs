@@ -1,0 +1,183 @@
+//! Putting the daemon together: which task gets which end of which channel.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::daemon::book::Book;
+use crate::daemon::executor::{Executor, Holdings, Listener};
+use crate::daemon::reconciler::{Look, Reconciler};
+use crate::daemon::requests::Waiting;
+use crate::daemon::settings::Settings;
+use crate::daemon::store_task::{Operation, StoreHealth, StoreTask};
+use crate::daemon::view::{Applied, Sync};
+use crate::daemon::{Ended, INCOMING_MAX, Incoming, Loop, lease};
+use crate::engine::event::{PlanDone, Resume};
+use crate::engine::plan::AppliedSet;
+use crate::engine::scheduler::{Phase, Scheduler};
+use crate::io::clock;
+use crate::io::executor::supervisor::{Launch, SupervisorError, SupervisorHandle};
+use crate::io::files::{Source, Sources};
+use crate::io::store::{Holder, Store, StoreError};
+
+/// How many looks may wait.
+const LOOKS_MAX: usize = 64;
+
+/// Why a daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The state directory cannot be used.
+    #[error("cannot use the state directory {}: {source}", path.display())]
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no supervisor.
+    #[error(transparent)]
+    Supervisor(#[from] SupervisorError),
+}
+
+/// The loop's ends of the channels.
+pub(super) struct Parts {
+    pub(super) events: mpsc::Sender<Incoming>,
+    pub(super) operations: mpsc::UnboundedSender<Operation>,
+    pub(super) looks: mpsc::Sender<Look>,
+    pub(super) plans_done: mpsc::Sender<PlanDone>,
+    pub(super) applied: watch::Sender<Applied>,
+    pub(super) resume: watch::Sender<Resume>,
+    pub(super) holdings: Arc<Holdings>,
+}
+
+/// What others hold of a running daemon.
+#[derive(Clone)]
+pub struct Handle {
+    /// The way to the loop.
+    pub incoming: mpsc::Sender<Incoming>,
+    /// The way to the reconciler.
+    pub looks: mpsc::Sender<Look>,
+    /// The store, to read from.
+    pub store: Arc<dyn Store>,
+    /// What runs and has printed.
+    pub supervisor: SupervisorHandle,
+    /// What is applied.
+    pub applied: watch::Receiver<Applied>,
+    /// How the sources stand.
+    pub sync: watch::Receiver<Sync>,
+    /// Whether the store answers.
+    pub store_health: watch::Receiver<StoreHealth>,
+    /// The node's name.
+    pub node: Arc<str>,
+    /// The settings.
+    pub settings: Arc<Settings>,
+}
+
+/// Starts a daemon on an open store. `environment` is the process's own: jobs get a part of it.
+pub async fn start(
+    settings: Arc<Settings>,
+    store: Arc<dyn Store>,
+    exe: PathBuf,
+    environment: BTreeMap<String, String>,
+) -> Result<(Handle, JoinHandle<Ended>), DaemonError> {
+    let launch = Launch::new(&settings.state_dir, exe);
+    let (supervisor, news) = SupervisorHandle::connect_or_start(launch).await?;
+    let node: Arc<str> = settings.node.as_str().into();
+    let holder = Holder { node: Arc::clone(&node), identity: clock::unique_id().into() };
+    let book = Arc::new(Book::new(settings.state_dir.join("last-good")));
+
+    let (events, incoming) = mpsc::channel(INCOMING_MAX);
+    let (operations, to_do) = mpsc::unbounded_channel();
+    let (looks, wanted_looks) = mpsc::channel(LOOKS_MAX);
+    let (plans_done, done) = mpsc::channel(4);
+    let (applied, applied_now) = watch::channel(nothing_applied());
+    let (sync, sync_now) = watch::channel(Sync::default());
+    let (resume, resume_now) = watch::channel(Resume::AfterPlan);
+    let holdings = Arc::new(Holdings::default());
+    let (health, health_now) = watch::channel(StoreHealth::Healthy);
+
+    let store_task = StoreTask {
+        store: Arc::clone(&store),
+        node: Arc::clone(&node),
+        book: Arc::clone(&book),
+        resume: resume_now,
+        holdings: Arc::clone(&holdings),
+        events: events.clone(),
+        health,
+    };
+    tokio::spawn(store_task.work(to_do));
+    let mut listener = Listener { news, events: events.clone(), holdings: Arc::clone(&holdings) };
+    listener.meet().await;
+    tokio::spawn(listener.listen());
+    tokio::spawn(lease::hold(Arc::clone(&store), holder.clone(), events.clone()));
+    let reconciler = Reconciler {
+        sources: sources_of(&settings),
+        known: settings.known.clone(),
+        book: Arc::clone(&book),
+        applied: applied_now.clone(),
+        sync,
+        events: events.clone(),
+        plans_done: done,
+        looks: wanted_looks,
+    };
+    tokio::spawn(reconciler.work());
+
+    let parts = Parts {
+        events: events.clone(),
+        operations,
+        looks: looks.clone(),
+        plans_done,
+        applied,
+        resume,
+        holdings,
+    };
+    let base_dir = settings.base_dir.clone();
+    let executor = Executor { supervisor: supervisor.clone(), book, base_dir, environment };
+    let turning = Loop {
+        scheduler: Scheduler::new(&node, &holder.identity),
+        incoming,
+        store: Arc::clone(&store),
+        holder,
+        executor,
+        waiting: Waiting::default(),
+        parts,
+    };
+    let handle = Handle {
+        incoming: events,
+        looks,
+        store,
+        supervisor,
+        applied: applied_now,
+        sync: sync_now,
+        store_health: health_now,
+        node,
+        settings,
+    };
+    Ok((handle, tokio::spawn(turning.turn())))
+}
+
+fn nothing_applied() -> Applied {
+    Applied {
+        phase: Phase::Standby,
+        generation: 0,
+        revision: "".into(),
+        jobs: Arc::new(AppliedSet::new()),
+    }
+}
+
+fn sources_of(settings: &Settings) -> Sources {
+    Sources {
+        folders: settings
+            .sources
+            .iter()
+            .map(|source| Source { name: source.name.clone(), path: source.path.clone() })
+            .collect(),
+        revision: settings.revision.clone(),
+    }
+}

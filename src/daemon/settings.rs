@@ -1,0 +1,102 @@
+//! Settings in force: `cronwright.toml`, over it the environment, over that the flags.
+//!
+//! Pure: the caller finds out what [`Places::to_look_for`] asks, reads the file that [`Places::file`]
+//! names, and hands both to [`load`]. All mistakes are diagnostics with a place, also those in a
+//! variable or a flag: the value is the text that they point into. Passwords are fetched last, by
+//! [`Settings::resolve_passwords`], and never shown.
+
+mod environment;
+mod read;
+mod sources;
+mod url;
+
+use std::path::{Path, PathBuf};
+
+pub use crate::daemon::settings::environment::{Environment, Flags, Places};
+use crate::daemon::settings::read::Loader;
+pub use crate::daemon::settings::sources::SourceFolder;
+pub use crate::daemon::settings::url::{PasswordError, PasswordSource, SecretUrl};
+use crate::diagnostic::{Diagnostic, sort};
+use crate::spec::manifest::Known;
+
+/// The longest path of a Unix socket, in bytes.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// What a daemon runs with. All paths are absolute when the current folder was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The settings file, when there is one.
+    pub file: Option<PathBuf>,
+    /// Its folder, else the current one: base of relative paths, default working directory of jobs.
+    pub base_dir: PathBuf,
+    /// The state directory.
+    pub state_dir: PathBuf,
+    /// Folders of manifests, in order.
+    pub sources: Vec<SourceFolder>,
+    /// What manifests build upon.
+    pub known: Known,
+    /// Where jobs and executions are kept.
+    pub store: StoreUrl,
+    /// Requests through Redis.
+    pub redis: Option<RedisSettings>,
+    /// Sockets of the API; never empty.
+    pub listen: Vec<PathBuf>,
+    /// The name of this daemon beside others.
+    pub node: String,
+    /// `CRONWRIGHT_REVISION`: what the manifests are, where no work tree says it.
+    pub revision: Option<String>,
+}
+
+/// A store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// A file of `SQLite`.
+    Sqlite(PathBuf),
+    /// A `MongoDB` deployment.
+    Mongo(SecretUrl),
+}
+
+/// Requests through Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// Server, user, database number.
+    pub url: SecretUrl,
+    /// What the names of streams begin with, without braces.
+    pub prefix: String,
+}
+
+/// The prefix of streams where none is given.
+pub const REDIS_PREFIX: &str = "cronwright";
+
+/// Lays flags over environment over the file that was read. None of settings when there is an error.
+pub fn load(
+    places: &Places,
+    file: Option<&[u8]>,
+    flags: &Flags,
+    environment: &Environment,
+) -> (Option<Settings>, Vec<Diagnostic>) {
+    let mut loader = Loader { places, out: environment::check_names(environment) };
+    let raw = loader.read_file(file);
+    let settings = loader.settings(raw.as_ref(), flags, environment);
+    let mut out = loader.out;
+    sort(&mut out);
+    let settings = settings.filter(|_| !out.iter().any(Diagnostic::is_error));
+    (settings, out)
+}
+
+impl Settings {
+    /// Puts passwords that are kept elsewhere into the URLs. `read` reads a file.
+    pub fn resolve_passwords(
+        &mut self,
+        environment: &Environment,
+        mut read: impl FnMut(&Path) -> std::io::Result<String>,
+    ) -> Result<(), PasswordError> {
+        if let StoreUrl::Mongo(url) = &mut self.store {
+            url.resolve(environment, &mut read)?;
+        }
+        if let Some(redis) = &mut self.redis {
+            redis.url.resolve(environment, &mut read)?;
+        }
+        Ok(())
+    }
+}

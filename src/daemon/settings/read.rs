@@ -1,0 +1,317 @@
+//! Values of settings out of the file, the environment and the flags, with a complaint at the place of
+//! each mistake.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use crate::daemon::settings::environment::{Environment, Flags, Places};
+use crate::daemon::settings::url::{PasswordSource, Scheme, SecretUrl, UrlError, has_password};
+use crate::daemon::settings::{
+    REDIS_PREFIX, RedisSettings, SOCKET_PATH_BYTES_MAX, Settings, StoreUrl, sources,
+};
+use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
+use crate::spec::manifest::check::Rules;
+use crate::spec::manifest::document::{Document, Format, text_of};
+use crate::spec::manifest::lower::layer::{Layer, read_zone};
+use crate::spec::manifest::lower::site::Site;
+use crate::spec::manifest::raw::{Given, RawDefaults};
+use crate::spec::manifest::{FILE_BYTES_MAX, Known};
+use crate::spec::schema;
+use crate::spec::settings::{RawPassword, RawRedis, RawSettings, RawStore};
+
+/// The schema of settings, compiled once.
+static RULES: LazyLock<Rules> = LazyLock::new(|| match Rules::compile(&schema::settings()) {
+    Ok(rules) => rules,
+    Err(error) => unreachable!("{error}; a test compiles it"),
+});
+
+pub(super) struct Loader<'a> {
+    pub(super) places: &'a Places,
+    pub(super) out: Vec<Diagnostic>,
+}
+
+impl Loader<'_> {
+    pub(super) fn read_file(&mut self, bytes: Option<&[u8]>) -> Option<FromFile> {
+        let path = self.places.file.as_ref()?;
+        let path = path.strip_prefix(&self.places.cwd).unwrap_or(path).display().to_string();
+        let Some(bytes) = bytes else {
+            let message = format!("there is no settings file {}", quoted(&path));
+            self.out.push(Diagnostic::new(codes::NO_SETTINGS_FILE, message).in_file(path));
+            return None;
+        };
+        if bytes.len() > FILE_BYTES_MAX {
+            let message = format!("this file has more than the {FILE_BYTES_MAX} bytes of settings");
+            self.out.push(Diagnostic::new(codes::FILE_TOO_LARGE, message).in_file(path));
+            return None;
+        }
+        let source = match text_of(&path, bytes) {
+            Ok(source) => source,
+            Err(diagnostic) => {
+                self.out.push(*diagnostic);
+                return None;
+            }
+        };
+        let mut document = Document::parse(source, Format::Toml, &RULES);
+        let raw = document.decode_root();
+        self.out.append(&mut document.diagnostics);
+        raw.map(|raw| FromFile { document, raw })
+    }
+
+    pub(super) fn settings(
+        &mut self,
+        file: Option<&FromFile>,
+        flags: &Flags,
+        environment: &Environment,
+    ) -> Option<Settings> {
+        let site = file.and_then(FromFile::site);
+        let nothing = RawSettings::default();
+        let raw = file.map_or(&nothing, |file| &file.raw);
+        let defaults = self.defaults(raw, site.as_ref());
+        let store = self.store(raw, site.as_ref(), flags, environment);
+        let redis = self.redis(raw.redis.as_ref(), site.as_ref(), flags, environment);
+        let listen = self.listen(raw, site.as_ref(), flags, environment);
+        let node = raw.node.as_ref().and_then(|node| node.name.clone());
+        Some(Settings {
+            file: self.places.file.clone(),
+            base_dir: self.places.base_dir.clone(),
+            state_dir: self.places.state_dir.clone(),
+            sources: sources::read(raw, flags, self.places),
+            known: Known { defaults },
+            store: store?,
+            redis,
+            listen,
+            node: node.unwrap_or_else(|| environment.host_name.clone()),
+            revision: environment.value("CRONWRIGHT_REVISION").map(str::to_owned),
+        })
+    }
+
+    fn defaults(&mut self, raw: &RawSettings, site: Option<&Site<'_>>) -> Layer {
+        let Some(site) = site else { return Layer::default() };
+        let zone = raw.timezone.as_ref();
+        let zone = zone.and_then(|name| read_zone(name, &site.child("timezone"), &mut self.out));
+        let lowest =
+            Layer { timezone: zone.map_or(Given::Absent, Given::Value), ..Layer::default() };
+        let raw: RawDefaults = raw.job_defaults.clone().unwrap_or_default();
+        Layer::read(raw, &site.child("job_defaults"), &mut self.out).over(&lowest)
+    }
+
+    fn store(
+        &mut self,
+        raw: &RawSettings,
+        site: Option<&Site<'_>>,
+        flags: &Flags,
+        environment: &Environment,
+    ) -> Option<StoreUrl> {
+        let given = flags.store.as_deref().map(|text| Value::of_flag("--store", text));
+        if let Some(value) = given.or_else(|| Value::of_variable("CRONWRIGHT_STORE", environment)) {
+            let complain = |code, message| value.diagnostic(code, message);
+            return self.store_url(value.text, complain, &self.places.cwd, None);
+        }
+        let Some((raw, site)) = raw.store.as_ref().zip(site) else {
+            return Some(StoreUrl::Sqlite(self.places.state_dir.join("cronwright.db")));
+        };
+        let site = site.child("store");
+        let (text, site, password) = match raw {
+            RawStore::Url(text) => (text, site, None),
+            RawStore::Table(table) => {
+                let password = self.password(table.password.as_ref(), &table.url, &site);
+                (&table.url, site.child("url"), password)
+            }
+        };
+        let complain = |code, message| site.diagnostic(code, message);
+        self.store_url(text, complain, &self.places.base_dir, password)
+    }
+
+    fn store_url(
+        &mut self,
+        text: &str,
+        complain: impl Fn(&'static str, String) -> Diagnostic,
+        base: &Path,
+        password: Option<PasswordSource>,
+    ) -> Option<StoreUrl> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || password.is_some() {
+                let message = "a store of SQLite is a path without a password".to_owned();
+                let help = "write for example `sqlite:.cronwright/cronwright.db`";
+                self.out.push(complain(codes::BAD_URL, message).help(help));
+                return None;
+            }
+            return Some(StoreUrl::Sqlite(base.join(path)));
+        }
+        match SecretUrl::parse(text, Scheme::Mongo, password) {
+            Ok(url) => Some(StoreUrl::Mongo(url)),
+            Err(error) => {
+                let message = format!("this is not the URL of a store: {}", error.message);
+                self.out.push(complain(codes::BAD_URL, message).help(error.help));
+                None
+            }
+        }
+    }
+
+    fn redis(
+        &mut self,
+        raw: Option<&RawRedis>,
+        site: Option<&Site<'_>>,
+        flags: &Flags,
+        environment: &Environment,
+    ) -> Option<RedisSettings> {
+        let prefix = raw.and_then(|raw| raw.prefix.clone());
+        let prefix = prefix.unwrap_or_else(|| REDIS_PREFIX.to_owned());
+        let given = flags.redis.as_deref().map(|text| Value::of_flag("--redis", text));
+        let given = given.or_else(|| Value::of_variable("CRONWRIGHT_REDIS", environment));
+        let parsed = if let Some(value) = given {
+            let parsed = SecretUrl::parse(value.text, Scheme::Redis, None);
+            parsed.map_err(|error| {
+                value.diagnostic(codes::BAD_URL, of_redis(&error)).help(error.help)
+            })
+        } else {
+            let (raw, site) = raw.zip(site)?;
+            let site = site.child("redis");
+            let password = self.password(raw.password.as_ref(), &raw.url, &site);
+            let site = site.child("url");
+            let parsed = SecretUrl::parse(&raw.url, Scheme::Redis, password);
+            parsed
+                .map_err(|error| site.diagnostic(codes::BAD_URL, of_redis(&error)).help(error.help))
+        };
+        match parsed {
+            Ok(url) => Some(RedisSettings { url, prefix }),
+            Err(diagnostic) => {
+                self.out.push(diagnostic);
+                None
+            }
+        }
+    }
+
+    /// Where a password is kept; that the URL has none too is looked at here, where both places are.
+    fn password(
+        &mut self,
+        raw: Option<&RawPassword>,
+        url: &str,
+        site: &Site<'_>,
+    ) -> Option<PasswordSource> {
+        let raw = raw?;
+        if has_password(url) {
+            let diagnostic = site
+                .key("password")
+                .diagnostic(codes::BAD_PASSWORD_SOURCE, "the URL has a password already")
+                .related(site.child("url").place(), "there")
+                .help("remove one of the two");
+            self.out.push(diagnostic);
+            return None;
+        }
+        let file =
+            raw.file.as_ref().map(|file| PasswordSource::File(self.places.base_dir.join(file)));
+        file.or_else(|| raw.env.clone().map(PasswordSource::Variable))
+    }
+
+    fn listen(
+        &mut self,
+        raw: &RawSettings,
+        site: Option<&Site<'_>>,
+        flags: &Flags,
+        environment: &Environment,
+    ) -> Vec<PathBuf> {
+        let mut given: Vec<_> =
+            flags.listen.iter().map(|text| Value::of_flag("--listen", text)).collect();
+        if given.is_empty() {
+            given.extend(Value::of_variable("CRONWRIGHT_LISTEN", environment));
+        }
+        if !given.is_empty() {
+            let socket = |value: &Value<'_>| {
+                let complain = |code, message| value.diagnostic(code, message);
+                self.socket(value.text, complain, &self.places.cwd)
+            };
+            return given.iter().filter_map(socket).collect();
+        }
+        let Some((texts, site)) = raw.listen.as_ref().zip(site) else {
+            let path = self.places.state_dir.join("cronwright.sock");
+            return self.short_enough(path, Diagnostic::new).into_iter().collect();
+        };
+        let site = site.child("listen");
+        let socket = |(at, text): (usize, &String)| {
+            let site = site.item(at);
+            self.socket(text, |code, message| site.diagnostic(code, message), &self.places.base_dir)
+        };
+        texts.iter().enumerate().filter_map(socket).collect()
+    }
+
+    fn socket(
+        &mut self,
+        text: &str,
+        complain: impl Fn(&'static str, String) -> Diagnostic,
+        base: &Path,
+    ) -> Option<PathBuf> {
+        match text.strip_prefix("unix:") {
+            Some("") => {
+                let message = "`unix:` without a path".to_owned();
+                self.out.push(complain(codes::BAD_LISTEN, message).help("write `unix:PATH`"));
+                None
+            }
+            Some(path) => self.short_enough(base.join(path), complain),
+            None => {
+                let message = format!(
+                    "{} is not supported yet: the API listens on Unix sockets only",
+                    quoted(text)
+                );
+                self.out.push(complain(codes::BAD_LISTEN, message).help("write `unix:PATH`"));
+                None
+            }
+        }
+    }
+
+    fn short_enough(
+        &mut self,
+        path: PathBuf,
+        complain: impl Fn(&'static str, String) -> Diagnostic,
+    ) -> Option<PathBuf> {
+        let bytes = path.as_os_str().len();
+        if bytes <= SOCKET_PATH_BYTES_MAX {
+            return Some(path);
+        }
+        let message = format!(
+            "the path of the socket has {bytes} bytes, and no more than {SOCKET_PATH_BYTES_MAX} are possible: {}",
+            quoted(&path.display().to_string())
+        );
+        let help = "give a shorter one with `--listen unix:PATH`";
+        self.out.push(complain(codes::PATH_TOO_LONG, message).help(help));
+        None
+    }
+}
+
+fn of_redis(error: &UrlError) -> String {
+    format!("this is not the URL of Redis: {}", error.message)
+}
+
+/// A settings file that was read: its tree for places, and its values.
+pub(super) struct FromFile {
+    document: Document,
+    raw: RawSettings,
+}
+
+impl FromFile {
+    fn site(&self) -> Option<Site<'_>> {
+        self.document.parsed.documents.first().map(|root| Site::root(&self.document.source, root))
+    }
+}
+
+/// A value of a flag or variable, as a text to point into.
+struct Value<'v> {
+    text: &'v str,
+    source: Arc<SourceText>,
+}
+
+impl<'v> Value<'v> {
+    fn of_flag(name: &str, text: &'v str) -> Self {
+        Self { text, source: Arc::new(SourceText::new(format!("flag {name}"), text)) }
+    }
+
+    fn of_variable(name: &str, environment: &'v Environment) -> Option<Self> {
+        let text = environment.value(name)?;
+        Some(Self { text, source: Arc::new(SourceText::new(format!("variable {name}"), text)) })
+    }
+
+    fn diagnostic(&self, code: &'static str, message: String) -> Diagnostic {
+        Diagnostic::new(code, message).at(Place::new(&self.source, 0, self.text.len()))
+    }
+}

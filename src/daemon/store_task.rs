@@ -1,0 +1,310 @@
+//! The store's task: carries out store operations in the order in which the scheduler asks for them.
+//!
+//! That order is what makes an ending free its slot before the next claim wants it. Records are written
+//! in groups and as often as it takes; a claim has one try before its deadline; a recovery is tried until
+//! the store answers. What an answer means is the scheduler's to say.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tracing::{error, warn};
+
+use crate::daemon::Incoming;
+use crate::daemon::book::Book;
+use crate::daemon::executor::Holdings;
+use crate::daemon::failpoint::failpoint;
+use crate::engine::event::{ClaimBatch, Effect, Event, Note, PlanWrites, Recovery, Resume};
+use crate::engine::execution::ExecutionId;
+use crate::engine::plan::AppliedSet;
+use crate::io::clock;
+use crate::io::store::document::JobDocument;
+use crate::io::store::{Contents, Guard, PlanAnswer, RowChange, Store, StoreError};
+use crate::time::Timestamp;
+
+/// How long a plan may take: ten thousand jobs on a slow store.
+const PLAN_DEADLINE: Duration = Duration::from_secs(20);
+/// How long any other operation may take.
+const OPERATION_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest pause between tries.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How many changes of rows are written together.
+const RECORD_GROUP_MAX: usize = 500;
+
+/// One thing to do.
+#[derive(Debug)]
+pub(super) enum Operation {
+    Claim(ClaimBatch),
+    SavePlan(Box<PlanWrites>),
+    Recover,
+    Record(RowChange),
+    Note(Timestamp, Note),
+    /// Answered when everything before it is done.
+    Flush(tokio::sync::oneshot::Sender<()>),
+}
+
+impl Operation {
+    /// The operation of an effect that is one.
+    pub(super) fn of(effect: Effect, node: &Arc<str>) -> Result<Self, Effect> {
+        match effect {
+            Effect::Claim(batch) => Ok(Self::Claim(batch)),
+            Effect::SavePlan(plan) => Ok(Self::SavePlan(plan)),
+            Effect::Recover => Ok(Self::Recover),
+            Effect::RecordStarted { id, epoch, at } => {
+                Ok(Self::Record(RowChange::Started { id, epoch, at }))
+            }
+            Effect::RecordEnded { id, epoch, ending } => {
+                let guard = epoch.map_or_else(|| Guard::Node(Arc::clone(node)), Guard::Epoch);
+                Ok(Self::Record(RowChange::Ended { id, guard, ending }))
+            }
+            Effect::Note(note) => Ok(Self::Note(clock::now().wall, note)),
+            other @ (Effect::Start(_)
+            | Effect::Stop { .. }
+            | Effect::Forget { .. }
+            | Effect::Reply { .. }
+            | Effect::PlanDone(_)) => Err(other),
+        }
+    }
+}
+
+/// Whether the store answers, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreHealth {
+    /// It does.
+    Healthy,
+    /// It does not.
+    Away {
+        /// Since when.
+        since: Timestamp,
+        /// What the last try said.
+        error: String,
+    },
+}
+
+/// The task.
+pub(super) struct StoreTask {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) node: Arc<str>,
+    pub(super) book: Arc<Book>,
+    pub(super) resume: watch::Receiver<Resume>,
+    pub(super) holdings: Arc<Holdings>,
+    pub(super) events: mpsc::Sender<Incoming>,
+    pub(super) health: watch::Sender<StoreHealth>,
+}
+
+impl StoreTask {
+    pub(super) async fn work(self, mut operations: mpsc::UnboundedReceiver<Operation>) {
+        let mut waiting = VecDeque::new();
+        loop {
+            if waiting.is_empty() {
+                match operations.recv().await {
+                    Some(operation) => waiting.push_back(operation),
+                    None => return,
+                }
+            }
+            while let Ok(operation) = operations.try_recv() {
+                waiting.push_back(operation);
+            }
+            match waiting.pop_front() {
+                Some(Operation::Claim(batch)) => self.claim(&batch).await,
+                Some(Operation::SavePlan(plan)) => self.save_plan(&plan).await,
+                Some(Operation::Recover) => self.recover().await,
+                Some(Operation::Record(change)) => {
+                    let changes = take_records(change, &mut waiting);
+                    self.record(&changes).await;
+                }
+                Some(Operation::Note(at, note)) => self.note(at, &note).await,
+                // Whoever waits may have gone.
+                Some(Operation::Flush(done)) => drop(done.send(())),
+                None => {}
+            }
+        }
+    }
+
+    async fn send(&self, event: Event) {
+        // The loop outlives this task, except at the very end.
+        drop(self.events.send(Incoming::Event(event)).await);
+    }
+
+    async fn claim(&self, batch: &ClaimBatch) {
+        failpoint("before_claim");
+        let left = batch.deadline.since(clock::boot());
+        let answer = match timeout(left, self.store.claim(batch)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(silent("claim")),
+        };
+        failpoint("after_claim");
+        match answer {
+            Ok(answers) => {
+                self.healthy();
+                self.send(Event::Claimed { batch: batch.number, answers }).await;
+            }
+            Err(error) => self.lost(&error).await,
+        }
+    }
+
+    async fn save_plan(&self, plan: &PlanWrites) {
+        failpoint("before_plan");
+        if let Err(error) = self.book.keep(&plan.upserts).await {
+            warn!(%error, "cannot keep the last good definitions");
+        }
+        let answer = match timeout(PLAN_DEADLINE, self.store.save_plan(plan)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(silent("write a plan")),
+        };
+        failpoint("after_plan");
+        match answer {
+            Ok(PlanAnswer::Saved { generation }) => {
+                self.healthy();
+                self.send(Event::PlanSaved { generation }).await;
+            }
+            Ok(PlanAnswer::Stale) => self.send(Event::PlanStale).await,
+            Err(error) => self.lost(&error).await,
+        }
+    }
+
+    /// Reads the store, again and again until it answers.
+    async fn recover(&self) {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let contents = match timeout(OPERATION_DEADLINE, self.store.load()).await {
+                Ok(contents) => contents,
+                Err(_) => Err(silent("read the ledger")),
+            };
+            match contents {
+                Ok(contents) => {
+                    self.healthy();
+                    let recovery = self.recovery(contents).await;
+                    failpoint("recovered");
+                    return self.send(Event::Recovered(Box::new(recovery))).await;
+                }
+                Err(error) => self.unhealthy(&error),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        }
+    }
+
+    async fn recovery(&self, contents: Contents) -> Recovery {
+        let supervised = self.holdings.list();
+        let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
+        self.book.read_last_good(&contents.jobs).await;
+        for document in contents.jobs {
+            let (uid, gone) = (document.uid.clone(), document.removed_at.is_some());
+            let Some(spec) = self.book.definition(&document) else {
+                error!(job = %document.name, uid, "a stored job cannot be read and does not run");
+                continue;
+            };
+            let set = if gone { &mut removed } else { &mut jobs };
+            set.insert(spec.name.clone(), JobDocument::applied(document, spec));
+        }
+        Recovery {
+            generation: contents.generation,
+            revision: contents.revision.as_str().into(),
+            jobs,
+            removed,
+            watermark: contents.watermark,
+            covered: contents.covered,
+            in_flight: contents.in_flight,
+            supervised,
+            resume: *self.resume.borrow(),
+        }
+    }
+
+    /// Writes changes of rows, as often as it takes: doing it again changes nothing.
+    async fn record(&self, changes: &[RowChange]) {
+        failpoint("before_record");
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let answer = match timeout(OPERATION_DEADLINE, self.store.record(changes)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(silent("record")),
+            };
+            match answer {
+                Ok(_) => break self.healthy(),
+                Err(error) => self.lost(&error).await,
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        }
+        failpoint("after_record");
+        for change in changes {
+            if let RowChange::Ended { id, .. } = change {
+                self.send(Event::Recorded { id: id.clone() }).await;
+            }
+        }
+    }
+
+    /// Notes are worth a few tries.
+    async fn note(&self, at: Timestamp, note: &Note) {
+        for _ in 0..3 {
+            let written = timeout(OPERATION_DEADLINE, self.store.note(at, &self.node, note)).await;
+            match written {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => warn!(%error, "cannot keep a note"),
+                Err(_) => warn!("cannot keep a note: the store does not answer"),
+            }
+            sleep(RETRY_PAUSE_MAX).await;
+        }
+    }
+
+    fn healthy(&self) {
+        self.health.send_if_modified(|health| {
+            let was_away = *health != StoreHealth::Healthy;
+            if was_away {
+                warn!("the store answers again");
+                *health = StoreHealth::Healthy;
+            }
+            was_away
+        });
+    }
+
+    fn unhealthy(&self, error: &StoreError) {
+        self.health.send_if_modified(|health| {
+            let since = match health {
+                StoreHealth::Healthy => {
+                    warn!(%error, "the store does not answer; nothing new starts, what runs goes on");
+                    clock::now().wall
+                }
+                StoreHealth::Away { since, .. } => *since,
+            };
+            *health = StoreHealth::Away { since, error: error.to_string() };
+            true
+        });
+    }
+
+    async fn lost(&self, error: &StoreError) {
+        self.unhealthy(error);
+        self.send(Event::StoreLost).await;
+    }
+}
+
+fn silent(act: &'static str) -> StoreError {
+    StoreError::Failed { act, message: "no answer in time".to_owned() }
+}
+
+/// The changes that stand together at the front. Starts that an ending follows are left out.
+fn take_records(first: RowChange, waiting: &mut VecDeque<Operation>) -> Vec<RowChange> {
+    let mut changes = vec![first];
+    while changes.len() < RECORD_GROUP_MAX
+        && let Some(Operation::Record(_)) = waiting.front()
+    {
+        if let Some(Operation::Record(change)) = waiting.pop_front() {
+            changes.push(change);
+        }
+    }
+    let ended: Vec<ExecutionId> = changes
+        .iter()
+        .filter_map(|change| match change {
+            RowChange::Ended { id, .. } => Some(id.clone()),
+            RowChange::Started { .. } => None,
+        })
+        .collect();
+    changes.retain(|change| match change {
+        RowChange::Started { id, .. } => !ended.contains(id),
+        RowChange::Ended { .. } => true,
+    });
+    changes
+}

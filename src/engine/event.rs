@@ -1,0 +1,271 @@
+//! The hinge's vocabulary: every reason the scheduler can move, and everything it can ask for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::execution::{Claim, Ending, ExecutionId, JobUid, Outcome, Range, Row};
+use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan};
+use crate::engine::request::{ReplyStatus, Request, RequestId};
+use crate::spec::job::{JobName, JobSpec};
+use crate::time::{BootTime, Timestamp};
+
+/// Why the scheduler may move.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// It is time, or might be. Spurious ones are harmless.
+    Tick,
+    /// This node holds the lease until then; a new epoch, or the same one renewed.
+    LeaseHeld {
+        /// The fencing token.
+        epoch: u64,
+        /// When it ends by itself.
+        until: BootTime,
+    },
+    /// This node no longer holds the lease.
+    LeaseLost,
+    /// What the store holds: answer to [`Effect::Recover`].
+    Recovered(Box<Recovery>),
+    /// A plan to apply.
+    Plan(Box<Plan>),
+    /// Answer to [`Effect::SavePlan`].
+    PlanSaved {
+        /// The store's generation now.
+        generation: u64,
+    },
+    /// Answer to [`Effect::SavePlan`]: the store's generation was another one; nothing was written.
+    PlanStale,
+    /// Answer to [`Effect::Claim`]: one answer per row, in order.
+    Claimed {
+        /// The batch.
+        batch: u64,
+        /// What became of each row.
+        answers: Vec<ClaimAnswer>,
+    },
+    /// A store operation failed, or its answer never came: what it did is unknown.
+    StoreLost,
+    /// An order.
+    Request(Request),
+    /// A task runs.
+    Started {
+        /// The execution.
+        id: ExecutionId,
+        /// When its process began.
+        at: Timestamp,
+    },
+    /// A task ended, or could not be started.
+    Ended {
+        /// The execution.
+        id: ExecutionId,
+        /// How.
+        ending: Box<Ending>,
+    },
+    /// An ending is durable.
+    Recorded {
+        /// The execution.
+        id: ExecutionId,
+    },
+    /// News of executions on other nodes.
+    Foreign {
+        /// They ended by themselves.
+        ended: Vec<ExecutionId>,
+        /// Their node's lease ended: nobody will report on them.
+        ownerless: Vec<ExecutionId>,
+    },
+    /// The daemon is stopping: nothing new starts.
+    Stopping,
+}
+
+/// What the store holds, read under the lease.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recovery {
+    /// Number of changes that were applied.
+    pub generation: u64,
+    /// Revision of the last applied plan.
+    pub revision: Arc<str>,
+    /// The applied jobs.
+    pub jobs: AppliedSet,
+    /// Jobs that were removed; a job of that name takes its uid and anchors again (D4).
+    pub removed: AppliedSet,
+    /// Every occurrence up to here has its row; none: the store is new.
+    pub watermark: Option<Timestamp>,
+    /// Occurrences after the watermark that have their row.
+    pub covered: Vec<(JobUid, Range)>,
+    /// Rows that have not ended.
+    pub in_flight: Vec<Row>,
+    /// Executions that the supervisor runs, or whose ending it still holds.
+    pub supervised: Vec<ExecutionId>,
+    /// Whether to wait for a plan before anything fires.
+    pub resume: Resume,
+}
+
+/// When firing begins after a recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// After the first plan: at the start of a daemon, which reconciles first (D12).
+    AfterPlan,
+    /// At once, with the set last applied: a fail-over, or a store that is back (D14).
+    AtOnce,
+}
+
+/// What became of one row of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimAnswer {
+    /// It is written; it is ours.
+    Claimed,
+    /// A row with its id was there before.
+    AlreadyClaimed {
+        /// Whose it is.
+        claim: Claim,
+    },
+    /// Its slot is held by another execution; nothing was written.
+    SlotTaken,
+}
+
+/// What the scheduler asks for. Store operations are carried out in the order in which they come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Write these rows; answered by [`Event::Claimed`] or [`Event::StoreLost`].
+    Claim(ClaimBatch),
+    /// Write this plan; answered by [`Event::PlanSaved`], [`Event::PlanStale`] or [`Event::StoreLost`].
+    SavePlan(Box<PlanWrites>),
+    /// Read what the store holds, as often as it takes; answered by [`Event::Recovered`].
+    Recover,
+    /// Write that an execution runs. Not needed for safety: may be dropped when the store is away.
+    RecordStarted {
+        /// The execution.
+        id: ExecutionId,
+        /// Its fencing token.
+        epoch: u64,
+        /// When its process began.
+        at: Timestamp,
+    },
+    /// Write an ending, as often as it takes; answered by [`Event::Recorded`].
+    RecordEnded {
+        /// The execution.
+        id: ExecutionId,
+        /// Its fencing token; none: the row is whichever this node claimed under that id.
+        epoch: Option<u64>,
+        /// How it ended.
+        ending: Box<Ending>,
+    },
+    /// Start a task.
+    Start(Box<Start>),
+    /// End a task.
+    Stop {
+        /// The execution.
+        id: ExecutionId,
+        /// KILL at once.
+        force: bool,
+    },
+    /// An ending is recorded: the supervisor may forget it.
+    Forget {
+        /// The execution.
+        id: ExecutionId,
+    },
+    /// Answer a request.
+    Reply {
+        /// The request.
+        to: RequestId,
+        /// The answer.
+        status: ReplyStatus,
+        /// The execution concerned.
+        execution: Option<ExecutionId>,
+    },
+    /// What became of a plan.
+    PlanDone(PlanDone),
+    /// Something that belongs beside the rows (F3).
+    Note(Note),
+}
+
+/// Rows to be written together, and how far everything is then accounted for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimBatch {
+    /// Number of the batch.
+    pub number: u64,
+    /// The rows: claimed ones, and ended ones.
+    pub rows: Vec<Row>,
+    /// When every row is written, every occurrence up to here has its row.
+    pub watermark: Timestamp,
+    /// When its answer counts as lost; it is not sent any more then. The lease lasts longer (C12).
+    pub deadline: BootTime,
+}
+
+/// How long a claim may take before its answer counts as lost.
+pub const CLAIM_DEADLINE: Duration = Duration::from_millis(1500);
+
+/// A task to start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Start {
+    /// The row as claimed.
+    pub row: Row,
+    /// The definition to run. Its digest is the row's; the daemon runs only what it has read itself (D13).
+    pub spec: Arc<JobSpec>,
+    /// The fire time before this one, for `CRONWRIGHT_DATA_INTERVAL_START`.
+    pub previous_fire_time: Option<Timestamp>,
+}
+
+/// What a plan writes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanWrites {
+    /// The generation it was made against.
+    pub expected_generation: u64,
+    /// The revision that it leads to.
+    pub revision: Arc<str>,
+    /// Since when it counts.
+    pub effective_at: Timestamp,
+    /// Jobs as they are from then on.
+    pub upserts: Vec<AppliedJob>,
+    /// Jobs that are no more.
+    pub removed: Vec<AppliedJob>,
+    /// What is different, for the record.
+    pub changes: Vec<Change>,
+    /// What set it off, for the record.
+    pub origin: String,
+}
+
+/// What became of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanDone {
+    /// It is applied.
+    Applied {
+        /// The store's generation now.
+        generation: u64,
+    },
+    /// It was made against another generation, or cannot be applied now: make it again.
+    Again,
+}
+
+/// Things that happened to the scheduler itself; kept beside the rows so that reasons can be checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The wall clock was set, or the machine slept.
+    ClockJump {
+        /// What the clock said before.
+        from: Timestamp,
+        /// What it says now.
+        to: Timestamp,
+    },
+    /// No store answered in between.
+    Outage {
+        /// When the first operation failed.
+        from: Timestamp,
+        /// When the store was read again.
+        to: Timestamp,
+    },
+    /// Nobody led in between.
+    Downtime {
+        /// The watermark that was found.
+        from: Timestamp,
+        /// When this node took over.
+        to: Timestamp,
+    },
+    /// An execution ended `lost` because nobody knows about it.
+    OwnerLost {
+        /// The execution.
+        id: ExecutionId,
+        /// Its job.
+        job: JobName,
+        /// What it became.
+        outcome: Outcome,
+    },
+}

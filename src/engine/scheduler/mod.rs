@@ -1,0 +1,272 @@
+//! The scheduler: a pure state machine. Events in, effects out; `docs/` and `semantics` rules behind.
+//!
+//! Flow: due occurrences and requests become [`Draft`]s, drafts become one claim batch at a time, an
+//! answered claim becomes a start, an ending becomes a record. While a batch is under way nothing else
+//! is claimed, so that "every occurrence up to the watermark has its row" is simply true.
+//! Whatever is in doubt (a lost answer, a new lease) is settled in one way: read what the store holds
+//! and go on from there (`recovery`).
+//!
+//! Guarantees: total, never blocks, reads no clock, draws no random number. Spurious events are harmless.
+
+mod claims;
+mod flights;
+mod plans;
+mod recovery;
+mod requests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use crate::engine::admission::{Gap, GapKind};
+use crate::engine::event::{CLAIM_DEADLINE, Effect, Event, Note, PlanDone};
+use crate::engine::execution::{ExecutionId, Range};
+use crate::engine::plan::{AppliedJob, AppliedSet};
+use crate::engine::queue::FireQueue;
+use crate::spec::job::JobName;
+use crate::time::{BootTime, Now, Timestamp};
+
+use claims::{Draft, PendingBatch};
+use flights::Flights;
+use plans::PendingPlan;
+pub use plans::preview;
+
+/// A difference of the clocks from here on is a jump (E1), not a correction.
+const JUMP_MIN: Duration = Duration::from_secs(2);
+/// A silence from here on is a suspend (E1), not a slow daemon.
+const SUSPEND_MIN: Duration = Duration::from_secs(10);
+/// A jump over this is held until the clock has stood by it for [`JUMP_HOLD`] (E1).
+const JUMP_HELD_FROM: Duration = Duration::from_secs(24 * 3600);
+/// See [`JUMP_HELD_FROM`].
+const JUMP_HOLD: Duration = Duration::from_secs(60);
+
+/// The scheduler of one node.
+#[derive(Debug)]
+pub struct Scheduler {
+    node: Arc<str>,
+    /// Drawn once per process; with the number of a batch it makes the batch's nonce.
+    identity: Arc<str>,
+    phase: Phase,
+    lease: Lease,
+    last_turn: Option<Now>,
+    clock_held_until: Option<BootTime>,
+    store_lost_at: Option<Timestamp>,
+    planned: bool,
+    gap: Option<Gap>,
+
+    generation: u64,
+    revision: Arc<str>,
+    jobs: BTreeMap<JobName, Job>,
+    removed: AppliedSet,
+    queue: FireQueue,
+    plan: Option<PendingPlan>,
+
+    watermark: Option<Timestamp>,
+    ready: Vec<Draft>,
+    batch: Option<PendingBatch>,
+    batches: u64,
+    flights: Flights,
+}
+
+/// What the scheduler is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Another node leads, or none.
+    Standby,
+    /// It leads and waits to read what the store holds.
+    Recovering,
+    /// It has read the store and waits for the first plan.
+    AwaitingPlan,
+    /// It fires.
+    Active,
+    /// Nothing new starts.
+    Stopping,
+}
+
+/// The right to decide what fires.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lease {
+    epoch: u64,
+    until: BootTime,
+}
+
+/// An applied job and how far it is accounted for.
+#[derive(Debug)]
+struct Job {
+    applied: AppliedJob,
+    /// Every occurrence up to here has a row, or a draft.
+    cursor: Timestamp,
+    /// Occurrences after the cursor that have a row already.
+    covered: Vec<Range>,
+}
+
+impl Scheduler {
+    /// A scheduler that holds no lease yet. `identity` must differ from every other process's.
+    pub fn new(node: &str, identity: &str) -> Self {
+        Self {
+            node: node.into(),
+            identity: identity.into(),
+            phase: Phase::Standby,
+            lease: Lease::default(),
+            last_turn: None,
+            clock_held_until: None,
+            store_lost_at: None,
+            planned: false,
+            gap: None,
+            generation: 0,
+            revision: "".into(),
+            jobs: BTreeMap::new(),
+            removed: AppliedSet::new(),
+            queue: FireQueue::default(),
+            plan: None,
+            watermark: None,
+            ready: Vec::new(),
+            batch: None,
+            batches: 0,
+            flights: Flights::default(),
+        }
+    }
+
+    /// Takes in one event and answers what is to be done. Total: any event, in any phase, at any time.
+    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.notice_clock(now, &mut effects);
+        match event {
+            Event::Tick => {}
+            Event::LeaseHeld { epoch, until } => self.lease_held(epoch, until, &mut effects),
+            Event::LeaseLost => self.lease_lost(&mut effects),
+            Event::Recovered(recovery) => self.recovered(now, *recovery, &mut effects),
+            Event::Plan(plan) => self.plan(now, *plan, &mut effects),
+            Event::PlanSaved { generation } => self.plan_saved(generation, &mut effects),
+            Event::PlanStale => self.recover(&mut effects),
+            Event::Claimed { batch, answers } => self.claimed(now, batch, answers, &mut effects),
+            Event::StoreLost => self.store_lost(now, &mut effects),
+            Event::Request(request) => self.request(now, request, &mut effects),
+            Event::Started { id, at } => self.started(&id, at, &mut effects),
+            Event::Ended { id, ending } => self.ended(&id, ending, &mut effects),
+            Event::Recorded { id } => self.recorded(&id, &mut effects),
+            Event::Foreign { ended, ownerless } => {
+                self.foreign(now, &ended, &ownerless, &mut effects);
+            }
+            Event::Stopping => self.phase = Phase::Stopping,
+        }
+        self.pump(now, &mut effects);
+        effects
+    }
+
+    /// When a `Tick` is due at the latest; none: nothing is due as things stand.
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Active if self.batch.is_none() => self.queue.first(),
+            Phase::Active
+            | Phase::Standby
+            | Phase::Recovering
+            | Phase::AwaitingPlan
+            | Phase::Stopping => None,
+        }
+    }
+
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The store's generation, as far as known.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The revision that is applied.
+    pub fn revision(&self) -> &Arc<str> {
+        &self.revision
+    }
+
+    /// The applied jobs. Grows with their number: ask when a plan was applied, not at each turn.
+    pub fn applied(&self) -> AppliedSet {
+        self.jobs.iter().map(|(name, job)| (name.clone(), job.applied.clone())).collect()
+    }
+
+    /// How many executions are in flight, here and on other nodes.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// The executions in flight that other nodes hold; the daemon asks the store about them.
+    pub fn foreign_flights(&self) -> Vec<ExecutionId> {
+        self.flights.foreign()
+    }
+
+    fn lease_held(&mut self, epoch: u64, until: BootTime, effects: &mut Vec<Effect>) {
+        let renewed = self.lease.epoch == epoch && self.phase != Phase::Standby;
+        self.lease = Lease { epoch, until };
+        if !renewed && self.phase != Phase::Stopping {
+            self.recover(effects);
+        }
+    }
+
+    fn lease_lost(&mut self, effects: &mut Vec<Effect>) {
+        self.lease.until = BootTime::default();
+        self.store_lost_at = None;
+        self.drop_plan(effects);
+        if self.phase != Phase::Stopping {
+            self.phase = Phase::Standby;
+        }
+    }
+
+    fn store_lost(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::AwaitingPlan | Phase::Active => {
+                self.store_lost_at.get_or_insert(now.wall);
+                self.recover(effects);
+            }
+            Phase::Standby | Phase::Recovering | Phase::Stopping => {}
+        }
+    }
+
+    /// Goes back to what the store holds.
+    fn recover(&mut self, effects: &mut Vec<Effect>) {
+        self.drop_plan(effects);
+        self.phase = Phase::Recovering;
+        effects.push(Effect::Recover);
+    }
+
+    fn drop_plan(&mut self, effects: &mut Vec<Effect>) {
+        if self.plan.take().is_some() {
+            effects.push(Effect::PlanDone(PlanDone::Again));
+        }
+    }
+
+    /// Whether a claim may be sent now (C12).
+    fn may_claim(&self, now: Now) -> bool {
+        self.phase == Phase::Active
+            && self.batch.is_none()
+            && self.clock_held_until.is_none()
+            && self.lease.until.since(now.boot) > CLAIM_DEADLINE
+    }
+
+    /// E1: compares the clocks with the last turn's.
+    fn notice_clock(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.clock_held_until.is_some_and(|until| until <= now.boot) {
+            self.clock_held_until = None;
+            self.gap = Some(Gap { kind: GapKind::ClockJump, until: now.wall });
+        }
+        let Some(last) = self.last_turn.replace(now) else { return };
+        let elapsed = now.boot.since(last.boot);
+        let expected = last.wall + TimeDelta::from_std(elapsed).unwrap_or(TimeDelta::MAX);
+        let forward = (now.wall - expected).to_std().unwrap_or(Duration::ZERO);
+        let backward = (expected - now.wall).to_std().unwrap_or(Duration::ZERO);
+        if forward >= JUMP_MIN || backward >= JUMP_MIN || elapsed >= SUSPEND_MIN {
+            effects.push(Effect::Note(Note::ClockJump { from: last.wall, to: now.wall }));
+        }
+        if forward >= JUMP_MIN || elapsed >= SUSPEND_MIN {
+            self.gap = Some(Gap { kind: GapKind::ClockJump, until: now.wall });
+        }
+        if forward > JUMP_HELD_FROM {
+            self.clock_held_until = Some(now.boot.plus(JUMP_HOLD));
+        } else if backward >= JUMP_MIN {
+            self.clock_held_until = None;
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Applying a plan: settle what was due under the old definitions, save, switch (D2, D3, D6, D12).
+//!
+//! A plan counts from the moment it arrives, `effective_at`. Jobs that it changes are settled up to
+//! that moment and then stand still until the store has it; all others go on firing. The store's answer
+//! is the switch.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use crate::engine::admission::{self, Misfired};
+use crate::engine::event::{Effect, PlanDone, PlanWrites};
+use crate::engine::execution::{JobUid, Outcome, Skipped};
+use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
+use crate::engine::schedule::{self, Occurrence};
+use crate::engine::scheduler::claims::Draft;
+use crate::engine::scheduler::{Job, Phase, Scheduler};
+use crate::spec::job::{DeclaredJob, JobName, SourcePlace};
+use crate::time::{Now, Timestamp};
+
+/// The plan under way.
+#[derive(Debug)]
+pub(super) struct PendingPlan {
+    writes: PlanWrites,
+    moved: Vec<(JobName, SourcePlace)>,
+    stage: PlanStage,
+}
+
+/// How far a plan is.
+#[derive(Debug, PartialEq, Eq)]
+enum PlanStage {
+    /// So many rows must be durable before it is saved.
+    Settling(usize),
+    /// The store is writing it.
+    Saving,
+}
+
+impl PendingPlan {
+    pub(super) fn effective_at(&self) -> Timestamp {
+        self.writes.effective_at
+    }
+}
+
+impl Scheduler {
+    pub(super) fn plan(&mut self, now: Now, plan: Plan, effects: &mut Vec<Effect>) {
+        let takes_plans = matches!(self.phase, Phase::AwaitingPlan | Phase::Active);
+        if !takes_plans || self.plan.is_some() || plan.generation != self.generation {
+            effects.push(Effect::PlanDone(PlanDone::Again));
+            return;
+        }
+        if self.phase == Phase::AwaitingPlan {
+            self.phase = Phase::Active;
+            self.planned = true;
+            self.queue_all();
+        }
+        if plan.is_empty() {
+            self.revision = plan.revision;
+            self.move_jobs(plan.moved);
+            effects.push(Effect::PlanDone(PlanDone::Applied { generation: self.generation }));
+            return;
+        }
+        self.begin_plan(now, plan);
+        self.save_plan_when_settled(effects);
+    }
+
+    /// Settles the jobs that the plan changes, and holds them back.
+    fn begin_plan(&mut self, now: Now, plan: Plan) {
+        let already_ready = self.ready.len();
+        let mut writes = PlanWrites {
+            expected_generation: plan.generation,
+            revision: plan.revision,
+            effective_at: now.wall,
+            upserts: Vec::new(),
+            removed: Vec::new(),
+            changes: Vec::new(),
+            origin: plan.origin,
+        };
+        for change in &plan.changes {
+            match change {
+                Change::Create { to, owner } => {
+                    writes.upserts.push(self.created(now.wall, to, owner));
+                }
+                Change::Update { from, to } => {
+                    let applied = updated(now.wall, from, to);
+                    self.settle(now, &from.spec.name, Some(&applied));
+                    writes.upserts.push(applied);
+                }
+                Change::Remove { from } => {
+                    self.settle(now, &from.spec.name, None);
+                    writes.removed.push(from.clone());
+                }
+            }
+        }
+        writes.changes = plan.changes;
+        let unsettled = self.ready.len() - already_ready;
+        let stage = PlanStage::Settling(unsettled);
+        self.plan = Some(PendingPlan { writes, moved: plan.moved, stage });
+    }
+
+    /// Accounts for what is due of a job up to now: occurrences of triggers that stay are admitted under
+    /// the new definition, those of triggers that go are missed or removed. Then the job stands still.
+    fn settle(&mut self, now: Now, name: &JobName, to: Option<&AppliedJob>) {
+        self.queue.set(name, None);
+        let Some(job) = self.jobs.get_mut(name) else { return };
+        let from = job.applied.clone();
+        let unaccounted = job.account(now.wall);
+        let kept = |occurrence| to.is_some_and(|to| keeps(&from, to, occurrence));
+        let mut verdicts = Vec::new();
+        for due in unaccounted.due(&from, now.wall, |occurrence| !kept(occurrence)) {
+            admission::cover(&mut verdicts, due, self.dropped(due.fire_time));
+        }
+        for verdict in verdicts {
+            if let Misfired::Cover(range, outcome) = verdict {
+                let mut draft = self.draft_ended(&from, range, outcome);
+                draft.settles_plan = true;
+                self.ready.push(draft);
+            }
+        }
+        if let Some(to) = to {
+            self.admit(now, to, unaccounted.due(&from, now.wall, kept), true);
+        }
+    }
+
+    /// What becomes of an occurrence whose trigger the plan takes away.
+    fn dropped(&self, fire_time: Timestamp) -> Outcome {
+        match self.gap.filter(|gap| fire_time <= gap.until) {
+            Some(gap) => Outcome::Missed(gap.kind.missed()),
+            None => Outcome::Skipped(Skipped::Removed),
+        }
+    }
+
+    /// A new job, or one that was removed and comes back under its uid (D4).
+    fn created(&self, at: Timestamp, to: &DeclaredJob, owner: &Owner) -> AppliedJob {
+        let before = self.removed.get(&to.spec.name);
+        let uid = before
+            .map_or_else(|| JobUid::first_applied(&to.spec.name, at), |before| before.uid.clone());
+        AppliedJob {
+            uid,
+            owner: owner.clone(),
+            spec: to.spec.clone(),
+            digest: to.digest.clone(),
+            source: to.source.clone(),
+            effective_at: at,
+            anchors: anchors(at, before, to),
+        }
+    }
+
+    /// A row is durable; the plan may have waited for it.
+    pub(super) fn settled_one(&mut self, draft: &Draft) {
+        if let (true, Some(plan)) = (draft.settles_plan, &mut self.plan)
+            && let PlanStage::Settling(rows) = &mut plan.stage
+        {
+            *rows = rows.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn save_plan_when_settled(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(plan) = &mut self.plan
+            && plan.stage == PlanStage::Settling(0)
+        {
+            plan.stage = PlanStage::Saving;
+            effects.push(Effect::SavePlan(Box::new(plan.writes.clone())));
+        }
+    }
+
+    /// The switch.
+    pub(super) fn plan_saved(&mut self, generation: u64, effects: &mut Vec<Effect>) {
+        let Some(plan) = self.plan.take() else { return };
+        let effective_at = plan.effective_at();
+        self.generation = generation;
+        self.revision = plan.writes.revision;
+        for gone in plan.writes.removed {
+            self.jobs.remove(&gone.spec.name);
+            self.removed.insert(gone.spec.name.clone(), gone);
+        }
+        for applied in plan.writes.upserts {
+            let name = applied.spec.name.clone();
+            self.removed.remove(&name);
+            let next = schedule::next_after(&applied, effective_at);
+            self.queue.set(&name, next.map(|occurrence| occurrence.fire_time));
+            self.jobs.insert(name, Job { applied, cursor: effective_at, covered: Vec::new() });
+        }
+        self.move_jobs(plan.moved);
+        effects.push(Effect::PlanDone(PlanDone::Applied { generation }));
+    }
+
+    /// Jobs that only stand elsewhere now.
+    fn move_jobs(&mut self, moved: Vec<(JobName, SourcePlace)>) {
+        for (name, source) in moved {
+            if let Some(job) = self.jobs.get_mut(&name) {
+                job.applied.source = source;
+            }
+        }
+    }
+
+    /// Puts every job into the queue, from its cursor on.
+    pub(super) fn queue_all(&mut self) {
+        for (name, job) in &self.jobs {
+            let next = schedule::next_after(&job.applied, job.cursor);
+            self.queue.set(name, next.map(|occurrence| occurrence.fire_time));
+        }
+    }
+}
+
+/// Whether a trigger that both definitions have makes the occurrence due (D1: equal normal forms).
+fn keeps(from: &AppliedJob, to: &AppliedJob, occurrence: Occurrence) -> bool {
+    let just_before = occurrence.fire_time - TimeDelta::milliseconds(1);
+    to.spec.enabled
+        && from.spec.triggers.iter().filter(|trigger| to.spec.triggers.contains(trigger)).any(
+            |trigger| {
+                schedule::trigger_next_after(from, trigger, just_before)
+                    == Some(occurrence.fire_time)
+            },
+        )
+}
+
+/// The job that a change leads to, were it applied at `at`; none for a removal. For showing what a plan
+/// would do: a job that comes back gets its old uid and anchors only when it is really applied.
+pub fn preview(at: Timestamp, change: &Change) -> Option<AppliedJob> {
+    match change {
+        Change::Create { to, owner } => Some(AppliedJob {
+            uid: JobUid::first_applied(&to.spec.name, at),
+            owner: owner.clone(),
+            spec: to.spec.clone(),
+            digest: to.digest.clone(),
+            source: to.source.clone(),
+            effective_at: at,
+            anchors: anchors(at, None, to),
+        }),
+        Change::Update { from, to } => Some(updated(at, from, to)),
+        Change::Remove { .. } => None,
+    }
+}
+
+fn updated(at: Timestamp, from: &AppliedJob, to: &DeclaredJob) -> AppliedJob {
+    AppliedJob {
+        uid: from.uid.clone(),
+        owner: from.owner.clone(),
+        spec: to.spec.clone(),
+        digest: to.digest.clone(),
+        source: to.source.clone(),
+        effective_at: at,
+        anchors: anchors(at, Some(from), to),
+    }
+}
+
+/// The stored anchors of a definition (A5): a trigger that stays keeps its own; a period that is edited
+/// in place goes on from the last fire time; any other begins at `at`.
+fn anchors(
+    at: Timestamp,
+    before: Option<&AppliedJob>,
+    to: &DeclaredJob,
+) -> BTreeMap<String, Timestamp> {
+    let mut anchors = BTreeMap::new();
+    for (index, trigger) in to.spec.triggers.iter().enumerate() {
+        let Some(first) = trigger.first_anchor(at) else { continue };
+        let normal = trigger.to_string();
+        let kept = before.and_then(|before| before.anchors.get(&normal).copied());
+        let edited = || (first == at).then(|| last_fire(before?, index, at)).flatten();
+        anchors.insert(normal, kept.or_else(edited).unwrap_or(first));
+    }
+    anchors
+}
+
+/// The last fire time of the trigger at `index`, when that had a stored anchor and has fired.
+fn last_fire(before: &AppliedJob, index: usize, at: Timestamp) -> Option<Timestamp> {
+    let trigger = before.spec.triggers.get(index)?;
+    let anchor = *before.anchors.get(&trigger.to_string())?;
+    let mut alone = before.clone();
+    alone.spec = std::sync::Arc::new(crate::spec::job::JobSpec {
+        triggers: vec![trigger.clone()],
+        ..(*before.spec).clone()
+    });
+    schedule::previous_before(&alone, at + TimeDelta::milliseconds(1)).filter(|fire| *fire > anchor)
+}

@@ -1,0 +1,163 @@
+//! Recovery: going on from what the store holds, at a start, a fail-over or after an outage.
+
+use std::collections::BTreeMap;
+
+use crate::engine::admission::{Gap, GapKind};
+use crate::engine::event::{Effect, Note, Recovery, Resume};
+use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row};
+use crate::engine::queue::FireQueue;
+use crate::engine::scheduler::claims::{Draft, PendingBatch};
+use crate::engine::scheduler::flights::{Flight, Stage, settled};
+use crate::engine::scheduler::{Job, Phase, Scheduler};
+use crate::time::{Now, Timestamp};
+
+impl Scheduler {
+    pub(super) fn recovered(&mut self, now: Now, recovery: Recovery, effects: &mut Vec<Effect>) {
+        if self.phase != Phase::Recovering {
+            return;
+        }
+        self.note_gap(now, recovery.watermark, effects);
+        self.generation = recovery.generation;
+        self.revision = recovery.revision.clone();
+        self.removed = recovery.removed.clone();
+        self.watermark = recovery.watermark;
+        self.take_jobs(&recovery);
+        let batch = self.batch.take();
+        self.flights.drop_foreign();
+        for row in &recovery.in_flight {
+            self.take_flight(now, row, &recovery.supervised, batch.as_ref(), effects);
+        }
+        self.take_batch(now, batch, &recovery, effects);
+        self.drop_occurrences();
+        match recovery.resume {
+            Resume::AfterPlan if !self.planned => self.phase = Phase::AwaitingPlan,
+            Resume::AfterPlan | Resume::AtOnce => {
+                self.phase = Phase::Active;
+                self.planned = true;
+                self.queue_all();
+            }
+        }
+    }
+
+    /// Forgets the drafts of occurrences, which are due again from the watermark on; requests stay.
+    fn drop_occurrences(&mut self) {
+        let (requests, occurrences): (Vec<Draft>, Vec<Draft>) =
+            std::mem::take(&mut self.ready).into_iter().partition(|d| d.request.is_some());
+        self.ready = requests;
+        for draft in occurrences {
+            self.flights.remove(&draft.id);
+        }
+    }
+
+    /// Notes why nothing was started between the watermark and now.
+    fn note_gap(&mut self, now: Now, watermark: Option<Timestamp>, effects: &mut Vec<Effect>) {
+        let kind = if let Some(from) = self.store_lost_at.take() {
+            effects.push(Effect::Note(Note::Outage { from, to: now.wall }));
+            GapKind::Outage
+        } else {
+            if let Some(from) = watermark {
+                effects.push(Effect::Note(Note::Downtime { from, to: now.wall }));
+            }
+            GapKind::Downtime
+        };
+        self.gap = Some(Gap { kind, until: now.wall });
+    }
+
+    fn take_jobs(&mut self, recovery: &Recovery) {
+        self.queue = FireQueue::default();
+        self.jobs = recovery
+            .jobs
+            .iter()
+            .map(|(name, applied)| {
+                let cursor = recovery
+                    .watermark
+                    .map_or(applied.effective_at, |watermark| watermark.max(applied.effective_at));
+                let job = Job { applied: applied.clone(), cursor, covered: Vec::new() };
+                (name.clone(), job)
+            })
+            .collect();
+        let mut covered: BTreeMap<&JobUid, Vec<Range>> = BTreeMap::new();
+        for (uid, range) in &recovery.covered {
+            covered.entry(uid).or_default().push(*range);
+        }
+        for job in self.jobs.values_mut() {
+            job.covered = covered.remove(&job.applied.uid).unwrap_or_default();
+        }
+    }
+
+    /// Takes over one row that has not ended.
+    fn take_flight(
+        &mut self,
+        now: Now,
+        row: &Row,
+        supervised: &[ExecutionId],
+        batch: Option<&PendingBatch>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let ours_unanswered = batch.is_some_and(|batch| batch.nonce == row.claim.nonce);
+        let known = self.flights.get(&row.id).is_some_and(|flight| flight.stage != Stage::Claiming);
+        if known || ours_unanswered {
+            return;
+        }
+        if row.claim.node != self.node {
+            self.flights.insert(row.id.clone(), Flight::of_row(row, Stage::Foreign));
+            return;
+        }
+        self.flights.insert(row.id.clone(), Flight::of_row(row, Stage::Started));
+        if !supervised.contains(&row.id) {
+            // Nobody knows whether it ran: when in doubt we say so and do not run it again (C4).
+            effects.push(Effect::Note(Note::OwnerLost {
+                id: row.id.clone(),
+                job: row.job.clone(),
+                outcome: Outcome::Lost,
+            }));
+            self.ended(&row.id, settled(now, Outcome::Lost), effects);
+        }
+    }
+
+    /// Settles the batch whose answer was lost: what the store holds of it is ours, the rest is due again.
+    fn take_batch(
+        &mut self,
+        now: Now,
+        batch: Option<PendingBatch>,
+        recovery: &Recovery,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(batch) = batch else { return };
+        for draft in batch.drafts {
+            let found = recovery
+                .in_flight
+                .iter()
+                .find(|row| row.id == draft.id && row.claim.nonce == batch.nonce);
+            if let Some(row) = found {
+                self.settle_found(now, row, draft, effects);
+            } else {
+                self.flights.remove(&draft.id);
+                if draft.request.is_some() {
+                    self.ask_again(now, draft);
+                }
+            }
+        }
+    }
+
+    /// A claim that was written although its answer was lost. Under the same epoch nobody else can have
+    /// settled it, so it starts; a claim of an older epoch is over (C12).
+    fn settle_found(&mut self, now: Now, row: &Row, draft: Draft, effects: &mut Vec<Effect>) {
+        if row.claim.epoch == self.lease.epoch {
+            self.claim_won(now, draft, &row.claim, effects);
+        } else {
+            self.fence(now, &row.id, effects);
+        }
+    }
+
+    /// A request whose claim was not written: its id is its row's, so that it can simply be sent again.
+    fn ask_again(&mut self, now: Now, draft: Draft) {
+        let Some(job) = self.jobs.get(&draft.job) else {
+            self.ready.push(draft);
+            return;
+        };
+        let applied = job.applied.clone();
+        let waiter = self.flights.get(&draft.id).and_then(|flight| flight.waiter.clone());
+        self.draft_run(now, &applied, draft.id, draft.request, draft.note, waiter);
+    }
+}

@@ -1,0 +1,147 @@
+//! Requests: run-now and cancel (B6, C5).
+
+use crate::engine::event::Effect;
+use crate::engine::execution::{Cause, ExecutionId};
+use crate::engine::plan::AppliedJob;
+use crate::engine::request::{CancelTarget, Op, Refusal, ReplyStatus, Request, RequestId};
+use crate::engine::scheduler::claims::Verdict;
+use crate::engine::scheduler::flights::Stage;
+use crate::engine::scheduler::{Phase, Scheduler};
+use crate::spec::job::JobName;
+use crate::time::Now;
+
+/// How many rows may wait for a claim before run-now is refused.
+const READY_MAX: usize = 10_000;
+
+impl Scheduler {
+    pub(super) fn request(&mut self, now: Now, request: Request, effects: &mut Vec<Effect>) {
+        let Request { id, op, actor } = request;
+        let answer = match op {
+            Op::Run { job, wait } => self.run(now, &id, &job, actor, wait),
+            Op::Cancel { target, force } => self.cancel(&target, force, effects),
+            // The daemon does these; when they come here they are done.
+            Op::Sync | Op::Ping => {
+                Some((ReplyStatus::Finished { outcome: None, note: None }, None))
+            }
+        };
+        if let Some((status, execution)) = answer {
+            effects.push(Effect::Reply { to: id, status, execution });
+        }
+    }
+
+    /// Drafts the row of a run-now; answers at once only when it refuses.
+    fn run(
+        &mut self,
+        now: Now,
+        id: &RequestId,
+        job: &JobName,
+        actor: Option<String>,
+        wait: bool,
+    ) -> Option<(ReplyStatus, Option<ExecutionId>)> {
+        if self.phase != Phase::Active {
+            return Some((ReplyStatus::Rejected(not_active(self.phase)), None));
+        }
+        if self.ready.len() >= READY_MAX {
+            return Some((ReplyStatus::Rejected(too_many()), None));
+        }
+        let Some(found) = self.jobs.get(job) else {
+            return Some((ReplyStatus::Rejected(self.no_such_job(job)), None));
+        };
+        let execution = id.execution();
+        if self.flights.get(&execution).is_some() {
+            return Some((ReplyStatus::Duplicate, Some(execution)));
+        }
+        let applied = found.applied.clone();
+        let waiter = wait.then(|| id.clone());
+        self.draft_run(now, &applied, execution, Some(id.clone()), actor, waiter);
+        None
+    }
+
+    /// Applies B3 to a run-now and drafts its row.
+    pub(super) fn draft_run(
+        &mut self,
+        now: Now,
+        job: &AppliedJob,
+        execution: ExecutionId,
+        request: Option<RequestId>,
+        actor: Option<String>,
+        waiter: Option<RequestId>,
+    ) {
+        let mut draft = self.draft_start(job, execution, now.wall, Cause::Request);
+        if let Some(flight) = self.flights.get_mut(&draft.id) {
+            flight.waiter = waiter;
+        }
+        draft.trigger = None;
+        draft.previous_fire_time = None;
+        draft.request = request;
+        if matches!(draft.verdict, Verdict::Start { .. }) {
+            draft.note = actor;
+        }
+        self.ready.push(draft);
+    }
+
+    fn cancel(
+        &mut self,
+        target: &CancelTarget,
+        force: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Option<(ReplyStatus, Option<ExecutionId>)> {
+        let ids = match target {
+            CancelTarget::Execution(id) => vec![id.clone()],
+            CancelTarget::Job(job) => self.flights.of_job(job),
+        };
+        let mut stopped = None;
+        for id in ids {
+            let Some(flight) = self.flights.get_mut(&id) else { continue };
+            match flight.stage {
+                Stage::Claiming => flight.cancelled = true,
+                Stage::Started => effects.push(Effect::Stop { id: id.clone(), force }),
+                Stage::Foreign | Stage::Ending(_) => continue,
+            }
+            stopped = Some(id);
+        }
+        let status = match stopped {
+            Some(_) => ReplyStatus::Accepted,
+            None => ReplyStatus::Rejected(nothing_runs(target)),
+        };
+        Some((status, stopped))
+    }
+
+    fn no_such_job(&self, job: &JobName) -> Refusal {
+        let names = self.jobs.keys().map(JobName::as_str);
+        Refusal {
+            code: "E0404",
+            message: format!("no job `{job}`"),
+            help: crate::diagnostic::suggest::nearest(job.as_str(), names)
+                .map(|name| format!("did you mean `{name}`?")),
+        }
+    }
+}
+
+fn not_active(phase: Phase) -> Refusal {
+    let message = match phase {
+        Phase::Standby => "another daemon leads on this store",
+        Phase::Recovering => "the store does not answer",
+        Phase::AwaitingPlan => "the daemon is still reading its manifests",
+        Phase::Stopping => "the daemon is stopping",
+        Phase::Active => "the daemon is busy",
+    };
+    let help = "nothing was done; send the request again".to_owned();
+    Refusal { code: "E0503", message: message.to_owned(), help: Some(help) }
+}
+
+fn too_many() -> Refusal {
+    Refusal {
+        code: "E0429",
+        message: format!("{READY_MAX} executions wait for the store already"),
+        help: Some("nothing was done; send the request again later".to_owned()),
+    }
+}
+
+fn nothing_runs(target: &CancelTarget) -> Refusal {
+    let message = match target {
+        CancelTarget::Execution(id) => format!("no execution `{id}` runs on this node"),
+        CancelTarget::Job(job) => format!("nothing of `{job}` runs on this node"),
+    };
+    Refusal { code: "E0404", message, help: Some("`cronwright history` shows what ran".to_owned()) }
+}

@@ -1,0 +1,156 @@
+//! Executions as processes: what is started for one, and what its end means.
+//!
+//! Pure translation between the engine's words and the supervisor's. The connection itself is
+//! [`supervisor`].
+
+mod client;
+mod connection;
+pub mod supervisor;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::engine::execution::{
+    Cancelled, Cause, Ending, Exception, ExecutionId, Exit, Failed, Outcome, Output, TimedOut,
+};
+use crate::spec::job::JobSpec;
+use crate::spec::trigger::TriggerKind;
+use crate::supervisor::protocol::{
+    HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, StartProcess,
+};
+use crate::time::{Timestamp, rfc3339};
+
+/// The variables of the daemon's environment that a job process gets, beside `LC_*`. The others may
+/// hold passwords.
+pub const INHERITED: [&str; 8] =
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
+
+/// What a job process is told about its execution.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// The execution; the same for all attempts.
+    pub id: &'a ExecutionId,
+    /// Why it exists.
+    pub cause: Cause,
+    /// The kind of trigger that made it due.
+    pub trigger: Option<TriggerKind>,
+    /// When it was due; for a request, when it was accepted.
+    pub fire_time: Timestamp,
+    /// The fire time before it.
+    pub previous_fire_time: Option<Timestamp>,
+    /// Revision of the snapshot that declared the job.
+    pub revision: &'a str,
+    /// The fencing token.
+    pub fence: u64,
+}
+
+/// What the daemon gives to every job process.
+#[derive(Debug, Clone)]
+pub struct Surroundings<'a> {
+    /// Folder of the settings file, absolute: where relative working directories count from.
+    pub base_dir: &'a Path,
+    /// The daemon's environment, of which only [`INHERITED`] and `LC_*` go on.
+    pub environment: &'a BTreeMap<String, String>,
+}
+
+/// The process that does `spec` for an execution.
+pub fn start_of(
+    facts: &Facts<'_>,
+    spec: &JobSpec,
+    surroundings: &Surroundings<'_>,
+) -> StartProcess {
+    let base_dir = surroundings.base_dir;
+    let working_dir = match &spec.working_dir {
+        Some(working_dir) => base_dir.join(working_dir),
+        None => base_dir.to_owned(),
+    };
+    let mut env = inherited(surroundings.environment);
+    env.extend(own_variables(facts, spec));
+    env.extend(spec.env.clone());
+    StartProcess {
+        id: facts.id.to_string(),
+        argv: spec.task.argv(),
+        env,
+        working_dir: working_dir.to_string_lossy().into_owned(),
+        timeout_ms: spec.timeout.map(milliseconds),
+        kill_grace_ms: milliseconds(spec.kill_grace),
+        output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
+    }
+}
+
+/// What the end of a process means for its execution.
+pub fn ending_of(ending: ProcessEnding) -> Ending {
+    let (outcome, exit, exception) = match ending.how {
+        HowEnded::Exited { code: 0 } => (Outcome::Succeeded, Some(Exit::Code(0)), None),
+        HowEnded::Exited { code } => (Outcome::Failed(Failed::Exit), Some(Exit::Code(code)), None),
+        HowEnded::Signalled { signal } => {
+            (Outcome::Failed(Failed::Signal), Some(Exit::Signal(signal)), None)
+        }
+        HowEnded::TimedOut => (Outcome::TimedOut(TimedOut::Attempt), None, None),
+        HowEnded::Stopped => (Outcome::Cancelled(Cancelled::Requested), None, None),
+        HowEnded::NotStarted { message } => {
+            let kind = "SpawnError".to_owned();
+            let exception = Exception { kind, message, traceback: None };
+            (Outcome::Failed(Failed::Spawn), None, Some(exception))
+        }
+        HowEnded::Unkillable => (Outcome::TimedOut(TimedOut::Unkillable), None, None),
+        HowEnded::Vanished => (Outcome::Lost, None, None),
+    };
+    Ending {
+        outcome,
+        started_at: ending.started_at_ms.map(timestamp),
+        finished_at: timestamp(ending.finished_at_ms),
+        duration: ending.duration_ms.map(Duration::from_millis),
+        exit,
+        result: ending.result,
+        exception,
+        output: output_of(&ending.output),
+    }
+}
+
+/// The bytes of kept output.
+pub fn output_of(kept: &KeptOutput) -> Output {
+    // The supervisor encodes it: anything else is not its word, and there is nothing to show.
+    let bytes = |base64: &str| STANDARD.decode(base64).unwrap_or_default();
+    Output { head: bytes(&kept.head), tail: bytes(&kept.tail), bytes: kept.bytes }
+}
+
+fn inherited(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let passes = |name: &String| INHERITED.contains(&name.as_str()) || name.starts_with("LC_");
+    environment
+        .iter()
+        .filter(|(name, _)| passes(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn own_variables(facts: &Facts<'_>, spec: &JobSpec) -> impl Iterator<Item = (String, String)> {
+    let variables = [
+        ("CRONWRIGHT_JOB", Some(spec.name.to_string())),
+        ("CRONWRIGHT_EXECUTION_ID", Some(facts.id.to_string())),
+        ("CRONWRIGHT_ATTEMPT", Some("1".to_owned())),
+        ("CRONWRIGHT_CAUSE", Some(facts.cause.as_str().to_owned())),
+        ("CRONWRIGHT_TRIGGER", facts.trigger.map(|kind| kind.as_str().to_owned())),
+        ("CRONWRIGHT_SCHEDULED_TIME", Some(rfc3339(facts.fire_time))),
+        ("CRONWRIGHT_DATA_INTERVAL_START", facts.previous_fire_time.map(rfc3339)),
+        ("CRONWRIGHT_REVISION", Some(facts.revision.to_owned())),
+        ("CRONWRIGHT_FENCE", Some(facts.fence.to_string())),
+    ];
+    variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Beyond what a timestamp can hold, the supervisor's clock is meaningless: the epoch says so.
+fn timestamp(unix_ms: i64) -> Timestamp {
+    Timestamp::from_timestamp_millis(unix_ms).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What is started for an execution, and what its end means.
+
+use super::*;
+use crate::spec::job::JobName;
+use crate::spec::policy::{Misfire, Overlap};
+use crate::spec::task::Task;
+
+fn spec(working_dir: Option<&str>) -> JobSpec {
+    JobSpec {
+        name: JobName::parse("backup").unwrap(),
+        description: None,
+        enabled: true,
+        triggers: Vec::new(),
+        task: Task::Command(vec!["backup".into(), "--all".into()]),
+        env: BTreeMap::from([("LEVEL".into(), "9".into()), ("LANG".into(), "C".into())]),
+        working_dir: working_dir.map(Into::into),
+        timeout: Some(Duration::from_secs(90)),
+        kill_grace: Duration::from_millis(1500),
+        output_bytes_max: 65_536,
+        overlap: Overlap::Skip,
+        max_instances: 1,
+        misfire: Misfire::default(),
+    }
+}
+
+fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProcess {
+    let daemons = [
+        ("PATH", "/bin"),
+        ("LANG", "de_DE.UTF-8"),
+        ("LC_TIME", "C"),
+        ("TZ", "Asia/Shanghai"),
+        ("CRONWRIGHT_STORE", "mongodb://user:password@host"),
+        ("LD_PRELOAD", "/x.so"),
+        ("PATHS", "no"),
+    ];
+    let environment =
+        daemons.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let surroundings =
+        Surroundings { base_dir: Path::new("/etc/cronwright"), environment: &environment };
+    let facts = Facts {
+        id: &ExecutionId("backup-1@2026-01-02T03:00:00Z".into()),
+        cause: Cause::CatchUp,
+        trigger: previous.map(|_| TriggerKind::Cron),
+        fire_time: timestamp(1_767_322_800_000),
+        previous_fire_time: previous,
+        revision: "abc",
+        fence: 7,
+    };
+    start_of(&facts, &spec(working_dir), &surroundings)
+}
+
+#[test]
+fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment() {
+    let process = started(None, Some(timestamp(1_767_236_400_000)));
+    let env: Vec<String> =
+        process.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(
+        env,
+        [
+            "CRONWRIGHT_ATTEMPT=1",
+            "CRONWRIGHT_CAUSE=catch_up",
+            "CRONWRIGHT_DATA_INTERVAL_START=2026-01-01T03:00:00Z",
+            "CRONWRIGHT_EXECUTION_ID=backup-1@2026-01-02T03:00:00Z",
+            "CRONWRIGHT_FENCE=7",
+            "CRONWRIGHT_JOB=backup",
+            "CRONWRIGHT_REVISION=abc",
+            "CRONWRIGHT_SCHEDULED_TIME=2026-01-02T03:00:00Z",
+            "CRONWRIGHT_TRIGGER=cron",
+            "LANG=C",
+            "LC_TIME=C",
+            "LEVEL=9",
+            "PATH=/bin",
+            "TZ=Asia/Shanghai",
+        ]
+    );
+    let expected = StartProcess {
+        id: "backup-1@2026-01-02T03:00:00Z".to_owned(),
+        argv: vec!["backup".to_owned(), "--all".to_owned()],
+        env: process.env.clone(),
+        working_dir: "/etc/cronwright".to_owned(),
+        timeout_ms: Some(90_000),
+        kill_grace_ms: 1500,
+        output_bytes_max: 65_536,
+    };
+    assert_eq!(process, expected);
+
+    let by_request = started(None, None).env;
+    assert!(!by_request.contains_key("CRONWRIGHT_TRIGGER"));
+    assert!(!by_request.contains_key("CRONWRIGHT_DATA_INTERVAL_START"));
+}
+
+#[test]
+fn working_directories_count_from_the_folder_of_the_settings() {
+    for (written, meant) in
+        [(None, "/etc/cronwright"), (Some("data"), "/etc/cronwright/data"), (Some("/srv"), "/srv")]
+    {
+        assert_eq!(started(written, None).working_dir, meant);
+    }
+}
+
+#[test]
+fn each_way_to_end_has_its_outcome() {
+    let spawn_error = Exception {
+        kind: "SpawnError".to_owned(),
+        message: "no such file".to_owned(),
+        traceback: None,
+    };
+    let message = "no such file".to_owned();
+    for (how, outcome, exit, exception) in [
+        (HowEnded::Exited { code: 0 }, Outcome::Succeeded, Some(Exit::Code(0)), None),
+        (HowEnded::Exited { code: 3 }, Outcome::Failed(Failed::Exit), Some(Exit::Code(3)), None),
+        (
+            HowEnded::Signalled { signal: 11 },
+            Outcome::Failed(Failed::Signal),
+            Some(Exit::Signal(11)),
+            None,
+        ),
+        (HowEnded::TimedOut, Outcome::TimedOut(TimedOut::Attempt), None, None),
+        (HowEnded::Stopped, Outcome::Cancelled(Cancelled::Requested), None, None),
+        (HowEnded::NotStarted { message }, Outcome::Failed(Failed::Spawn), None, Some(spawn_error)),
+        (HowEnded::Unkillable, Outcome::TimedOut(TimedOut::Unkillable), None, None),
+        (HowEnded::Vanished, Outcome::Lost, None, None),
+    ] {
+        let ending = ending_of(ProcessEnding {
+            id: "a".to_owned(),
+            started_at_ms: Some(1000),
+            finished_at_ms: 3500,
+            duration_ms: Some(2499),
+            how,
+            output: KeptOutput { head: "/wA=".to_owned(), tail: "YQ==".to_owned(), bytes: 9 },
+            result: Some("1".to_owned()),
+        });
+        let expected = Ending {
+            outcome,
+            started_at: Some(timestamp(1000)),
+            finished_at: timestamp(3500),
+            duration: Some(Duration::from_millis(2499)),
+            exit,
+            result: Some("1".to_owned()),
+            exception,
+            output: Output { head: vec![0xff, 0], tail: b"a".to_vec(), bytes: 9 },
+        };
+        assert_eq!(ending, expected);
+    }
+}

@@ -1,0 +1,106 @@
+//! What the API is asked, apart from HTTP. The daemon answers; how, is not known here.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::request::Refusal;
+use crate::io::http::documents::request::Envelope;
+
+/// How many questions may wait for the daemon.
+pub const QUESTIONS_MAX: usize = 256;
+
+/// The way to whoever answers.
+#[derive(Debug, Clone)]
+pub struct Api {
+    questions: mpsc::Sender<Asked>,
+}
+
+/// A question, and the way back.
+#[derive(Debug)]
+pub struct Asked {
+    /// What is asked.
+    pub question: Question,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// A JSON document as text, or why there is none.
+pub type Answer = Result<String, Refusal>;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// All applied jobs.
+    Jobs,
+    /// One job.
+    Job {
+        /// Its name.
+        name: String,
+    },
+    /// Rows, newest first.
+    Executions(RowsWanted),
+    /// One row.
+    Execution {
+        /// Its id.
+        id: String,
+    },
+    /// What an execution printed.
+    Output {
+        /// Its id.
+        id: String,
+    },
+    /// Coming fire times.
+    Next {
+        /// Of one job.
+        job: Option<String>,
+        /// How many.
+        count: usize,
+    },
+    /// What would change.
+    Plan,
+    /// The state of the sources.
+    Sync,
+    /// Look at the sources now, and apply.
+    Apply {
+        /// Who asks.
+        actor: String,
+    },
+    /// How the daemon is.
+    Status,
+    /// An order; answered by its reply.
+    Request(Box<Envelope>),
+}
+
+/// Which rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowsWanted {
+    /// Of one job.
+    pub job: Option<String>,
+    /// With one of these outcome words; empty: any.
+    pub outcomes: Vec<String>,
+    /// Due within this long.
+    pub last: Option<std::time::Duration>,
+    /// Of this revision.
+    pub revision: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Api {
+    /// A way to ask, and the end at which the questions arrive.
+    pub fn new() -> (Self, mpsc::Receiver<Asked>) {
+        let (questions, arriving) = mpsc::channel(QUESTIONS_MAX);
+        (Self { questions }, arriving)
+    }
+
+    /// Asks, and waits for the answer.
+    pub async fn ask(&self, question: Question) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let stopping = || Refusal {
+            code: "E0503",
+            message: "the daemon is stopping".to_owned(),
+            help: Some("ask again when it has started".to_owned()),
+        };
+        self.questions.send(Asked { question, answer }).await.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())?
+    }
+}

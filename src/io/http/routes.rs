@@ -1,0 +1,219 @@
+//! The routes: HTTP to questions, answers to HTTP. Everything is JSON, errors too.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+use crate::engine::request::Refusal;
+use crate::io::clock;
+use crate::io::http::api::{Api, Question, RowsWanted};
+use crate::io::http::documents::request::{ENVELOPE_BYTES_MAX, Envelope};
+use crate::io::http::documents::{ErrorDocument, ErrorEntry};
+use crate::time::parse_duration;
+
+/// How many rows one answer holds where none is said.
+const ROWS_DEFAULT: usize = 50;
+/// How many rows one answer may hold.
+pub const ROWS_MAX: usize = 10_000;
+/// How many fire times one answer holds where none is said.
+const FIRES_DEFAULT: usize = 10;
+/// How many fire times one answer may hold.
+pub const FIRES_MAX: usize = 1_000;
+/// The words of outcomes.
+const OUTCOMES: [&str; 7] =
+    ["succeeded", "failed", "timed_out", "cancelled", "lost", "skipped", "missed"];
+
+/// The whole API.
+pub(super) fn router(api: Api) -> Router {
+    let v1 = Router::new()
+        .route("/jobs", get(jobs))
+        .route("/jobs/{name}", get(job))
+        .route("/executions", get(executions))
+        .route("/executions/{id}", get(execution))
+        .route("/executions/{id}/output", get(output))
+        .route("/next", get(next))
+        .route("/plan", get(plan))
+        .route("/sync", get(sync).post(apply))
+        .route("/status", get(status))
+        .route("/requests", post(requests));
+    Router::new()
+        .nest("/api/v1", v1)
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(api)
+}
+
+async fn jobs(State(api): State<Api>) -> Response {
+    answer(&api, Ok(Question::Jobs)).await
+}
+
+async fn job(State(api): State<Api>, name: Piece) -> Response {
+    answer(&api, piece(name).map(|name| Question::Job { name })).await
+}
+
+async fn executions(State(api): State<Api>, query: Parameters<RowsQuery>) -> Response {
+    let wanted = parameters(query).and_then(rows_wanted);
+    answer(&api, wanted.map(Question::Executions)).await
+}
+
+async fn execution(State(api): State<Api>, id: Piece) -> Response {
+    answer(&api, piece(id).map(|id| Question::Execution { id })).await
+}
+
+async fn output(State(api): State<Api>, id: Piece) -> Response {
+    answer(&api, piece(id).map(|id| Question::Output { id })).await
+}
+
+async fn next(State(api): State<Api>, query: Parameters<NextQuery>) -> Response {
+    let wanted = parameters(query).and_then(|NextQuery { job, n }| {
+        Ok(Question::Next { job, count: bounded("n", n, FIRES_DEFAULT, FIRES_MAX)? })
+    });
+    answer(&api, wanted).await
+}
+
+async fn plan(State(api): State<Api>) -> Response {
+    answer(&api, Ok(Question::Plan)).await
+}
+
+async fn sync(State(api): State<Api>) -> Response {
+    answer(&api, Ok(Question::Sync)).await
+}
+
+async fn apply(State(api): State<Api>) -> Response {
+    answer(&api, Ok(Question::Apply { actor: "api".to_owned() })).await
+}
+
+async fn status(State(api): State<Api>) -> Response {
+    answer(&api, Ok(Question::Status)).await
+}
+
+async fn requests(State(api): State<Api>, body: Body) -> Response {
+    let envelope = match to_bytes(body, ENVELOPE_BYTES_MAX).await {
+        Ok(body) => Envelope::read(&body, &clock::unique_id()),
+        Err(_) => Err(Refusal {
+            code: "E0413",
+            message: "the request is too large, or broke off".to_owned(),
+            help: Some(format!("send at most {ENVELOPE_BYTES_MAX} bytes")),
+        }),
+    };
+    answer(&api, envelope.map(|envelope| Question::Request(Box::new(envelope)))).await
+}
+
+/// A piece of the path.
+type Piece = Result<Path<String>, PathRejection>;
+
+fn piece(piece: Piece) -> Result<String, Refusal> {
+    let bad_path = |error: PathRejection| bad(error.body_text(), "write it as UTF-8, encoded");
+    piece.map(|Path(piece)| piece).map_err(bad_path)
+}
+
+/// The parameters behind the `?`.
+type Parameters<T> = Result<Query<T>, QueryRejection>;
+
+fn parameters<T>(parameters: Parameters<T>) -> Result<T, Refusal> {
+    let bad_query = |error: QueryRejection| bad(error.body_text(), "leave out what is not known");
+    parameters.map(|Query(parameters)| parameters).map_err(bad_query)
+}
+
+/// Parameters of `GET executions`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RowsQuery {
+    job: Option<String>,
+    outcome: Option<String>,
+    last: Option<String>,
+    revision: Option<String>,
+    limit: Option<usize>,
+}
+
+/// Parameters of `GET next`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NextQuery {
+    job: Option<String>,
+    n: Option<usize>,
+}
+
+fn rows_wanted(query: RowsQuery) -> Result<RowsWanted, Refusal> {
+    let outcomes: Vec<String> =
+        query.outcome.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
+    if let Some(unknown) = outcomes.iter().find(|word| !OUTCOMES.contains(&word.as_str())) {
+        let message = format!("`{}` is no outcome", unknown.escape_debug());
+        return Err(bad(message, &format!("outcomes are {}", OUTCOMES.join(", "))));
+    }
+    let last = query.last.as_deref().map(parse_duration).transpose();
+    let last = last.map_err(|error| bad(error.to_string(), "write `last=7d`"))?;
+    let limit = bounded("limit", query.limit, ROWS_DEFAULT, ROWS_MAX)?;
+    Ok(RowsWanted { job: query.job, outcomes, last, revision: query.revision, limit })
+}
+
+async fn nothing_here() -> Response {
+    let help = "the API is under `/api/v1`";
+    let refusal = Refusal {
+        code: "E0404",
+        message: "there is nothing here".to_owned(),
+        help: Some(help.to_owned()),
+    };
+    refused(&refusal)
+}
+
+async fn wrong_method() -> Response {
+    let entry = ErrorEntry {
+        code: "E0405".to_owned(),
+        message: "this path does not take that method".to_owned(),
+        help: None,
+    };
+    json(StatusCode::METHOD_NOT_ALLOWED, body(&ErrorDocument::new(entry)))
+}
+
+/// Asks, unless the question itself is refused.
+async fn answer(api: &Api, question: Result<Question, Refusal>) -> Response {
+    let answer = match question {
+        Ok(question) => api.ask(question).await,
+        Err(refusal) => Err(refusal),
+    };
+    match answer {
+        Ok(document) => json(StatusCode::OK, document),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let status = match refusal.code {
+        "E0404" => StatusCode::NOT_FOUND,
+        "E0413" => StatusCode::PAYLOAD_TOO_LARGE,
+        "E0429" => StatusCode::TOO_MANY_REQUESTS,
+        "E0503" => StatusCode::SERVICE_UNAVAILABLE,
+        code if code.starts_with("E04") => StatusCode::BAD_REQUEST,
+        _ => StatusCode::CONFLICT,
+    };
+    json(status, body(&ErrorDocument::new(ErrorEntry::of(refusal))))
+}
+
+fn json(status: StatusCode, body: String) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (status, kind, body).into_response()
+}
+
+/// A document as text, laid out for people; it begins with its `schema`.
+pub fn body(document: &impl serde::Serialize) -> String {
+    // Documents hold texts, numbers and lists of them: nothing that JSON cannot say.
+    serde_json::to_string_pretty(document).unwrap_or_default()
+}
+
+fn bounded(name: &str, given: Option<usize>, default: usize, max: usize) -> Result<usize, Refusal> {
+    let count = given.unwrap_or(default);
+    if (1..=max).contains(&count) {
+        return Ok(count);
+    }
+    Err(bad(format!("`{name}` is {count}"), &format!("it may be 1 to {max}")))
+}
+
+fn bad(message: String, help: &str) -> Refusal {
+    Refusal { code: "E0400", message, help: Some(help.to_owned()) }
+}

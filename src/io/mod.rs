@@ -1,0 +1,12 @@
+//! How the world is touched: one file, or folder, per outside thing. Translates; decides nothing.
+
+pub mod clock;
+pub mod executor;
+pub mod files;
+pub mod http;
+pub mod last_good;
+#[cfg(feature = "redis")]
+pub mod redis;
+pub mod secrets;
+pub mod store;
+pub mod watch;

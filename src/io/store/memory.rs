@@ -1,0 +1,347 @@
+//! A store in memory: for tests and embedding, and the model that the simulator drives.
+//!
+//! [`Ledger`] is the meaning of every operation in its plainest form; the other adapters are held
+//! against it by the conformance suite.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites};
+use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row, State};
+use crate::io::store::document::{JobDocument, NoteDocument, PlanDocument};
+use crate::io::store::{
+    Answer, Contents, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
+    RowChange, Store,
+};
+use crate::time::{BootTime, Timestamp};
+
+/// What is stored, and what each operation does to it.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    generation: u64,
+    revision: String,
+    jobs: BTreeMap<String, JobDocument>,
+    /// Every definition a job ever had, by `<uid>@<effective_at>`.
+    specs: BTreeMap<String, JobDocument>,
+    watermark: Option<Timestamp>,
+    rows: BTreeMap<ExecutionId, Row>,
+    /// The rows that have not ended.
+    open: BTreeSet<ExecutionId>,
+    /// Which of them holds a slot.
+    slots: BTreeMap<(JobUid, u32), ExecutionId>,
+    plans: Vec<PlanDocument>,
+    removals: Vec<(String, Timestamp)>,
+    notes: Vec<NoteDocument>,
+    lease: Option<Lease>,
+    beats: BTreeMap<String, BootTime>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    holder: Holder,
+    epoch: u64,
+    until: BootTime,
+}
+
+impl Ledger {
+    /// See [`Store::take_lease`]; `now` is the store's own clock.
+    pub fn take_lease(&mut self, now: BootTime, holder: &Holder, ttl: Duration) -> LeaseAnswer {
+        let until = now.plus(ttl);
+        let epoch = match &mut self.lease {
+            Some(lease) if lease.holder == *holder => {
+                lease.until = until;
+                return LeaseAnswer::Held { epoch: lease.epoch };
+            }
+            Some(lease) if lease.until > now && lease.holder.node != holder.node => {
+                return LeaseAnswer::HeldBy { node: lease.holder.node.to_string() };
+            }
+            Some(lease) => lease.epoch + 1,
+            None => 1,
+        };
+        self.lease = Some(Lease { holder: holder.clone(), epoch, until });
+        LeaseAnswer::Held { epoch }
+    }
+
+    /// See [`Store::release_lease`].
+    pub fn release_lease(&mut self, holder: &Holder) {
+        if let Some(lease) = &mut self.lease
+            && lease.holder == *holder
+        {
+            lease.until = BootTime::default();
+        }
+    }
+
+    /// See [`Store::beat`].
+    pub fn beat(&mut self, now: BootTime, node: &str, ttl: Duration) {
+        self.beats.insert(node.to_owned(), now.plus(ttl));
+    }
+
+    /// See [`Store::load`].
+    pub fn load(&self) -> Contents {
+        let after_watermark = |row: &&Row| {
+            self.watermark.is_none_or(|watermark| covers(row).last > watermark)
+                && row.cause != crate::engine::execution::Cause::Request
+        };
+        Contents {
+            generation: self.generation,
+            revision: self.revision.clone(),
+            jobs: self.jobs.values().cloned().collect(),
+            watermark: self.watermark,
+            covered: self
+                .rows
+                .values()
+                .filter(after_watermark)
+                .map(|row| (row.uid.clone(), covers(row)))
+                .collect(),
+            in_flight: self.in_flight(),
+        }
+    }
+
+    /// See [`Store::save_plan`].
+    pub fn save_plan(&mut self, plan: &PlanWrites) -> PlanAnswer {
+        if plan.expected_generation != self.generation {
+            return PlanAnswer::Stale;
+        }
+        self.generation += 1;
+        self.revision = plan.revision.to_string();
+        for job in &plan.upserts {
+            let document = JobDocument::of(job, None);
+            self.specs.insert(document.spec_id(), document.clone());
+            self.jobs.insert(document.uid.clone(), document);
+        }
+        for job in &plan.removed {
+            let document = JobDocument::of(job, Some(plan.effective_at));
+            self.removals.push((document.uid.clone(), plan.effective_at));
+            self.jobs.insert(document.uid.clone(), document);
+        }
+        self.plans.push(PlanDocument::of(plan, self.generation));
+        PlanAnswer::Saved { generation: self.generation }
+    }
+
+    /// See [`Store::claim`].
+    pub fn claim(&mut self, batch: &ClaimBatch) -> Vec<ClaimAnswer> {
+        let answers: Vec<ClaimAnswer> = batch.rows.iter().map(|row| self.claim_one(row)).collect();
+        if !answers.contains(&ClaimAnswer::SlotTaken) {
+            self.watermark = self.watermark.max(Some(batch.watermark));
+        }
+        answers
+    }
+
+    fn claim_one(&mut self, row: &Row) -> ClaimAnswer {
+        if let Some(found) = self.rows.get(&row.id) {
+            return ClaimAnswer::AlreadyClaimed { claim: found.claim.clone() };
+        }
+        if let Some(slot) = row.slot {
+            if self.slots.contains_key(&(row.uid.clone(), slot)) {
+                return ClaimAnswer::SlotTaken;
+            }
+            self.slots.insert((row.uid.clone(), slot), row.id.clone());
+        }
+        if row.in_flight() {
+            self.open.insert(row.id.clone());
+        }
+        self.rows.insert(row.id.clone(), row.clone());
+        ClaimAnswer::Claimed
+    }
+
+    /// See [`Store::record`].
+    pub fn record(&mut self, changes: &[RowChange]) -> Vec<RowAnswer> {
+        changes.iter().map(|change| self.record_one(change)).collect()
+    }
+
+    fn record_one(&mut self, change: &RowChange) -> RowAnswer {
+        match change {
+            RowChange::Started { id, epoch, at } => {
+                let Some(row) = self.rows.get_mut(id) else { return RowAnswer::NoRow };
+                if row.state == State::Claimed && row.claim.epoch == *epoch {
+                    row.state = State::Running { started_at: *at };
+                }
+                RowAnswer::Recorded
+            }
+            RowChange::Ended { id, guard, ending } => {
+                let Some(row) = self.rows.get_mut(id) else { return RowAnswer::NoRow };
+                let ours = match guard {
+                    Guard::Epoch(epoch) => row.claim.epoch == *epoch,
+                    Guard::Node(node) => row.claim.node == *node,
+                };
+                match &row.state {
+                    State::Ended(found) if found.outcome == ending.outcome => RowAnswer::Recorded,
+                    State::Claimed | State::Running { .. } if ours => {
+                        row.state = State::Ended(ending.clone());
+                        if let Some(slot) = row.slot.take() {
+                            self.slots.remove(&(row.uid.clone(), slot));
+                        }
+                        self.open.remove(id);
+                        RowAnswer::Recorded
+                    }
+                    State::Claimed | State::Running { .. } | State::Ended(_) => {
+                        row.late_outcome = Some(ending.outcome);
+                        RowAnswer::Late
+                    }
+                }
+            }
+        }
+    }
+
+    /// See [`Store::note`].
+    pub fn note(&mut self, at: Timestamp, node: &str, note: &Note) {
+        self.notes.push(NoteDocument::of(at, node, note));
+    }
+
+    /// See [`Store::foreign_news`].
+    pub fn foreign_news(&self, now: BootTime, ids: &[ExecutionId]) -> ForeignNews {
+        let mut news = ForeignNews::default();
+        for id in ids {
+            match self.rows.get(id) {
+                Some(row) if row.in_flight() => {
+                    let beat = self.beats.get(row.claim.node.as_ref());
+                    if beat.is_none_or(|until| *until <= now) {
+                        news.ownerless.push(id.clone());
+                    }
+                }
+                Some(_) | None => news.ended.push(id.clone()),
+            }
+        }
+        news
+    }
+
+    /// See [`Store::rows`].
+    pub fn rows(&self, query: &Query) -> Vec<Row> {
+        let wanted = |row: &&Row| {
+            let outcome = row.outcome().map(Outcome::as_str);
+            query.job.as_ref().is_none_or(|job| row.job == *job)
+                && query.since.is_none_or(|since| covers(row).last >= since)
+                && query.revision.as_ref().is_none_or(|r| *row.provenance.revision == **r)
+                && (query.outcomes.is_empty()
+                    || outcome.is_some_and(|word| query.outcomes.iter().any(|o| o == word)))
+        };
+        let mut rows: Vec<Row> = self.rows.values().filter(wanted).cloned().collect();
+        rows.sort_by(|a, b| (b.fire_time, &b.id).cmp(&(a.fire_time, &a.id)));
+        rows.truncate(query.limit);
+        rows
+    }
+
+    /// See [`Store::in_flight`].
+    pub fn in_flight(&self) -> Vec<Row> {
+        self.open.iter().filter_map(|id| self.rows.get(id)).cloned().collect()
+    }
+
+    /// Every row, by id.
+    pub fn all_rows(&self) -> &BTreeMap<ExecutionId, Row> {
+        &self.rows
+    }
+
+    /// Every definition that a job ever had.
+    pub fn specs(&self) -> impl Iterator<Item = &JobDocument> {
+        self.specs.values()
+    }
+
+    /// When a job was removed, each time.
+    pub fn removals(&self, uid: &str) -> Vec<Timestamp> {
+        self.removals.iter().filter(|(of, _)| of == uid).map(|(_, at)| *at).collect()
+    }
+
+    /// Everything that was noted.
+    pub fn notes(&self) -> &[NoteDocument] {
+        &self.notes
+    }
+
+    fn latest_rows(&self) -> Vec<Row> {
+        let mut latest: BTreeMap<&JobUid, &Row> = BTreeMap::new();
+        for row in self.rows.values() {
+            let newest = latest.entry(&row.uid).or_insert(row);
+            if (row.fire_time, &row.id) > (newest.fire_time, &newest.id) {
+                *newest = row;
+            }
+        }
+        latest.into_values().cloned().collect()
+    }
+}
+
+/// The occurrences that a row covers.
+fn covers(row: &Row) -> Range {
+    row.range.unwrap_or_else(|| crate::engine::admission::single(row.fire_time))
+}
+
+/// [`Ledger`] behind the trait. Its clock is the machine's.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    ledger: Mutex<Ledger>,
+}
+
+impl MemoryStore {
+    /// What it holds.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer<'a, T: Send + 'a>(value: T) -> Answer<'a, T> {
+        Box::pin(std::future::ready(Ok(value)))
+    }
+}
+
+impl Store for MemoryStore {
+    fn describe(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn take_lease<'a>(&'a self, holder: &'a Holder, ttl: Duration) -> Answer<'a, LeaseAnswer> {
+        Self::answer(self.ledger().take_lease(crate::io::clock::now().boot, holder, ttl))
+    }
+
+    fn release_lease<'a>(&'a self, holder: &'a Holder) -> Answer<'a, ()> {
+        self.ledger().release_lease(holder);
+        Self::answer(())
+    }
+
+    fn beat<'a>(&'a self, node: &'a str, ttl: Duration) -> Answer<'a, ()> {
+        self.ledger().beat(crate::io::clock::now().boot, node, ttl);
+        Self::answer(())
+    }
+
+    fn load(&self) -> Answer<'_, Contents> {
+        Self::answer(self.ledger().load())
+    }
+
+    fn save_plan<'a>(&'a self, plan: &'a PlanWrites) -> Answer<'a, PlanAnswer> {
+        Self::answer(self.ledger().save_plan(plan))
+    }
+
+    fn claim<'a>(&'a self, batch: &'a ClaimBatch) -> Answer<'a, Vec<ClaimAnswer>> {
+        Self::answer(self.ledger().claim(batch))
+    }
+
+    fn record<'a>(&'a self, changes: &'a [RowChange]) -> Answer<'a, Vec<RowAnswer>> {
+        Self::answer(self.ledger().record(changes))
+    }
+
+    fn note<'a>(&'a self, at: Timestamp, node: &'a str, note: &'a Note) -> Answer<'a, ()> {
+        self.ledger().note(at, node, note);
+        Self::answer(())
+    }
+
+    fn foreign_news<'a>(&'a self, ids: &'a [ExecutionId]) -> Answer<'a, ForeignNews> {
+        Self::answer(self.ledger().foreign_news(crate::io::clock::now().boot, ids))
+    }
+
+    fn rows<'a>(&'a self, query: &'a Query) -> Answer<'a, Vec<Row>> {
+        Self::answer(self.ledger().rows(query))
+    }
+
+    fn row<'a>(&'a self, id: &'a ExecutionId) -> Answer<'a, Option<Row>> {
+        Self::answer(self.ledger().rows.get(id).cloned())
+    }
+
+    fn latest_rows(&self) -> Answer<'_, Vec<Row>> {
+        Self::answer(self.ledger().latest_rows())
+    }
+
+    fn in_flight(&self) -> Answer<'_, Vec<Row>> {
+        Self::answer(self.ledger().in_flight())
+    }
+
+    fn plans(&self, limit: usize) -> Answer<'_, Vec<PlanDocument>> {
+        Self::answer(self.ledger().plans.iter().rev().take(limit).cloned().collect())
+    }
+}

@@ -1,0 +1,137 @@
+//! Who leads, and which nodes live: by the server's clock alone (`$$NOW`), one document each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bson::{Bson, DateTime, Document, doc};
+use mongodb::Database;
+use mongodb::options::ReturnDocument;
+
+use crate::engine::execution::ExecutionId;
+use crate::io::store::mongo::connection::{all, is_duplicate};
+use crate::io::store::mongo::form;
+use crate::io::store::{ForeignNews, Holder, LeaseAnswer, STORE_VERSION, StoreError};
+
+/// The lease of the leader; there is no other so far.
+const LEADER: &str = "leader";
+
+/// See `Store::take_lease`. One update decides, so two that ask at once cannot both win.
+pub(super) async fn take(
+    database: &Database,
+    holder: &Holder,
+    ttl: Duration,
+) -> Result<Result<LeaseAnswer, StoreError>, mongodb::error::Error> {
+    let leases = database.collection::<Document>("leases");
+    let ask = || {
+        leases
+            .find_one_and_update(doc! { "_id": LEADER }, take_or_keep(holder, ttl))
+            .upsert(true)
+            .return_document(ReturnDocument::After)
+    };
+    let found = match ask().await {
+        // Two upserts of the first lease met; the document is there now.
+        Err(error) if is_duplicate(&error) => ask().await?,
+        answer => answer?,
+    };
+    Ok(answer(&found.unwrap_or_default(), holder))
+}
+
+fn answer(lease: &Document, holder: &Holder) -> Result<LeaseAnswer, StoreError> {
+    let node = form::text("lease", lease, "node")?;
+    let identity = form::text("lease", lease, "identity")?;
+    if *node == *holder.node && *identity == *holder.identity {
+        let epoch = form::number("lease", lease, "epoch")?.unsigned_abs();
+        Ok(LeaseAnswer::Held { epoch })
+    } else {
+        Ok(LeaseAnswer::HeldBy { node: node.to_owned() })
+    }
+}
+
+/// The change of the lease: renewed by its holder, taken with the next epoch when it is free or of
+/// the same node, else kept as it is.
+fn take_or_keep(holder: &Holder, ttl: Duration) -> Vec<Document> {
+    let (node, identity) = (&*holder.node, &*holder.identity);
+    let same_node = doc! { "$eq": ["$node", { "$literal": node }] };
+    let same_identity = doc! { "$eq": ["$identity", { "$literal": identity }] };
+    let until = doc! { "$ifNull": ["$until", DateTime::from_millis(0)] };
+    let ended = doc! { "$lte": [until, "$$NOW"] };
+    let fate = doc! { "$switch": {
+        "branches": [
+            { "case": { "$and": [&same_node, same_identity] }, "then": "renewed" },
+            { "case": { "$or": [ended, same_node] }, "then": "taken" },
+        ],
+        "default": "kept",
+    } };
+    let taken = |then: Bson, or: &str| doc! { "$cond": [{ "$eq": ["$fate", "taken"] }, then, or] };
+    let next_epoch = doc! { "$add": [{ "$ifNull": ["$epoch", 0_i64] }, 1_i64] };
+    let kept = doc! { "$eq": ["$fate", "kept"] };
+    vec![
+        doc! { "$set": { "fate": fate } },
+        doc! { "$set": {
+            "v": i64::from(STORE_VERSION),
+            "epoch": taken(next_epoch.into(), "$epoch"),
+            "node": taken(doc! { "$literal": node }.into(), "$node"),
+            "identity": taken(doc! { "$literal": identity }.into(), "$identity"),
+            "until": { "$cond": [kept, "$until", from_now(ttl)] },
+        } },
+        doc! { "$unset": "fate" },
+    ]
+}
+
+fn from_now(ttl: Duration) -> Document {
+    doc! { "$add": ["$$NOW", i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)] }
+}
+
+/// See `Store::release_lease`.
+pub(super) async fn release(
+    database: &Database,
+    holder: &Holder,
+) -> Result<(), mongodb::error::Error> {
+    let held = doc! { "_id": LEADER, "node": &*holder.node, "identity": &*holder.identity };
+    let ended = doc! { "$set": { "until": DateTime::from_millis(0) } };
+    database.collection::<Document>("leases").update_one(held, ended).await.map(drop)
+}
+
+/// See `Store::beat`.
+pub(super) async fn beat(
+    database: &Database,
+    node: &str,
+    ttl: Duration,
+) -> Result<(), mongodb::error::Error> {
+    let alive = doc! { "v": i64::from(STORE_VERSION), "until": from_now(ttl), "seen": "$$NOW" };
+    let nodes = database.collection::<Document>("nodes");
+    let beat =
+        || nodes.update_one(doc! { "_id": node }, vec![doc! { "$set": &alive }]).upsert(true);
+    match beat().await {
+        Err(error) if is_duplicate(&error) => beat().await.map(drop),
+        answer => answer.map(drop),
+    }
+}
+
+/// See `Store::foreign_news`. Rows are read before nodes: a node that came to life in between counts.
+pub(super) async fn foreign_news(
+    database: &Database,
+    ids: &[ExecutionId],
+) -> Result<ForeignNews, mongodb::error::Error> {
+    let held = doc! { "_id": { "$in": form::ids(ids) }, "slot": { "$exists": true } };
+    let executions = database.collection::<Document>("executions");
+    let held = executions.find(held).projection(doc! { "node": 1 }).await?;
+    let held = all(held).await?;
+    let alive = doc! { "$expr": { "$gt": ["$until", "$$NOW"] } };
+    let alive = database.collection::<Document>("nodes").find(alive).await?;
+    let alive = all(alive).await?;
+    let node_of: BTreeMap<&str, &str> = held
+        .iter()
+        .filter_map(|row| Some((row.get_str("_id").ok()?, row.get_str("node").ok()?)))
+        .collect();
+    let alive: BTreeSet<&str> = alive.iter().filter_map(|beat| beat.get_str("_id").ok()).collect();
+    let mut news = ForeignNews::default();
+    for id in ids {
+        match node_of.get(id.as_str()) {
+            None => news.ended.push(id.clone()),
+            Some(node) if alive.contains(node) => {}
+            Some(_) => news.ownerless.push(id.clone()),
+        }
+    }
+    Ok(news)
+}

@@ -1,0 +1,224 @@
+//! Rows of the ledger in SQLite: claiming, recording, reading.
+
+use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
+
+use crate::engine::event::{ClaimAnswer, ClaimBatch};
+use crate::engine::execution::{Claim, ExecutionId, JobUid, Range, Row};
+use crate::io::store::document::{LateOutcome, RowDocument};
+use crate::io::store::sqlite::writer::failed;
+use crate::io::store::sqlite::{json, meta, parse_time, set_meta, time_text};
+use crate::io::store::{Guard, Query, RowAnswer, RowChange, StoreError};
+use crate::time::Timestamp;
+
+/// See `Store::claim`.
+pub(super) fn claim(
+    connection: &Connection,
+    batch: &ClaimBatch,
+) -> Result<Vec<ClaimAnswer>, StoreError> {
+    let mut answers = Vec::with_capacity(batch.rows.len());
+    for row in &batch.rows {
+        answers.push(claim_one(connection, row)?);
+    }
+    let stored = meta(connection, "watermark")?.and_then(|text| parse_time(&text));
+    if !answers.contains(&ClaimAnswer::SlotTaken) && stored < Some(batch.watermark) {
+        set_meta(connection, "watermark", &time_text(batch.watermark))?;
+    }
+    Ok(answers)
+}
+
+fn claim_one(connection: &Connection, row: &Row) -> Result<ClaimAnswer, StoreError> {
+    let failed = |error: rusqlite::Error| failed("claim", &error);
+    let document = RowDocument::of(row);
+    let inserted = connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO executions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                document.id,
+                document.job,
+                document.uid,
+                document.cause,
+                time_text(document.fire_time),
+                time_text(document.last),
+                document.state,
+                document.outcome,
+                document.slot,
+                json("row", &document).unwrap_or_default(),
+            ])
+        })
+        .map_err(failed)?;
+    if inserted == 1 {
+        return Ok(ClaimAnswer::Claimed);
+    }
+    Ok(match document_of(connection, &row.id)? {
+        Some(found) => ClaimAnswer::AlreadyClaimed {
+            claim: Claim {
+                node: found.node.into(),
+                epoch: found.epoch.unsigned_abs(),
+                nonce: found.nonce.into(),
+            },
+        },
+        None => ClaimAnswer::SlotTaken,
+    })
+}
+
+/// See `Store::record`.
+pub(super) fn record(
+    connection: &Connection,
+    changes: &[RowChange],
+) -> Result<Vec<RowAnswer>, StoreError> {
+    changes.iter().map(|change| record_one(connection, change)).collect()
+}
+
+fn record_one(connection: &Connection, change: &RowChange) -> Result<RowAnswer, StoreError> {
+    match change {
+        RowChange::Started { id, epoch, at } => {
+            let Some(mut document) = document_of(connection, id)? else {
+                return Ok(RowAnswer::NoRow);
+            };
+            if document.state == "claimed" && document.epoch.unsigned_abs() == *epoch {
+                "running".clone_into(&mut document.state);
+                document.started_at = Some(*at);
+                write(connection, &document)?;
+            }
+            Ok(RowAnswer::Recorded)
+        }
+        RowChange::Ended { id, guard, ending } => {
+            let Some(mut document) = document_of(connection, id)? else {
+                return Ok(RowAnswer::NoRow);
+            };
+            let ours = match guard {
+                Guard::Epoch(epoch) => document.epoch.unsigned_abs() == *epoch,
+                Guard::Node(node) => *document.node == **node,
+            };
+            let ended = document.state == "ended";
+            let found = (document.outcome.as_deref(), document.reason.as_deref());
+            if ended && found == (Some(ending.outcome.as_str()), ending.outcome.reason()) {
+                return Ok(RowAnswer::Recorded);
+            }
+            if ended || !ours {
+                document.late_outcome = Some(LateOutcome::of(ending.outcome));
+                write(connection, &document)?;
+                return Ok(RowAnswer::Late);
+            }
+            document.end(ending);
+            write(connection, &document)?;
+            Ok(RowAnswer::Recorded)
+        }
+    }
+}
+
+fn write(connection: &Connection, document: &RowDocument) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE executions SET state = ?2, outcome = ?3, slot = ?4, doc = ?5 WHERE id = ?1",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                document.id,
+                document.state,
+                document.outcome,
+                document.slot,
+                json("row", document).unwrap_or_default(),
+            ])
+        })
+        .map(drop)
+        .map_err(|error| failed("record", &error))
+}
+
+fn document_of(
+    connection: &Connection,
+    id: &ExecutionId,
+) -> Result<Option<RowDocument>, StoreError> {
+    let doc: Option<String> = connection
+        .prepare_cached("SELECT doc FROM executions WHERE id = ?1")
+        .and_then(|mut statement| statement.query_row([id.as_str()], |row| row.get(0)).optional())
+        .map_err(|error| failed("read a row", &error))?;
+    doc.map(|doc| parse(&doc)).transpose()
+}
+
+fn parse(doc: &str) -> Result<RowDocument, StoreError> {
+    serde_json::from_str(doc).map_err(|error| StoreError::Damaged {
+        kind: "row",
+        id: doc.chars().take(80).collect(),
+        message: error.to_string(),
+    })
+}
+
+/// See `Store::row`.
+pub(super) fn row(connection: &Connection, id: &ExecutionId) -> Result<Option<Row>, StoreError> {
+    document_of(connection, id)?.map(RowDocument::row).transpose()
+}
+
+/// See `Store::in_flight`.
+pub(super) fn in_flight(connection: &Connection) -> Result<Vec<Row>, StoreError> {
+    select(connection, "WHERE state <> 'ended' ORDER BY fire_time", Vec::new())
+}
+
+/// See `Store::latest_rows`.
+pub(super) fn latest(connection: &Connection) -> Result<Vec<Row>, StoreError> {
+    let newest = "WHERE id IN (SELECT (SELECT id FROM executions e WHERE e.uid = jobs.uid
+        ORDER BY fire_time DESC, id DESC LIMIT 1) FROM jobs)";
+    select(connection, newest, Vec::new())
+}
+
+/// See `Store::rows`.
+pub(super) fn rows(connection: &Connection, query: &Query) -> Result<Vec<Row>, StoreError> {
+    let mut conditions = Vec::new();
+    let mut values = Vec::new();
+    if let Some(job) = &query.job {
+        conditions.push("job = ?".to_owned());
+        values.push(job.to_string());
+    }
+    if let Some(since) = query.since {
+        conditions.push("last >= ?".to_owned());
+        values.push(time_text(since));
+    }
+    if let Some(revision) = &query.revision {
+        conditions.push("json_extract(doc, '$.revision') = ?".to_owned());
+        values.push(revision.clone());
+    }
+    if !query.outcomes.is_empty() {
+        let places = vec!["?"; query.outcomes.len()].join(", ");
+        conditions.push(format!("outcome IN ({places})"));
+        values.extend(query.outcomes.iter().cloned());
+    }
+    let condition = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!("WHERE {}", conditions.join(" AND "))
+    };
+    let tail = format!("{condition} ORDER BY fire_time DESC, id DESC LIMIT {}", query.limit);
+    select(connection, &tail, values)
+}
+
+fn select(
+    connection: &Connection,
+    tail: &str,
+    values: Vec<String>,
+) -> Result<Vec<Row>, StoreError> {
+    let failed = |error: rusqlite::Error| failed("read rows", &error);
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT doc FROM executions {tail}")).map_err(failed)?;
+    let found = statement
+        .query_map(params_from_iter(values), |row| row.get::<_, String>(0))
+        .map_err(failed)?;
+    found.map(|doc| parse(&doc.map_err(failed)?)?.row()).collect()
+}
+
+/// See `Contents::covered`.
+pub(super) fn covered(
+    connection: &Connection,
+    watermark: Option<Timestamp>,
+) -> Result<Vec<(JobUid, Range)>, StoreError> {
+    let after = watermark.map(time_text).unwrap_or_default();
+    let tail = "WHERE last > ? AND cause <> 'request'";
+    let rows = select(connection, tail, vec![after])?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (row.uid, row.range.unwrap_or_else(|| crate::engine::admission::single(row.fire_time)))
+        })
+        .collect())
+}

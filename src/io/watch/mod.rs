@@ -1,0 +1,99 @@
+//! Hints that the sources may have changed: "look again", never what changed.
+//!
+//! [`Watch`] tells the system which folders matter, [`Hints`] says when it is time to look, after the
+//! quiet that [`settle`] asks for. Events may merge, repeat or be lost: whoever acts on hints also looks
+//! every [`RESCAN_INTERVAL`]. Without inotify (or without the feature `watch`) the hint comes every
+//! [`POLL_INTERVAL`], which costs one `stat` per file.
+//!
+//! Only folders are watched, each by itself: those that the last snapshot searched, and the parents of
+//! every link or missing part on the way to a source, so that a folder that is replaced, deleted or late
+//! is seen. Hidden folders (`.git`) are not watched.
+
+mod folders;
+pub mod settle;
+#[cfg(feature = "watch")]
+mod sign;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::io::clock::boot;
+use crate::time::BootTime;
+
+pub use folders::{Watch, WatchWarning};
+use settle::{Settle, Sign};
+
+/// How often the sources are looked at whatever the watcher says.
+pub const RESCAN_INTERVAL: Duration = Duration::from_secs(30);
+/// How often they are looked at where nothing can be watched.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// How many folders are watched.
+pub const FOLDERS_WATCHED_MAX: usize = 8192;
+
+/// Where the watcher's thread leaves word. It is never made to wait.
+#[derive(Debug, Default)]
+struct Slot {
+    seen: Mutex<Seen>,
+    changed: Notify,
+}
+
+/// What has been seen since the last hint.
+#[derive(Debug, Default)]
+struct Seen {
+    settle: Settle,
+    scope: folders::Scope,
+    /// Not everything can be watched: hints also come by the clock.
+    polling: bool,
+    hinted_at: BootTime,
+}
+
+impl Slot {
+    /// A thread that panicked while it held the lock left nothing half done.
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, now: BootTime, sign: Sign) {
+        self.seen().settle.note(now, sign);
+        self.changed.notify_one();
+    }
+}
+
+/// The receiving end of a [`Watch`].
+#[derive(Debug)]
+pub struct Hints {
+    slot: Arc<Slot>,
+}
+
+impl Hints {
+    /// Waits until something has changed and is quiet again. Safe to drop before it ends.
+    pub async fn settled(&mut self) {
+        loop {
+            let now = boot();
+            match self.deadline() {
+                Some(deadline) if deadline <= now => return self.take(now),
+                Some(deadline) => {
+                    let left = deadline.since(now);
+                    // Either way the deadline is asked for again.
+                    let _either =
+                        tokio::time::timeout(left, self.slot.changed.notified()).await.is_ok();
+                }
+                None => self.slot.changed.notified().await,
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<BootTime> {
+        let seen = self.slot.seen();
+        let poll = seen.polling.then(|| seen.hinted_at.plus(POLL_INTERVAL));
+        seen.settle.deadline().into_iter().chain(poll).min()
+    }
+
+    fn take(&self, now: BootTime) {
+        let mut seen = self.slot.seen();
+        seen.settle = Settle::default();
+        seen.hinted_at = now;
+    }
+}

@@ -1,0 +1,145 @@
+//! From what is written to what is meant: a decoded job with the layers below it becomes a
+//! [`JobSpec`]. One function per group of fields; each returns its value and pushes its complaints.
+
+pub mod layer;
+pub mod site;
+pub mod task;
+pub mod triggers;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::diagnostic::{Diagnostic, codes};
+use crate::spec::job::{JobName, JobSpec};
+use crate::spec::manifest::lower::layer::Layer;
+use crate::spec::manifest::lower::site::Site;
+use crate::spec::manifest::lower::triggers::RawTriggers;
+use crate::spec::manifest::raw::{Given, RawJob, RawTrigger};
+use crate::spec::manifest::rules::environment;
+use crate::spec::policy::Overlap;
+use crate::spec::task::{DEFAULT_SHELL, Task};
+use crate::spec::trigger::Trigger;
+use crate::time::{DurationText, Zone};
+
+/// From TERM to KILL, where nothing else is said.
+pub const KILL_GRACE: Duration = Duration::from_secs(10);
+/// What is kept of the output, where nothing else is said: 128 KiB.
+pub const OUTPUT_BYTES: u64 = 128 << 10;
+
+/// A job; none when there is an error, which has been pushed. `site` is the job's map.
+pub fn job(
+    name: &JobName,
+    mut raw: RawJob,
+    below: &Layer,
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<JobSpec> {
+    let before = out.len();
+    let own = Layer::read(raw.defaults(), site, out);
+    refuse_idle_shell(&raw, &own, site, out);
+    let own_timeout = own.timeout.value().is_some();
+    let layer = own.over(below);
+    let zone = layer.timezone.value().unwrap_or_else(Zone::utc);
+    let env = flatten(layer.env);
+    check_env_size(&env, site, out);
+    let task = read_task(&raw, layer.shell, site, out);
+    let triggers = RawTriggers {
+        short: RawTrigger {
+            cron: raw.cron,
+            interval: raw.interval,
+            date: raw.date,
+            ..RawTrigger::default()
+        },
+        list: raw.triggers,
+    };
+    let triggers = triggers::read(&triggers, &zone, site, out);
+    let overlap = layer.overlap.unwrap_or(Overlap::Skip);
+    let timeout = layer.timeout.value();
+    if own_timeout && overlap == Overlap::Skip {
+        check_timeout(timeout, &triggers, site, out);
+    }
+    let faulty = out.iter().skip(before).any(Diagnostic::is_error);
+    let task = task.filter(|_| !faulty)?;
+    Some(JobSpec {
+        name: name.clone(),
+        description: raw.description,
+        enabled: layer.enabled.unwrap_or(true),
+        triggers,
+        task,
+        env,
+        working_dir: layer.working_dir.value(),
+        timeout,
+        kill_grace: layer.kill_grace.unwrap_or(KILL_GRACE),
+        output_bytes_max: layer.output_bytes_max.unwrap_or(OUTPUT_BYTES),
+        overlap,
+        max_instances: layer.max_instances.unwrap_or(1),
+        misfire: layer.misfire.value().unwrap_or_default(),
+    })
+}
+
+fn read_task(
+    raw: &RawJob,
+    shell: Given<Vec<String>>,
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Task> {
+    match (&raw.command, &raw.script) {
+        (Some(command), _) => {
+            task::read_command(command, &site.child("command"), out).map(Task::Command)
+        }
+        (None, Some(script)) => {
+            task::check_script(script, &site.child("script"), out)?;
+            let built_in = || DEFAULT_SHELL.map(str::to_owned).to_vec();
+            let shell = shell.value().unwrap_or_else(built_in);
+            Some(Task::Script { text: script.clone(), shell })
+        }
+        // The schema asks for one of them.
+        (None, None) => None,
+    }
+}
+
+/// `shell` in a job that has no script; a default may well meet such a job.
+fn refuse_idle_shell(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    if raw.command.is_some() && own.shell != Given::Absent {
+        let message = "`shell` does nothing beside `command`, which is started without one";
+        let help = "remove it, or write `script` in place of `command`";
+        out.push(site.key("shell").diagnostic(codes::IDLE_FIELD, message).help(help));
+    }
+}
+
+fn flatten(env: Given<BTreeMap<String, Given<String>>>) -> BTreeMap<String, String> {
+    let layers = env.value().unwrap_or_default();
+    layers.into_iter().filter_map(|(name, value)| value.value().map(|text| (name, text))).collect()
+}
+
+/// Each layer may be small enough and all together too large.
+fn check_env_size(env: &BTreeMap<String, String>, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    let bytes = environment::size(env.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+    let said = out.iter().any(|diagnostic| diagnostic.code == codes::ENV_TOO_LARGE);
+    if bytes > environment::TEXT_BYTES_MAX && !said {
+        let message = format!(
+            "the variables of this job, defaults included, are {bytes} bytes, more than {}",
+            environment::TEXT_BYTES_MAX
+        );
+        out.push(site.diagnostic(codes::ENV_TOO_LARGE, message));
+    }
+}
+
+fn check_timeout(
+    timeout: Option<Duration>,
+    triggers: &[Trigger],
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) {
+    let periods = triggers.iter().filter_map(|trigger| match trigger {
+        Trigger::Interval(interval) => Some(interval.period()),
+        Trigger::Cron(_) | Trigger::Date(_) => None,
+    });
+    if let (Some(timeout), Some(period)) = (timeout, periods.min())
+        && timeout > period
+    {
+        let message = format!("this timeout is longer than the interval, {}", DurationText(period));
+        let help = "an attempt that takes so long makes the job skip fire times";
+        out.push(site.child("timeout").diagnostic(codes::TIMEOUT_OVER_PERIOD, message).help(help));
+    }
+}

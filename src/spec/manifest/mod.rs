@@ -1,0 +1,107 @@
+//! Manifests: text → one tree with places → checked against the schema → decoded → lowered to job specs.
+//!
+//! [`load`] is the way in: all files of a snapshot at once, all mistakes of all files out, and never a
+//! failure. It decides neither what a broken file does to running jobs (D7) nor who keeps a name that
+//! stands twice (D8); it only says which files and names are concerned. Start reading at [`load`],
+//! then `document` (one file).
+
+pub mod canonical;
+pub mod check;
+pub mod document;
+pub mod load;
+pub mod lower;
+pub mod node;
+pub mod raw;
+pub mod rules;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, SourceText};
+use crate::spec::job::{JobName, JobSet};
+use crate::spec::manifest::lower::layer::Layer;
+
+pub use crate::spec::manifest::load::load;
+
+/// The largest manifest, in bytes.
+pub const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// A file of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestFile {
+    /// Path relative to the folder of the settings, with `/`.
+    pub path: Arc<str>,
+    /// The source that it belongs to, as the settings name it.
+    pub source: Arc<str>,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// What was read of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// All of it.
+    Bytes(Arc<[u8]>),
+    /// It could not or should not be read; the complaint about it.
+    Refused(Diagnostic),
+}
+
+/// What manifests build upon that is not in them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Known {
+    /// `job_defaults` of the settings, over their time zone.
+    pub defaults: Layer,
+}
+
+/// What a snapshot declares.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The jobs of valid manifests, without those whose name stands twice.
+    pub jobs: JobSet,
+    /// Manifests with an error: none of their jobs is in `jobs`.
+    pub invalid: Vec<InvalidManifest>,
+    /// Names that are declared more than once; both places are in `diagnostics`.
+    pub conflicts: BTreeSet<JobName>,
+    /// Everything that is wrong or doubtful, in the order of files and places.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many files were looked at.
+    pub files: usize,
+}
+
+impl Loaded {
+    /// Whether anything is wrong; warnings are not.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// A manifest that cannot be used as it is: its jobs stay at their last good definition (D7).
+#[derive(Debug, Clone)]
+pub struct InvalidManifest {
+    /// The file. A stored job that came from it counts as declared by it, whatever can be read now.
+    pub path: Arc<str>,
+    /// The source that it belongs to.
+    pub source: Arc<str>,
+    /// The names that it declares, as far as they can be read.
+    pub declared: BTreeSet<JobName>,
+    /// Its text, where bytes that are no text are replaced; empty when it could not be read.
+    pub text: Arc<SourceText>,
+}
+
+impl InvalidManifest {
+    /// Whether a name is declared by it or stands anywhere in its text as a word of its own.
+    pub fn mentions(&self, name: &JobName) -> bool {
+        if self.declared.contains(name) {
+            return true;
+        }
+        let inside = |sign: Option<char>| {
+            sign.is_some_and(|sign| sign.is_ascii_alphanumeric() || "._-".contains(sign))
+        };
+        let text = &self.text.text;
+        text.match_indices(name.as_str()).any(|(at, word)| {
+            let before = text.get(..at).and_then(|before| before.chars().next_back());
+            let after = text.get(at + word.len()..).and_then(|after| after.chars().next());
+            !inside(before) && !inside(after)
+        })
+    }
+}

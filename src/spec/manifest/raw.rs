@@ -1,0 +1,358 @@
+//! Manifests as written: what serde decodes and what the JSON Schema is made from.
+//!
+//! One struct per map of the file. No `flatten`, `untagged` or internal tags: they cost the place of a
+//! mistake, or accept misspelt keys. A kind is chosen by which key is present; that exactly one is,
+//! and what texts mean, is looked at when lowering. The doc comments are the descriptions that
+//! editors show.
+
+mod given;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+
+pub use crate::spec::manifest::raw::given::{Given, NULLABLE};
+use crate::spec::policy::Overlap;
+
+/// A file that declares jobs.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Manifest", extend("patternProperties" = { "^x-": true }))]
+pub struct RawManifest {
+    /// The version of the grammar; 1 when absent.
+    #[serde(default)]
+    pub version: Option<RawVersion>,
+    /// Where editors find the JSON Schema of this file; ignored.
+    #[serde(rename = "$schema", default)]
+    pub schema: Option<String>,
+    /// Values for every job of this file that does not say otherwise. In a file called
+    /// `_defaults.yaml` or `_defaults.toml`: for every job of its folder and the folders below.
+    #[serde(default)]
+    pub defaults: Option<RawDefaults>,
+    /// The jobs, by name. The name is the identity of a job; the name of the file means nothing.
+    #[serde(default)]
+    pub jobs: Option<RawJobs>,
+}
+
+/// The version of the grammar.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Version", extend("const" = 1), example = 1)]
+pub struct RawVersion(pub u32);
+
+/// Jobs by name.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "Jobs", extend("propertyNames" = { "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$" }))]
+#[schemars(extend("examples" = [{ "backup": { "cron": "0 3 * * *", "command": "/usr/local/bin/backup --all" } }]))]
+pub struct RawJobs(pub BTreeMap<String, RawJob>);
+
+/// Environment variables; `null` takes one of the defaults away.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "Env", extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,254}$" }))]
+#[schemars(extend("examples" = [{ "LANG": "C.UTF-8", "PGHOST": "db.internal" }]))]
+pub struct RawEnv(pub BTreeMap<String, Given<String>>);
+
+/// Values for jobs that do not say otherwise. Maps merge by key; everything else replaces; `null`
+/// resets to what is built in.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Defaults")]
+pub struct RawDefaults {
+    /// Time zone of the triggers: an IANA name, never an abbreviation or an offset.
+    #[serde(default)]
+    #[schemars(example = "Asia/Shanghai", example = &"UTC")]
+    pub timezone: Given<RawZone>,
+    /// `false`: declared off; nothing is due. Built in: true.
+    #[serde(default)]
+    #[schemars(example = false)]
+    pub enabled: Given<bool>,
+    /// Environment variables of the job process. The daemon's own environment is not inherited.
+    #[serde(default)]
+    pub env: Given<RawEnv>,
+    /// Working directory; relative to the folder of the settings file, which it is when absent.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = "/opt/etl")]
+    pub working_dir: Given<String>,
+    /// The shell of a `script` and its arguments. Built in: `[/bin/sh, -e, -c]`.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = ["bash", "-euo", "pipefail", "-c"])]
+    pub shell: Given<Vec<String>>,
+    /// The longest time of one attempt. Built in: no limit.
+    #[serde(default)]
+    #[schemars(example = "45m")]
+    pub timeout: Given<RawDuration>,
+    /// From TERM to KILL. Built in: 10s.
+    #[serde(default)]
+    #[schemars(example = "15s")]
+    pub kill_grace: Given<RawDuration>,
+    /// What is kept of stdout and stderr.
+    #[serde(default)]
+    pub output: Given<RawOutput>,
+    /// What becomes of an occurrence that is due while `max_instances` executions are in flight.
+    /// Built in: skip.
+    #[serde(default)]
+    #[schemars(example = &"allow")]
+    pub overlap: Given<Overlap>,
+    /// How many executions of the job may be in flight. Built in: 1.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000), example = 2)]
+    pub max_instances: Given<u32>,
+    /// What becomes of an occurrence that was not started on time.
+    #[serde(default)]
+    pub misfire: Given<RawMisfire>,
+}
+
+/// A job: one kind of task (`command` or `script`), and when it is due: `cron`, `interval` or `date`,
+/// or any number of `triggers`; without any of them it only runs on request.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Job", extend("oneOf" = [{ "required": ["command"] }, { "required": ["script"] }]))]
+pub struct RawJob {
+    /// What it is for, in words.
+    #[serde(default)]
+    #[schemars(example = "Load the orders of the day before into the warehouse")]
+    pub description: Option<String>,
+    /// A cron expression: minute hour day month weekday; with 6 fields seconds come first, with 7 the
+    /// year last; or a nickname such as `@daily`. Short for one entry of `triggers`.
+    #[serde(default)]
+    #[schemars(
+        length(min = 1),
+        example = "0 3 * * *",
+        example = "@daily",
+        example = "0/10 * * * * *"
+    )]
+    pub cron: Option<String>,
+    /// The time between two fire times. Short for one entry of `triggers`.
+    #[serde(default)]
+    #[schemars(example = "5m")]
+    pub interval: Option<RawDuration>,
+    /// The one moment at which it is due. Short for one entry of `triggers`.
+    #[serde(default)]
+    #[schemars(example = "2026-03-01T09:00:00")]
+    pub date: Option<RawDate>,
+    /// Any number of triggers; empty: the job only runs on request.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub triggers: Option<Vec<RawTrigger>>,
+    /// A program with its arguments; a text is split into words as in a shell, but no shell is used.
+    #[serde(default)]
+    pub command: Option<RawCommand>,
+    /// A text for a shell.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = "df -h /\ndu -sh /var/log\n")]
+    pub script: Option<String>,
+    /// Time zone of the triggers: an IANA name, never an abbreviation or an offset.
+    #[serde(default)]
+    #[schemars(example = "Asia/Shanghai", example = &"UTC")]
+    pub timezone: Given<RawZone>,
+    /// `false`: declared off; nothing is due.
+    #[serde(default)]
+    #[schemars(example = false)]
+    pub enabled: Given<bool>,
+    /// Environment variables of the job process. The daemon's own environment is not inherited.
+    #[serde(default)]
+    pub env: Given<RawEnv>,
+    /// Working directory; relative to the folder of the settings file, which it is when absent.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = "/opt/etl")]
+    pub working_dir: Given<String>,
+    /// The shell of a `script` and its arguments.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = ["bash", "-euo", "pipefail", "-c"])]
+    pub shell: Given<Vec<String>>,
+    /// The longest time of one attempt.
+    #[serde(default)]
+    #[schemars(example = "45m")]
+    pub timeout: Given<RawDuration>,
+    /// From TERM to KILL.
+    #[serde(default)]
+    #[schemars(example = "15s")]
+    pub kill_grace: Given<RawDuration>,
+    /// What is kept of stdout and stderr.
+    #[serde(default)]
+    pub output: Given<RawOutput>,
+    /// What becomes of an occurrence that is due while `max_instances` executions are in flight.
+    #[serde(default)]
+    #[schemars(example = &"allow")]
+    pub overlap: Given<Overlap>,
+    /// How many executions of the job may be in flight.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000), example = 2)]
+    pub max_instances: Given<u32>,
+    /// What becomes of an occurrence that was not started on time.
+    #[serde(default)]
+    pub misfire: Given<RawMisfire>,
+}
+
+impl RawJob {
+    /// The part that defaults may give too.
+    pub fn defaults(&mut self) -> RawDefaults {
+        RawDefaults {
+            timezone: std::mem::take(&mut self.timezone),
+            enabled: std::mem::take(&mut self.enabled),
+            env: std::mem::take(&mut self.env),
+            working_dir: std::mem::take(&mut self.working_dir),
+            shell: std::mem::take(&mut self.shell),
+            timeout: std::mem::take(&mut self.timeout),
+            kill_grace: std::mem::take(&mut self.kill_grace),
+            output: std::mem::take(&mut self.output),
+            overlap: std::mem::take(&mut self.overlap),
+            max_instances: std::mem::take(&mut self.max_instances),
+            misfire: std::mem::take(&mut self.misfire),
+        }
+    }
+}
+
+/// When a job is due: exactly one of `cron`, `interval` and `date`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(
+    rename = "Trigger",
+    extend("oneOf" = [{ "required": ["cron"] }, { "required": ["interval"] }, { "required": ["date"] }])
+)]
+pub struct RawTrigger {
+    /// A cron expression: minute hour day month weekday; with 6 fields seconds come first, with 7 the
+    /// year last; or a nickname such as `@daily`.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = "30 2 * * mon-fri")]
+    pub cron: Option<String>,
+    /// The time between two fire times.
+    #[serde(default)]
+    #[schemars(example = "6h")]
+    pub interval: Option<RawDuration>,
+    /// The one moment at which it is due.
+    #[serde(default)]
+    #[schemars(example = "2026-03-01T09:00:00")]
+    pub date: Option<RawDate>,
+    /// Time zone of this trigger; that of the job when absent.
+    #[serde(default)]
+    #[schemars(example = &"UTC")]
+    pub timezone: Option<RawZone>,
+    /// With `cron` or `interval`: nothing is due before this moment, which is itself included.
+    #[serde(default)]
+    #[schemars(example = "2026-01-01T00:00:00")]
+    pub start_date: Option<RawDate>,
+    /// With `cron` or `interval`: nothing is due after this moment, which is itself included.
+    #[serde(default)]
+    #[schemars(example = "2026-12-31T23:59:59")]
+    pub end_date: Option<RawDate>,
+    /// With `interval`: the phase. Fire times are this moment plus whole periods.
+    #[serde(default)]
+    #[schemars(example = "2026-01-01T01:00:00")]
+    pub anchor: Option<RawDate>,
+}
+
+/// What becomes of an occurrence that was not started on time.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Misfire")]
+pub struct RawMisfire {
+    /// How late an occurrence may still start: a duration or `unlimited`. Later, it is recorded as
+    /// missed. Built in: 1h.
+    #[serde(default)]
+    #[schemars(example = "6h", example = &"unlimited")]
+    pub grace_time: Option<RawGraceTime>,
+    /// Of several that are late after an outage only the latest runs. Built in: true.
+    #[serde(default)]
+    #[schemars(example = false)]
+    pub coalesce: Option<bool>,
+    /// Without `coalesce`: at most this many of the newest run, the oldest first. Built in: 10.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000), example = 10)]
+    pub max_catch_up: Option<u32>,
+}
+
+/// What is kept of the output of an execution.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Output")]
+pub struct RawOutput {
+    /// How much of stdout and stderr together is kept, half of it the beginning and half the end.
+    /// Built in: 128KiB.
+    #[serde(default)]
+    #[schemars(example = "1MiB")]
+    pub max_size: Option<RawSize>,
+}
+
+macro_rules! texts {
+    ($($(#[$meta:meta])* $name:ident;)*) => {
+        $(#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+        $(#[$meta])*
+        pub struct $name(pub String);)*
+    };
+}
+
+texts! {
+    /// A duration with its unit: w, d, h, m, s or ms, the largest first.
+    #[schemars(rename = "Duration", extend("pattern" = "^([0-9]+(w|d|h|m|s|ms))+$"))]
+    #[schemars(example = "90s", example = "1h30m", example = "7d")]
+    RawDuration;
+    /// A duration, or `unlimited`.
+    #[schemars(rename = "GraceTime", extend("pattern" = "^(unlimited|([0-9]+(w|d|h|m|s|ms))+)$"))]
+    #[schemars(example = "6h", example = &"unlimited")]
+    RawGraceTime;
+    /// A size with its unit: B, KiB, MiB or GiB.
+    #[schemars(rename = "Size", extend("pattern" = "^[0-9]+(B|KiB|MiB|GiB)$"))]
+    #[schemars(example = "128KiB", example = "1MiB")]
+    RawSize;
+    /// A date, or date and time: local time of the trigger's zone unless it ends with `Z` or an offset.
+    #[schemars(rename = "Date")]
+    #[schemars(example = "2026-03-01T09:00:00", example = "2026-03-01", example = "2026-03-01T09:00:00+08:00")]
+    RawDate;
+    /// An IANA time zone name.
+    #[schemars(rename = "Zone", extend("minLength" = 1))]
+    #[schemars(example = "Asia/Shanghai", example = &"UTC")]
+    RawZone;
+}
+
+/// A command: one text, or a list of arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RawCommand {
+    /// To be split into words.
+    Line(String),
+    /// Program and arguments.
+    Argv(Vec<String>),
+}
+
+impl JsonSchema for RawCommand {
+    fn schema_name() -> Cow<'static, str> {
+        "Command".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A program with its arguments; a text is split into words as in a shell, but no shell is used.",
+            "anyOf": [
+                { "type": "string", "minLength": 1 },
+                { "type": "array", "minItems": 1, "items": { "type": "string" } },
+            ],
+            "examples": ["/usr/local/bin/backup --all", ["/opt/etl/bin/load", "--mode", "full"]],
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for RawCommand {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = RawCommand;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<RawCommand, E> {
+                Ok(RawCommand::Line(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<RawCommand, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(items)).map(RawCommand::Argv)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}

@@ -1,0 +1,122 @@
+//! What the grammar has and this version does not do yet: refused at its place, by name.
+//!
+//! A key that is accepted and does nothing would be worse than one that is refused. When a key comes
+//! to life it leaves this file for the types in `raw`.
+
+/// Keys by the definition in whose map they stand.
+const KEYS: [(&str, &[&str]); 9] = [
+    ("Manifest", &["calendars", "concurrency_groups", "patches", "when"]),
+    ("Job", JOB),
+    ("Defaults", JOB),
+    ("Trigger", TRIGGER),
+    ("Output", &["capture", "forward"]),
+    (
+        "Settings",
+        &[
+            "allow_exec_secrets",
+            "allow_root",
+            "drain",
+            "environment",
+            "heartbeat",
+            "http",
+            "http_tasks",
+            "kinit",
+            "max_running",
+            "notifiers",
+            "on_invalid",
+            "prune_guard",
+            "python",
+            "requests",
+            "self_heal",
+            "source",
+            "tzdb",
+        ],
+    ),
+    ("Node", &["labels"]),
+    ("Redis", &["allow", "keys", "producers"]),
+    ("Store", &[]),
+];
+
+const JOB: &[&str] = &[
+    "class",
+    "concurrency_group",
+    "expect_success_within",
+    "group",
+    "heartbeat",
+    "http",
+    "inherit_env",
+    "leftovers",
+    "limits",
+    "max_queued",
+    "notify",
+    "on_lost",
+    "on_remove",
+    "on_resume",
+    "on_store_down",
+    "owner",
+    "params",
+    "previous_names",
+    "priority",
+    "protect",
+    "retention",
+    "retry",
+    "runbook",
+    "runs_on",
+    "secrets",
+    "success_exit_codes",
+    "tags",
+    "total_timeout",
+    "umask",
+    "user",
+    "warn_after",
+    "when",
+    // Reserved: nothing in the grammar yet.
+    "after",
+    "container",
+    "matrix",
+    "sandbox",
+];
+
+const TRIGGER: &[&str] =
+    &["calendar", "day_match", "dialect", "exclude", "fold", "gap", "jitter", "params"];
+
+/// Words by the definition of which they are a value.
+const VALUES: [(&str, &[&str]); 1] = [("Overlap", &["queue", "replace"])];
+
+/// Kinds of task that a job may name one day.
+pub const TASK_KINDS: [&str; 2] = ["http", "class"];
+
+/// Whether a key of this definition is one of those to come.
+pub fn is_key(about: &str, key: &str) -> bool {
+    KEYS.iter().any(|(definition, keys)| *definition == about && keys.contains(&key))
+}
+
+/// Whether a word is one of the values to come of this definition.
+pub fn is_value(about: &str, word: &str) -> bool {
+    VALUES.iter().any(|(definition, words)| *definition == about && words.contains(&word))
+}
+
+/// Where a key belongs that stands in the wrong map.
+pub fn misplaced(about: &str, key: &str) -> Option<&'static str> {
+    const OF_TRIGGERS: [&str; 3] = ["start_date", "end_date", "anchor"];
+    const OF_JOBS: [&str; 6] = ["cron", "interval", "date", "triggers", "command", "script"];
+    match about {
+        "Job" if OF_TRIGGERS.contains(&key) || (TRIGGER.contains(&key) && !JOB.contains(&key)) => {
+            Some("this belongs to an entry of `triggers`")
+        }
+        "Trigger"
+            if !OF_JOBS[..3].contains(&key) && (OF_JOBS.contains(&key) || key == "enabled") =>
+        {
+            Some("this belongs to the job")
+        }
+        "Defaults"
+            if OF_JOBS.contains(&key) || key == "description" || OF_TRIGGERS.contains(&key) =>
+        {
+            Some("this cannot be a default: each job says it")
+        }
+        "Manifest" if OF_JOBS.contains(&key) => {
+            Some("this belongs to a job: `jobs:` maps names to jobs")
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,149 @@
+//! Settings as written: the keys of `cronwright.toml`. What they mean beside the environment and
+//! flags is `daemon::settings`.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use crate::spec::manifest::raw::{RawDefaults, RawZone};
+
+/// The settings of a daemon.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Settings")]
+pub struct RawSettings {
+    /// Folders that hold manifests, relative to the folder of this file. Built in: `["jobs.d"]`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 100), inner(length(min = 1)), example = ["jobs.d"])]
+    pub sources: Option<Vec<String>>,
+    /// The time zone of jobs that name none, neither themselves nor by a default. Built in: UTC.
+    #[serde(default)]
+    #[schemars(example = "Asia/Shanghai")]
+    pub timezone: Option<RawZone>,
+    /// Where jobs and executions are kept: the URL of a store, or a table with its password apart.
+    /// Built in: `sqlite:` in the state directory.
+    #[serde(default)]
+    pub store: Option<RawStore>,
+    /// Where the API listens: `unix:PATH`. Built in: in the state directory.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1)), example = ["unix:.cronwright/cronwright.sock"])]
+    pub listen: Option<Vec<String>>,
+    /// Values for every job that does not say otherwise.
+    #[serde(default)]
+    pub job_defaults: Option<RawDefaults>,
+    /// This daemon beside others on one store.
+    #[serde(default)]
+    pub node: Option<RawNode>,
+    /// Requests through Redis; absent: no Redis.
+    #[serde(default)]
+    pub redis: Option<RawRedis>,
+}
+
+/// This daemon beside others on one store.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Node")]
+pub struct RawNode {
+    /// Its name, which no other daemon on the store may have. Built in: the name of the host.
+    #[serde(default)]
+    #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"), example = "host-1")]
+    pub name: Option<String>,
+}
+
+/// Requests through Redis.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Redis")]
+pub struct RawRedis {
+    /// Server, user and database number.
+    #[schemars(example = "redis://127.0.0.1:6379/0")]
+    pub url: String,
+    /// The password of the URL's user, kept elsewhere.
+    #[serde(default)]
+    pub password: Option<RawPassword>,
+    /// What the names of streams begin with. Built in: `cronwright`.
+    #[serde(default)]
+    #[schemars(regex(pattern = "^[A-Za-z0-9._:-]{1,64}$"), example = "team-a")]
+    pub prefix: Option<String>,
+}
+
+/// A password that is kept elsewhere: exactly one of `file` and `env`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Password", extend("oneOf" = [{ "required": ["file"] }, { "required": ["env"] }]))]
+pub struct RawPassword {
+    /// A file that holds it, relative to the folder of the settings.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = "/run/secrets/mongo_password")]
+    pub file: Option<String>,
+    /// An environment variable of the daemon that holds it.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = &"MONGO_PASSWORD")]
+    pub env: Option<String>,
+}
+
+/// A store with its password apart.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "StoreTable")]
+pub struct RawStoreTable {
+    /// The URL of the store, with the user.
+    #[schemars(example = "mongodb://cronwright@db.internal/cronwright")]
+    pub url: String,
+    /// The password of the URL's user, kept elsewhere.
+    #[serde(default)]
+    pub password: Option<RawPassword>,
+}
+
+/// A store: its URL, or a table.
+#[derive(Debug, Clone)]
+pub enum RawStore {
+    /// `sqlite:PATH` or `mongodb://…`.
+    Url(String),
+    /// With the password apart.
+    Table(RawStoreTable),
+}
+
+impl JsonSchema for RawStore {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Store".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<RawStoreTable>();
+        json_schema!({
+            "description": "The URL of a store, or a table with its password apart.",
+            "anyOf": [{ "type": "string", "minLength": 1 }, table],
+            "examples": [
+                "sqlite:.cronwright/cronwright.db",
+                "mongodb://127.0.0.1:27017/cronwright",
+                { "url": "mongodb://cronwright@db.internal/cronwright", "password": { "file": "/run/secrets/mongo_password" } },
+            ],
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for RawStore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = RawStore;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a URL or a table")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<RawStore, E> {
+                Ok(RawStore::Url(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawStore, A::Error> {
+                RawStoreTable::deserialize(MapAccessDeserializer::new(map)).map(RawStore::Table)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}

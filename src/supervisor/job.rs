@@ -1,0 +1,191 @@
+//! One execution that the supervisor holds: its process, what it prints, where it stands.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, waitid, waitpid};
+
+use crate::supervisor::capture::Capture;
+use crate::supervisor::clock;
+use crate::supervisor::lifecycle::Phase;
+use crate::supervisor::protocol::{HowEnded, ProcessEnding, RunningProcess, StartProcess};
+use crate::supervisor::result_file::ResultFile;
+use crate::supervisor::spawn::Spawned;
+
+/// The most that one turn of the loop reads of one pipe, so that a flood starves nobody.
+const READ_BYTES_PER_TURN: usize = 1024 * 1024;
+
+/// One of the two pipes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+}
+
+/// An execution with a process.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// The execution.
+    pub(super) id: String,
+    /// Its main process, not reaped before the execution is over.
+    pub(super) pid: Pid,
+    /// Where it stands.
+    pub(super) phase: Phase,
+    /// Between TERM and KILL.
+    pub(super) kill_grace: Duration,
+    /// Readable when the main process has ended; none afterwards.
+    pub(super) exit: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    capture: Capture,
+    result: ResultFile,
+    started: Instant,
+    started_at_ms: i64,
+    end: Option<End>,
+}
+
+/// The end of a main process.
+#[derive(Debug)]
+struct End {
+    how: HowEnded,
+    duration: Duration,
+    at_ms: i64,
+}
+
+impl Job {
+    /// An execution whose process was started just now.
+    pub(super) fn new(process: &StartProcess, spawned: Spawned, result: ResultFile) -> Self {
+        let started = clock::now();
+        Self {
+            id: process.id.clone(),
+            pid: spawned.pid,
+            phase: Phase::started(started, process.timeout_ms.map(Duration::from_millis)),
+            kill_grace: Duration::from_millis(process.kill_grace_ms),
+            exit: Some(spawned.exit),
+            stdout: Some(spawned.stdout),
+            stderr: Some(spawned.stderr),
+            capture: Capture::new(process.output_bytes_max),
+            result,
+            started,
+            started_at_ms: clock::wall_ms(),
+            end: None,
+        }
+    }
+
+    /// What a daemon is told while it runs.
+    pub(super) fn running(&self) -> RunningProcess {
+        RunningProcess {
+            id: self.id.clone(),
+            pid: self.pid.as_raw_nonzero().get().unsigned_abs(),
+            started_at_ms: self.started_at_ms,
+        }
+    }
+
+    /// Output so far.
+    pub(super) fn capture(&self) -> &Capture {
+        &self.capture
+    }
+
+    /// A pipe, while it is open.
+    pub(super) fn pipe(&self, stream: Stream) -> Option<&OwnedFd> {
+        match stream {
+            Stream::Stdout => self.stdout.as_ref(),
+            Stream::Stderr => self.stderr.as_ref(),
+        }
+    }
+
+    /// Whether both pipes are closed.
+    pub(super) fn pipes_closed(&self) -> bool {
+        self.stdout.is_none() && self.stderr.is_none()
+    }
+
+    /// Reads what a pipe holds, with `buffer`; closes the pipe at its end.
+    pub(super) fn read(&mut self, stream: Stream, buffer: &mut [u8]) {
+        let pipe = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let mut read_bytes = 0;
+        while let Some(descriptor) = pipe {
+            match rustix::io::read(descriptor, &mut *buffer) {
+                Ok(0) => *pipe = None,
+                Ok(count) => {
+                    self.capture.push(&buffer[..count]);
+                    read_bytes += count;
+                    if read_bytes >= READ_BYTES_PER_TURN {
+                        return;
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    tracing::warn!(id = self.id, %errno, "cannot read output");
+                    *pipe = None;
+                }
+            }
+        }
+    }
+
+    /// Closes the pipes, whoever still holds their other ends.
+    pub(super) fn close_pipes(&mut self) {
+        self.stdout = None;
+        self.stderr = None;
+    }
+
+    /// Looks whether the main process has ended; it stays a zombie, so that its number, which is that
+    /// of its group and session, is not given anew. True: it has, and this is news.
+    pub(super) fn look_for_exit(&mut self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let own = match waitid(WaitId::Pid(self.pid), options) {
+            Ok(None) | Err(Errno::INTR) => return false,
+            Ok(Some(status)) => how_ended(&status),
+            Err(errno) => {
+                // Somebody else has reaped it; how it ended cannot be known.
+                tracing::error!(id = self.id, %errno, "cannot wait for a process");
+                HowEnded::Signalled { signal: 0 }
+            }
+        };
+        self.exit = None;
+        self.ended(self.phase.how(own));
+        true
+    }
+
+    /// Sets how it ended, once.
+    pub(super) fn ended(&mut self, how: HowEnded) {
+        if self.end.is_none() {
+            let duration = clock::now().saturating_duration_since(self.started);
+            self.end = Some(End { how, duration, at_ms: clock::wall_ms() });
+        }
+    }
+
+    /// Reaps the main process.
+    pub(super) fn reap(&self) {
+        if let Err(errno) = waitpid(Some(self.pid), WaitOptions::NOHANG) {
+            tracing::warn!(id = self.id, %errno, "cannot reap a process");
+        }
+    }
+
+    /// The ending, when it has ended.
+    pub(super) fn ending(&self) -> Option<ProcessEnding> {
+        let end = self.end.as_ref()?;
+        Some(ProcessEnding {
+            id: self.id.clone(),
+            started_at_ms: Some(self.started_at_ms),
+            finished_at_ms: end.at_ms,
+            duration_ms: Some(u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX)),
+            how: end.how.clone(),
+            output: self.capture.kept(),
+            result: self.result.read(),
+        })
+    }
+}
+
+fn how_ended(status: &WaitIdStatus) -> HowEnded {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => HowEnded::Exited { code },
+        (None, signal) => HowEnded::Signalled { signal: signal.unwrap_or(0) },
+    }
+}

@@ -1,0 +1,175 @@
+//! The thread that makes endings durable in groups: one file, one fsync for all that waits.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use crate::supervisor::spool::file_path;
+
+/// The most endings in one file.
+const GROUP_ENDINGS_MAX: usize = 256;
+
+/// A group that has this many bytes takes no further ending.
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// An ending to write.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// The execution.
+    pub(super) id: Arc<str>,
+    /// Its line, without the line feed.
+    pub(super) line: Arc<str>,
+}
+
+/// What became of a group.
+#[derive(Debug)]
+pub(super) enum Commit {
+    /// On disk: id, offset and length of each.
+    Written { file: u64, endings: Vec<(Arc<str>, u64, usize)> },
+    /// The disk refused.
+    Refused { endings: Vec<Ending>, error: io::Error },
+}
+
+/// Handle of the thread. What waits is bounded by the executions that ran.
+#[derive(Debug)]
+pub(super) struct Writer {
+    orders: Sender<Order>,
+    commits: Receiver<Commit>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Write(Ending),
+    Delete(u64),
+}
+
+impl Writer {
+    /// Starts the thread; its first file has the number `next`.
+    pub(super) fn start(folder: PathBuf, next: u64, wake: OwnedFd) -> io::Result<Self> {
+        let (orders, to_do) = channel();
+        let (done, commits) = channel();
+        let thread = std::thread::Builder::new()
+            .name("spool".to_owned())
+            .spawn(move || work(&folder, next, &to_do, &done, &wake))?;
+        Ok(Self { orders, commits, thread })
+    }
+
+    /// Orders an ending to be written.
+    pub(super) fn write(&self, ending: Ending) {
+        self.order(Order::Write(ending));
+    }
+
+    /// Orders a file to be removed.
+    pub(super) fn delete(&self, file: u64) {
+        self.order(Order::Delete(file));
+    }
+
+    /// The next group that was committed or refused.
+    pub(super) fn committed(&self) -> Option<Commit> {
+        self.commits.try_recv().ok()
+    }
+
+    /// Lets the thread do all that waits, and ends it.
+    pub(super) fn close(self) {
+        drop(self.orders);
+        if self.thread.join().is_err() {
+            tracing::error!("the spool's thread had panicked");
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() {
+            tracing::error!("the spool's thread has ended");
+        }
+    }
+}
+
+fn work(
+    folder: &Path,
+    mut next: u64,
+    orders: &Receiver<Order>,
+    done: &Sender<Commit>,
+    wake: &OwnedFd,
+) {
+    while let Ok(first) = orders.recv() {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        let mut order = Some(first);
+        while let Some(current) = order {
+            match current {
+                Order::Write(ending) => {
+                    bytes += ending.line.len();
+                    group.push(ending);
+                }
+                Order::Delete(file) => delete(folder, file),
+            }
+            let full = group.len() >= GROUP_ENDINGS_MAX || bytes >= GROUP_BYTES_MAX;
+            order = if full { None } else { orders.try_recv().ok() };
+        }
+        if group.is_empty() {
+            continue;
+        }
+        let commit = match commit(folder, next, &group) {
+            Ok(endings) => Commit::Written { file: next, endings },
+            Err(error) => Commit::Refused { endings: group, error },
+        };
+        next += 1;
+        if done.send(commit).is_err() {
+            return;
+        }
+        if let Err(errno) = rustix::io::write(wake, &1_u64.to_ne_bytes()) {
+            tracing::error!(%errno, "cannot wake the supervisor");
+        }
+    }
+}
+
+fn commit(folder: &Path, file: u64, group: &[Ending]) -> io::Result<Vec<(Arc<str>, u64, usize)>> {
+    let mut bytes = Vec::new();
+    let mut places = Vec::new();
+    for ending in group {
+        places.push((Arc::clone(&ending.id), bytes.len() as u64, ending.line.len()));
+        bytes.extend_from_slice(ending.line.as_bytes());
+        bytes.push(b'\n');
+    }
+    let path = file_path(folder, file);
+    let draft = path.with_extension("draft");
+    let written = write_durably(&draft, &bytes).and_then(|()| fs::rename(&draft, &path));
+    if written.is_err() {
+        delete_path(&draft);
+    }
+    written?;
+    sync_folder(folder)?;
+    Ok(places)
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_data()
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "a folder has to be opened to be synced")]
+    File::open(folder)?.sync_all()
+}
+
+/// A file that stays is read at the next start; its endings are then said once more.
+fn delete(folder: &Path, file: u64) {
+    delete_path(&file_path(folder, file));
+}
+
+fn delete_path(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "cannot remove a spool file");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}

@@ -1,0 +1,199 @@
+//! Canonical texts: equal jobs have equal texts, and a text gives its job back.
+
+use std::collections::BTreeMap;
+
+use cronwright::spec::job::{JobName, JobSpec};
+use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
+use cronwright::spec::policy::{GraceTime, Misfire, Overlap};
+use cronwright::spec::task::Task;
+use cronwright::spec::trigger::{
+    CronExpr, CronTrigger, DateTrigger, Dialect, IntervalStart, IntervalTrigger, Trigger,
+};
+use cronwright::time::{Timestamp, Zone};
+use proptest::collection::{btree_map, vec};
+use proptest::option::of;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestRunner};
+use snapbox::IntoData;
+use std::time::Duration;
+
+fn jobs(path: &str, text: &str) -> BTreeMap<String, JobSpec> {
+    let content = Content::Bytes(text.as_bytes().into());
+    let file = ManifestFile { path: path.into(), source: "s".into(), content };
+    let loaded = load(&[file], &Known::default());
+    assert_eq!(loaded.diagnostics, [], "{text}");
+    loaded.jobs.into_iter().map(|(name, job)| (name.to_string(), (*job.spec).clone())).collect()
+}
+
+#[test]
+fn formatting_order_comments_and_format_do_not_change_a_job() {
+    let yaml = r#"
+# A comment.
+jobs:
+  etl:
+    description: "Load it"
+    triggers:
+      - cron: "30 02 * * MON-FRI"
+        timezone: Asia/Shanghai
+        start_date: 2026-01-01
+      - { interval: 90m, anchor: "2026-01-01T00:30:00" }
+    command: /opt/load --mode 'full run'
+    timeout: 45m
+    env: { B: "2", A: "1" }
+    misfire: { grace_time: unlimited }
+"#;
+    let toml = r#"
+[jobs.etl]
+env = { A = "1", B = "2" }
+timeout = "2700s"
+command = ["/opt/load", "--mode", "full run"]
+description = 'Load it'
+misfire.grace_time = "unlimited"
+misfire.coalesce = true
+[[jobs.etl.triggers]]
+timezone = "Asia/Shanghai"
+cron = "30 2 * * 1-5"
+start_date = 2026-01-01T00:00:00
+[[jobs.etl.triggers]]
+interval = "1h30m"
+anchor = 2026-01-01T00:30:00Z
+"#;
+    let (from_yaml, from_toml) = (jobs("a.yaml", yaml), jobs("a.toml", toml));
+    assert_eq!(from_yaml["etl"].canonical(), from_toml["etl"].canonical());
+    assert_eq!(from_yaml["etl"].digest(), from_toml["etl"].digest());
+    snapbox::assert_data_eq!(
+        from_yaml["etl"].canonical(),
+        snapbox::str![[r#"{"command":["/opt/load","--mode","full run"],"description":"Load it","enabled":true,"env":{"A":"1","B":"2"},"kill_grace":"10s","max_instances":1,"misfire":{"coalesce":true,"grace_time":"unlimited","max_catch_up":10},"output":{"max_size":"128KiB"},"overlap":"skip","timeout":"45m","triggers":[{"cron":"30 2 * * mon-fri","start_date":"2025-12-31T16:00:00Z","timezone":"Asia/Shanghai"},{"anchor":"2026-01-01T00:30:00Z","interval":"1h30m","timezone":"UTC"}],"working_dir":null}"#]].raw()
+    );
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[^\u{0}]{1,12}",
+        select(vec![
+            "*",
+            "@x",
+            "- a",
+            "# x",
+            "null",
+            "~",
+            "012",
+            "yes",
+            "a: b",
+            "\t",
+            "\u{7f}\u{85}\u{2028}",
+            "'\"\\",
+            "\r\n"
+        ])
+        .prop_map(str::to_owned),
+    ]
+    // What a template is, and what is no task, has its own rules.
+    .prop_filter("a template or blank", |text| !text.contains("${") && !text.trim().is_empty())
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    (1..400_000_000_u64).prop_map(Duration::from_millis)
+}
+
+fn zone() -> impl Strategy<Value = Zone> {
+    select(vec!["UTC", "Asia/Shanghai", "America/New_York"])
+        .prop_map(|name| Zone::load(name).unwrap())
+}
+
+fn instant() -> impl Strategy<Value = Timestamp> {
+    (1_500_000_000_000_i64..4_000_000_000_000)
+        .prop_map(|ms| Timestamp::from_timestamp_millis(ms).unwrap())
+}
+
+fn trigger() -> impl Strategy<Value = Trigger> {
+    let expressions = [
+        "0 3 * * *",
+        "*/5 * * * *",
+        "@daily",
+        "0/10 * * * * *",
+        "30 2 1,15 * mon-fri",
+        "0 0 L * ?",
+        "0 12 15W * *",
+        "5 4 * * sun#2",
+        "0 0 3 ? 1-6 5L 2030/2",
+        "22-2 * * nov-feb *",
+    ];
+    let cron =
+        (select(expressions.to_vec()), zone(), of(instant())).prop_map(|(text, zone, start)| {
+            let expr = CronExpr::parse(text, Dialect::Standard).unwrap();
+            Trigger::Cron(CronTrigger { start_date: start, ..CronTrigger::new(expr, zone) })
+        });
+    let interval = (1000..10_000_000_u64, zone(), of(instant()), of(instant())).prop_map(
+        |(ms, zone, anchor, start)| {
+            let mut trigger = IntervalTrigger::new(Duration::from_millis(ms), zone).unwrap();
+            if let Some(anchor) = anchor {
+                trigger = trigger.with_anchor(anchor);
+            }
+            if let Some(start) = start {
+                trigger = trigger.with_start(IntervalStart::At(start));
+            }
+            Trigger::Interval(trigger)
+        },
+    );
+    let date = (instant(), zone()).prop_map(|(at, zone)| Trigger::Date(DateTrigger::new(at, zone)));
+    prop_oneof![cron, interval, date]
+}
+
+fn spec() -> impl Strategy<Value = JobSpec> {
+    let task = prop_oneof![
+        vec(text(), 1..4).prop_map(Task::Command),
+        (text(), vec(text(), 1..3)).prop_map(|(text, shell)| Task::Script { text, shell }),
+    ];
+    let misfire =
+        (of(duration()), any::<bool>(), 1..1000_u32).prop_map(|(grace, coalesce, max)| Misfire {
+            grace_time: grace.map_or(GraceTime::Unlimited, GraceTime::Within),
+            coalesce,
+            max_catch_up: max,
+        });
+    let limits = (of(duration()), duration(), 1..8_000_000_u64, 1..1000_u32);
+    let words =
+        (of(text()), of(text()), any::<bool>(), select(vec![Overlap::Skip, Overlap::Allow]));
+    let env = btree_map("[A-Z_]{1,8}", prop_oneof![Just(String::new()), text()], 0..4);
+    (task, vec(trigger(), 0..4), env, misfire, limits, words).prop_map(
+        |(task, triggers, env, misfire, limits, words)| JobSpec {
+            name: JobName::parse("job").unwrap(),
+            description: words.0,
+            enabled: words.2,
+            triggers,
+            task,
+            env,
+            working_dir: words.1,
+            timeout: limits.0,
+            kill_grace: limits.1,
+            output_bytes_max: limits.2,
+            overlap: words.3,
+            max_instances: limits.3,
+            misfire,
+        },
+    )
+}
+
+#[test]
+fn a_canonical_text_gives_its_job_back() {
+    let mut runner = TestRunner::new(Config { cases: 1000, ..Config::default() });
+    runner
+        .run(&spec(), |spec| {
+            let text = spec.canonical();
+            let back = JobSpec::from_canonical(&spec.name, &text);
+            proptest::prop_assert_eq!(back.as_ref(), Ok(&spec), "{}", text);
+            proptest::prop_assert_eq!(back.map(|spec| spec.canonical()), Ok(text));
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_canonical_text_of_another_time_is_refused_with_its_place() {
+    let name = JobName::parse("job").unwrap();
+    let errors = JobSpec::from_canonical(&name, r#"{"command":["a"],"retry":2}"#).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].message, "`retry` is not supported yet");
+    assert!(JobSpec::from_canonical(&name, "").is_err());
+    assert!(JobSpec::from_canonical(&name, "}}, \"x\": {").is_err());
+}

@@ -1,0 +1,492 @@
+//! Settings: flags over environment over the file, places, and what is said about mistakes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cronwright::daemon::settings::{Environment, Flags, Places, Settings, load};
+use cronwright::diagnostic::Diagnostic;
+use cronwright::diagnostic::render::{Colour, render_all};
+use snapbox::{IntoData, assert_data_eq, str};
+
+fn environment(present: &[&str], variables: &[(&str, &str)]) -> Environment {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let mut variables: BTreeMap<String, String> = variables.iter().map(own).collect();
+    variables.entry("HOME".to_owned()).or_insert("/home/ann".to_owned());
+    Environment {
+        variables,
+        cwd: PathBuf::from("/srv"),
+        is_root: false,
+        host_name: "host-1".to_owned(),
+        present: present.iter().map(PathBuf::from).collect(),
+    }
+}
+
+fn loaded(
+    text: &str,
+    flags: &Flags,
+    environment: &Environment,
+) -> (Option<Settings>, Vec<Diagnostic>) {
+    let places = Places::find(flags, environment);
+    load(&places, places.file.as_ref().map(|_| text.as_bytes()), flags, environment)
+}
+
+/// What people see of the mistakes in a settings file.
+fn complaints(text: &str) -> String {
+    let environment = environment(&["/srv/cronwright.toml"], &[]);
+    let (settings, diagnostics) = loaded(text, &Flags::default(), &environment);
+    assert_eq!(settings.is_some(), !diagnostics.iter().any(Diagnostic::is_error));
+    render_all(&diagnostics, Colour::Plain)
+}
+
+#[test]
+fn without_a_file_everything_has_a_default() {
+    let environment = environment(&["/srv/jobs.d"], &[]);
+    let (settings, diagnostics) = loaded("", &Flags::default(), &environment);
+    assert_eq!(diagnostics, []);
+    assert_data_eq!(
+        format!("{:#?}", settings.unwrap()),
+        str![[r#"
+Settings {
+    file: None,
+    base_dir: "/srv",
+    state_dir: "/srv/.cronwright",
+    sources: [
+        SourceFolder {
+            name: "jobs.d",
+            path: "/srv/jobs.d",
+        },
+    ],
+    known: Known {
+        defaults: Layer {
+            timezone: Absent,
+            enabled: Absent,
+            env: Absent,
+            working_dir: Absent,
+            shell: Absent,
+            timeout: Absent,
+            kill_grace: Absent,
+            output_bytes_max: Absent,
+            overlap: Absent,
+            max_instances: Absent,
+            misfire: Absent,
+        },
+    },
+    store: Sqlite(
+        "/srv/.cronwright/cronwright.db",
+    ),
+    redis: None,
+    listen: [
+        "/srv/.cronwright/cronwright.sock",
+    ],
+    node: "host-1",
+    revision: None,
+}
+"#]]
+        .raw()
+    );
+}
+
+#[test]
+fn the_state_directory_and_the_file_are_found_by_rule() {
+    let own = "/srv/cronwright.toml";
+    let system = "/etc/cronwright/cronwright.toml";
+    let config = |path: &str| Flags { config: Some(path.into()), ..Flags::default() };
+    let state = |path: &str| Flags { state_dir: Some(path.into()), ..Flags::default() };
+    let none = Flags::default;
+    for (why, flags, present, variables, file, state_dir) in [
+        ("nothing there", none(), vec![], vec![], None, "/home/ann/.local/state/cronwright"),
+        ("XDG", none(), vec![], vec![("XDG_STATE_HOME", "/xdg")], None, "/xdg/cronwright"),
+        ("own file first", none(), vec![own, system], vec![], Some(own), "/srv/.cronwright"),
+        (
+            "system file",
+            none(),
+            vec![system],
+            vec![],
+            Some(system),
+            "/home/ann/.local/state/cronwright",
+        ),
+        ("jobs.d", none(), vec!["/srv/jobs.d"], vec![], None, "/srv/.cronwright"),
+        (
+            "systemd",
+            none(),
+            vec![own],
+            vec![("STATE_DIRECTORY", "/var/lib/c:/x")],
+            Some(own),
+            "/var/lib/c",
+        ),
+        (
+            "variable",
+            none(),
+            vec![own],
+            vec![("CRONWRIGHT_STATE_DIR", "st"), ("STATE_DIRECTORY", "/x")],
+            Some(own),
+            "/srv/st",
+        ),
+        ("flag", state("/f"), vec![own], vec![("CRONWRIGHT_STATE_DIR", "/st")], Some(own), "/f"),
+        (
+            "config flag",
+            config("sub/c.toml"),
+            vec![own],
+            vec![("CRONWRIGHT_CONFIG", "/x")],
+            Some("/srv/sub/c.toml"),
+            "/srv/.cronwright",
+        ),
+        (
+            "config variable",
+            none(),
+            vec![],
+            vec![("CRONWRIGHT_CONFIG", "/x/c.toml")],
+            Some("/x/c.toml"),
+            "/home/ann/.local/state/cronwright",
+        ),
+        (
+            "empty is none",
+            none(),
+            vec![own],
+            vec![("CRONWRIGHT_CONFIG", "")],
+            Some(own),
+            "/srv/.cronwright",
+        ),
+    ] {
+        let places = Places::find(&flags, &environment(&present, &variables));
+        assert_eq!(places.file.as_deref(), file.map(Path::new), "{why}");
+        assert_eq!(places.state_dir, Path::new(state_dir), "{why}");
+    }
+    let root = Environment { is_root: true, ..environment(&[], &[]) };
+    assert_eq!(Places::find(&none(), &root).state_dir, Path::new("/var/lib/cronwright"));
+}
+
+const FULL: &str = r#"
+sources = ["jobs.d", "overlays/prod/"]
+timezone = "Asia/Shanghai"
+listen = ["unix:run/api.sock"]
+store = { url = "mongodb://cw@db1:27017,db2/cronwright?replicaSet=rs", password = { file = "secrets/mongo" } }
+[job_defaults]
+timeout = "1h"
+[node]
+name = "worker-7"
+[redis]
+url = "redis://cache:6380/2"
+password = { env = "REDIS_PASSWORD" }
+prefix = "team-a"
+"#;
+
+#[test]
+fn the_file_is_read_relative_to_its_folder_and_passwords_are_never_shown() {
+    let environment = environment(&["/srv/cronwright.toml"], &[("REDIS_PASSWORD", "p:w")]);
+    let (settings, diagnostics) = loaded(FULL, &Flags::default(), &environment);
+    assert_eq!(diagnostics, []);
+    let mut settings = settings.unwrap();
+    settings
+        .resolve_passwords(&environment, |path| {
+            assert_eq!(path, Path::new("/srv/secrets/mongo"));
+            Ok("s/cret\n".to_owned())
+        })
+        .unwrap();
+    let shown = format!("{:?}\n{:?}\n{:?}", settings.sources, settings.store, settings.redis);
+    assert_data_eq!(
+        shown,
+        str![[r#"
+[SourceFolder { name: "jobs.d", path: "/srv/jobs.d" }, SourceFolder { name: "overlays/prod", path: "/srv/overlays/prod/" }]
+Mongo(mongodb://cw:***@db1:27017,db2/cronwright?replicaSet=rs)
+Some(RedisSettings { url: redis://:***@cache:6380/2, prefix: "team-a" })
+"#]].raw()
+    );
+    let redis = settings.redis.as_ref().unwrap();
+    assert_eq!(redis.url.expose(), "redis://:p%3Aw@cache:6380/2");
+    let cronwright::daemon::settings::StoreUrl::Mongo(url) = &settings.store else { panic!() };
+    assert_eq!(url.expose(), "mongodb://cw:s%2Fcret@db1:27017,db2/cronwright?replicaSet=rs");
+    assert_eq!(settings.listen, [PathBuf::from("/srv/run/api.sock")]);
+    assert_eq!(settings.node, "worker-7");
+}
+
+#[test]
+fn flags_go_before_variables_and_both_before_the_file() {
+    let variables = [
+        ("CRONWRIGHT_STORE", "sqlite:v.db"),
+        ("CRONWRIGHT_REDIS", "redis://v"),
+        ("CRONWRIGHT_LISTEN", "unix:v.sock"),
+        ("CRONWRIGHT_REVISION", "8f3c2a1"),
+    ];
+    let environment = environment(&["/srv/cronwright.toml"], &variables);
+    let by_variable = loaded(FULL, &Flags::default(), &environment).0.unwrap();
+    let flags = Flags {
+        store: Some("mongodb://f".to_owned()),
+        redis: Some("rediss://f/1".to_owned()),
+        listen: vec!["unix:/f1.sock".to_owned(), "unix:f2.sock".to_owned()],
+        sources: vec!["f.d".to_owned()],
+        ..Flags::default()
+    };
+    let by_flag = loaded(FULL, &flags, &environment).0.unwrap();
+    let shown = |settings: &Settings| {
+        let redis = settings.redis.as_ref().unwrap();
+        format!(
+            "{:?} {} {} {:?} {:?}",
+            settings.store, redis.url, redis.prefix, settings.listen, settings.revision
+        )
+    };
+    assert_data_eq!(
+        format!("{}\n{}\n{:?}", shown(&by_variable), shown(&by_flag), by_flag.sources),
+        str![[r#"
+Sqlite("/srv/v.db") redis://v team-a ["/srv/v.sock"] Some("8f3c2a1")
+Mongo(mongodb://f) rediss://f/1 team-a ["/f1.sock", "/srv/f2.sock"] Some("8f3c2a1")
+[SourceFolder { name: "f.d", path: "/srv/f.d" }]
+"#]]
+        .raw()
+    );
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one expected text")]
+fn mistakes_in_the_file_have_their_place() {
+    let text = r#"
+sorces = ["jobs.d"]
+timezone = "Mars"
+store = "mongodb://ann:p/ss@db"
+listen = ["127.0.0.1:8470", "unix:"]
+max_running = 3
+[job_defaults]
+timeout = 60
+cron = "@daily"
+[node]
+labels = ["etl"]
+name = "-x"
+[redis]
+url = "redis://:pw@h"
+password = { file = "a", env = "b" }
+producers = ["web"]
+"#;
+    assert_data_eq!(complaints(text), str![[r#"
+error[E0107]: unknown field `sorces`
+ --> cronwright.toml:2:1
+  |
+2 | sorces = ["jobs.d"]
+  | ^^^^^^ did you mean `sources`?
+
+error[E0303]: `Mars` is not a time zone
+ --> cronwright.toml:3:12
+  |
+3 | timezone = "Mars"
+  |            ^^^^^^
+  |
+  = help: write an IANA name such as `Asia/Shanghai`, `Europe/Berlin` or `UTC`; offsets and abbreviations are not zones
+
+error[E0601]: this is not the URL of a store: it has no host, or a wrong port
+ --> cronwright.toml:4:9
+  |
+4 | store = "mongodb://ann:****@db"
+  |         ^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: after `://` stand host and port; in a password, `/`, `:`, `@`, `?` and `#` are written as %2F, %3A, %40, %3F and %23
+
+error[E0602]: `127.0.0.1:8470` is not supported yet: the API listens on Unix sockets only
+ --> cronwright.toml:5:11
+  |
+5 | listen = ["127.0.0.1:8470", "unix:"]
+  |           ^^^^^^^^^^^^^^^^
+  |
+  = help: write `unix:PATH`
+
+error[E0602]: `unix:` without a path
+ --> cronwright.toml:5:29
+  |
+5 | listen = ["127.0.0.1:8470", "unix:"]
+  |                             ^^^^^^^
+  |
+  = help: write `unix:PATH`
+
+error[E0108]: `max_running` is not supported yet
+ --> cronwright.toml:6:1
+  |
+6 | max_running = 3
+  | ^^^^^^^^^^^
+  |
+  = help: remove it: a key that did nothing would mislead
+
+error[E0304]: `60` has no unit
+ --> cronwright.toml:8:11
+  |
+8 | timeout = 60
+  |           ^^
+  |
+  = help: write for example `60s` or `60m`
+
+error[E0107]: unknown field `cron`
+ --> cronwright.toml:9:1
+  |
+9 | cron = "@daily"
+  | ^^^^ this cannot be a default: each job says it
+
+error[E0108]: `labels` is not supported yet
+  --> cronwright.toml:11:1
+   |
+11 | labels = ["etl"]
+   | ^^^^^^
+   |
+   = help: remove it: a key that did nothing would mislead
+
+error[E0104]: `name` does not have the form asked for: `-x`
+  --> cronwright.toml:12:8
+   |
+12 | name = "-x"
+   |        ^^^^
+
+error[E0603]: two kinds of source: `file` and `env`
+  --> cronwright.toml:15:26
+   |
+15 | password = { file = "a", env = "b" }
+   |              ----        ^^^ the second
+   |              |
+   |              the first
+   |
+   = help: give exactly one of `file`, `env`
+
+error[E0108]: `producers` is not supported yet
+  --> cronwright.toml:16:1
+   |
+16 | producers = ["web"]
+   | ^^^^^^^^^
+   |
+   = help: remove it: a key that did nothing would mislead
+
+"#]].raw());
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one expected text")]
+fn more_mistakes_of_stores_and_redis() {
+    let all: Vec<_> = [
+        "store = { url = \"mongodb://ann:pw@db\", password = { env = \"P\" } }",
+        "store = { url = \"sqlite:x\", password = { env = \"P\" } }",
+        "store = { password = { env = \"P\" } }",
+        "store = \"postgres://x\"",
+        "store = 3",
+        "redis = { url = \"redis://h/zero\" }",
+        "listen = []",
+        "store = [",
+    ]
+    .iter()
+    .map(|text| complaints(text))
+    .collect();
+    assert_data_eq!(
+        all.join("\n"),
+        str![[r#"
+error[E0603]: the URL has a password already
+ --> cronwright.toml:1:40
+  |
+1 | store = { url = "mongodb://ann:**@db", password = { env = "P" } }
+  |                 ---------------------  ^^^^^^^^
+  |                 |
+  |                 there
+  |
+  = help: remove one of the two
+
+error[E0601]: a store of SQLite is a path without a password
+ --> cronwright.toml:1:17
+  |
+1 | store = { url = "sqlite:x", password = { env = "P" } }
+  |                 ^^^^^^^^^^
+  |
+  = help: write for example `sqlite:.cronwright/cronwright.db`
+
+error[E0102]: the field `url` is missing
+ --> cronwright.toml:1:1
+  |
+1 | store = { password = { env = "P" } }
+  | ^^^^^
+
+error[E0601]: this is not the URL of a store: `postgres://` is no scheme for it
+ --> cronwright.toml:1:9
+  |
+1 | store = "postgres://x"
+  |         ^^^^^^^^^^^^^^
+  |
+  = help: write `sqlite:PATH` or `mongodb://[USER[:PASSWORD]@]HOST[:PORT][,…]/DATABASE`
+
+error[E0101]: `store` must be text or a map, not the number `3`
+ --> cronwright.toml:1:9
+  |
+1 | store = 3
+  |         ^
+  |
+  = help: quote it: "3"
+
+error[E0601]: this is not the URL of Redis: after the host stands the number of a database
+ --> cronwright.toml:1:17
+  |
+1 | redis = { url = "redis://h/zero" }
+  |                 ^^^^^^^^^^^^^^^^
+  |
+  = help: write `redis://[USER[:PASSWORD]@]HOST[:PORT][/NUMBER]`
+
+error[E0105]: `listen` is an empty list
+ --> cronwright.toml:1:10
+  |
+1 | listen = []
+  |          ^^
+
+error[E0202]: this is not TOML: unclosed array, expected `]`
+ --> cronwright.toml:1:10
+  |
+1 | store = [
+  |          ^
+
+"#]]
+        .raw()
+    );
+}
+
+#[test]
+fn mistakes_in_flags_and_variables_point_into_them() {
+    let variables = [
+        ("CRONWRIGHT_STROE", "x"),
+        ("CRONWRIGHT_REDIS", "localhost:6379"),
+        ("CRONWRIGHT_JOB", "a"),
+        ("CRONWRIGHT_SERVICE_HOST", "10.0.0.1"),
+    ];
+    let flags = Flags {
+        store: Some("mongodb://ann:secret word@db".to_owned()),
+        listen: vec![format!("unix:/{}", "x".repeat(120))],
+        config: Some("nowhere.toml".into()),
+        ..Flags::default()
+    };
+    let environment = environment(&[], &variables);
+    let places = Places::find(&flags, &environment);
+    let (settings, diagnostics) = load(&places, None, &flags, &environment);
+    assert_eq!(settings, None);
+    assert_data_eq!(render_all(&diagnostics, Colour::Plain), str![[r#"
+warning[W0601]: `CRONWRIGHT_STROE` is not a variable that is read
+ --> environment:1:1
+  |
+1 | CRONWRIGHT_STROE
+  | ^^^^^^^^^^^^^^^^ did you mean `CRONWRIGHT_STORE`?
+
+error[E0604]: the path of the socket has 121 bytes, and no more than 107 are possible: `/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…`
+ --> flag --listen:1:1
+  |
+1 | unix:/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: give a shorter one with `--listen unix:PATH`
+
+error[E0601]: this is not the URL of a store: it holds white space
+ --> flag --store:1:1
+  |
+1 | mongodb://ann:***********@db
+  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: write `sqlite:PATH` or `mongodb://[USER[:PASSWORD]@]HOST[:PORT][,…]/DATABASE`
+
+error[E0605]: there is no settings file `nowhere.toml`
+--> nowhere.toml
+
+error[E0601]: this is not the URL of Redis: it has no `://`
+ --> variable CRONWRIGHT_REDIS:1:1
+  |
+1 | localhost:6379
+  | ^^^^^^^^^^^^^^
+  |
+  = help: write `redis://[USER[:PASSWORD]@]HOST[:PORT][/NUMBER]`
+
+"#]].raw());
+}

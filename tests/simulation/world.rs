@@ -1,0 +1,757 @@
+//! The world: virtual time, one store, nodes with daemons that die and supervisors that do not.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta};
+use cronwright::engine::event::{Effect, Event, PlanDone, Recovery, Resume, Start};
+use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output};
+use cronwright::engine::plan::{AppliedSet, Sources, diff};
+use cronwright::engine::request::{Op, Request, RequestId};
+use cronwright::engine::scheduler::{Phase, Scheduler};
+use cronwright::io::store::memory::Ledger;
+use cronwright::io::store::{Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
+use cronwright::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec, SourcePlace};
+use cronwright::spec::policy::{GraceTime, Misfire, Overlap};
+use cronwright::spec::task::Task;
+use cronwright::spec::trigger::{CronExpr, CronTrigger, Dialect, IntervalTrigger, Trigger};
+use cronwright::time::{BootTime, Now, Timestamp, Zone};
+
+use super::random::Random;
+
+const LEASE: Duration = Duration::from_secs(4);
+const NODE_LEASE: Duration = Duration::from_secs(20);
+/// When an answer that never comes counts as lost.
+const DEADLINE_MS: u64 = 1_500;
+
+/// Faults of the world that a correct checker must see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bug {
+    /// A lost answer counts as a claim that was won.
+    TimeoutIsSuccess,
+    /// What the store has after the watermark is not told at a recovery.
+    ForgetsCovered,
+    /// The watermark moves although the rows are not written.
+    WatermarkBeforeRows,
+    /// Two executions may have one id.
+    ClaimsOverwrite,
+    /// The time in which no daemon ran is forgotten.
+    ForgetsDowntime,
+    /// Endings are said to be recorded and are not.
+    EndingsNotWritten,
+    /// A restarted daemon is not told what its supervisor runs.
+    NothingAdopted,
+    /// A plan answers as saved and is not.
+    PlanNotWritten,
+}
+
+impl Bug {
+    pub(super) const ALL: [Self; 8] = [
+        Self::TimeoutIsSuccess,
+        Self::ForgetsCovered,
+        Self::WatermarkBeforeRows,
+        Self::ClaimsOverwrite,
+        Self::ForgetsDowntime,
+        Self::EndingsNotWritten,
+        Self::NothingAdopted,
+        Self::PlanNotWritten,
+    ];
+}
+
+/// What can happen to the world, and when.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Happening {
+    /// A daemon turns its loop.
+    Wake(usize),
+    /// A daemon asks for the lease.
+    AskLease(usize),
+    /// The store takes in the first operation of a daemon.
+    Arrive(usize, u64),
+    /// A daemon hears of its first operation.
+    Answer(usize, u64),
+    /// A task ends on a node.
+    TaskEnds(usize, ExecutionId),
+    Crash(usize),
+    Restart(usize, u64),
+    Pause(usize),
+    Edit,
+    Ask,
+    Outage,
+    Reconcile(usize),
+}
+
+/// A daemon's life: memory that a crash takes.
+struct Daemon {
+    /// Grows with each life, so that answers to an earlier one are known.
+    life: u64,
+    scheduler: Scheduler,
+    holder: Holder,
+    lease_until: BootTime,
+    operations: VecDeque<Operation>,
+    /// Number of the operation that is under way.
+    under_way: Option<u64>,
+    answer: Option<Outcomes>,
+    resume: Resume,
+}
+
+/// A store operation of a daemon.
+#[derive(Debug, Clone)]
+enum Operation {
+    Effect(Box<Effect>),
+    Recover,
+}
+
+/// What the store said, or silence.
+#[derive(Debug, Clone)]
+enum Outcomes {
+    Events(Vec<Event>),
+    Lost,
+}
+
+/// What survives a daemon on its node.
+#[derive(Default)]
+struct Node {
+    daemon: Option<Daemon>,
+    lives: u64,
+    paused_until_ms: u64,
+    /// When it wakes next, as far as that is planned.
+    wakes_at_ms: Option<u64>,
+    running: BTreeSet<ExecutionId>,
+    spool: BTreeMap<ExecutionId, Box<Ending>>,
+}
+
+pub(super) struct World {
+    random: Random,
+    bug: Option<Bug>,
+    trace: bool,
+    pub(super) now_ms: u64,
+    horizon_ms: u64,
+    quiet_ms: u64,
+    sequence: u64,
+    heap: BinaryHeap<Reverse<(u64, u64, Happening)>>,
+    nodes: Vec<Node>,
+    pub(super) ledger: Ledger,
+    desired: JobSet,
+    specs: BTreeMap<Digest, Arc<JobSpec>>,
+    outage_until_ms: u64,
+    loss_percent: u64,
+    faults: bool,
+    /// How often each execution was physically started, and on what.
+    pub(super) starts: BTreeMap<ExecutionId, u64>,
+    /// Executions whose task came to its end.
+    pub(super) completed: BTreeSet<ExecutionId>,
+    requests: u64,
+}
+
+fn origin() -> Timestamp {
+    DateTime::from_timestamp(1_795_000_000, 0).unwrap()
+}
+
+impl World {
+    pub(super) fn new(seed: u64, bug: Option<Bug>, trace: bool) -> Self {
+        let mut random = Random::new(seed);
+        let hours = random.between(2, 8);
+        let nodes = if random.chance(40) { 2 } else { 1 };
+        let loss_percent = if random.chance(60) { 3 } else { 0 };
+        let mut world = Self::empty(random, bug, trace, hours * 3_600_000, nodes);
+        world.loss_percent = loss_percent;
+        let count = world.random.between(2, 6);
+        for index in 0..count {
+            world.declare(index);
+        }
+        for node in 0..nodes {
+            world.at(world.now_ms, Happening::Restart(node, 0));
+        }
+        world.plan_faults();
+        world
+    }
+
+    /// Thirty days of one daemon and a few slow jobs, restarted now and then.
+    pub(super) fn month(seed: u64) -> Self {
+        let mut world = Self::empty(Random::new(seed), None, false, 30 * 86_400_000, 1);
+        for index in 0..4 {
+            world.declare(index);
+        }
+        world.at(0, Happening::Restart(0, 0));
+        for day in 1..30 {
+            let at = day * 86_400_000 + world.random.between(0, 80_000_000);
+            world.at(at, Happening::Crash(0));
+        }
+        world
+    }
+
+    fn empty(random: Random, bug: Option<Bug>, trace: bool, horizon_ms: u64, nodes: usize) -> Self {
+        Self {
+            random,
+            bug,
+            trace,
+            now_ms: 0,
+            horizon_ms,
+            quiet_ms: 1_800_000,
+            sequence: 0,
+            heap: BinaryHeap::new(),
+            nodes: std::iter::repeat_with(Node::default).take(nodes).collect(),
+            ledger: Ledger::default(),
+            desired: JobSet::new(),
+            specs: BTreeMap::new(),
+            outage_until_ms: 0,
+            loss_percent: 0,
+            faults: true,
+            starts: BTreeMap::new(),
+            completed: BTreeSet::new(),
+            requests: 0,
+        }
+    }
+
+    /// Each seed has its own subset of faults.
+    fn plan_faults(&mut self) {
+        let kinds: [fn(usize) -> Happening; 5] = [
+            Happening::Crash,
+            Happening::Pause,
+            |_| Happening::Edit,
+            |_| Happening::Ask,
+            |_| Happening::Outage,
+        ];
+        for kind in kinds {
+            if self.random.chance(60) {
+                let every_ms = self.random.between(60_000, 1_800_000);
+                let mut at = self.random.between(1_000, every_ms);
+                while at < self.horizon_ms {
+                    let node =
+                        usize::try_from(self.random.next() % self.nodes.len() as u64).unwrap();
+                    self.at(at, kind(node));
+                    at += self.random.between(1_000, 2 * every_ms);
+                }
+            }
+        }
+    }
+
+    pub(super) fn seconds(&self) -> u64 {
+        self.now_ms / 1_000
+    }
+
+    pub(super) fn clock(&self) -> Now {
+        let wall = origin() + TimeDelta::milliseconds(i64::try_from(self.now_ms).unwrap());
+        Now { wall, boot: BootTime(Duration::from_millis(self.now_ms + 1_000_000)) }
+    }
+
+    pub(super) fn spec_of(&self, digest: &str) -> Arc<JobSpec> {
+        Arc::clone(&self.specs[&Digest(digest.into())])
+    }
+
+    fn at(&mut self, ms: u64, happening: Happening) {
+        self.sequence += 1;
+        self.heap.push(Reverse((ms.max(self.now_ms), self.sequence, happening)));
+    }
+
+    pub(super) fn run(&mut self) {
+        while let Some(Reverse((ms, _, happening))) = self.heap.pop() {
+            if ms > self.horizon_ms + self.quiet_ms {
+                break;
+            }
+            self.now_ms = ms;
+            if ms > self.horizon_ms && self.faults {
+                self.faults = false;
+                self.outage_until_ms = 0;
+                self.loss_percent = 0;
+            }
+            if self.trace {
+                println!("{ms:>9} {happening:?}");
+            }
+            self.happen(happening);
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Wake(node) => {
+                if self.nodes[node].wakes_at_ms == Some(self.now_ms) {
+                    self.nodes[node].wakes_at_ms = None;
+                    self.turn(node, Event::Tick);
+                }
+            }
+            Happening::AskLease(node) => self.ask_lease(node),
+            Happening::Arrive(node, number) => self.arrive(node, number),
+            Happening::Answer(node, number) => self.answer(node, number),
+            Happening::TaskEnds(node, id) => self.task_ends(node, &id),
+            Happening::Crash(node) => self.crash(node),
+            Happening::Restart(node, life) => self.restart(node, life),
+            Happening::Pause(node) => {
+                let ms = self.random.between(1_000, 120_000);
+                if self.faults {
+                    self.nodes[node].paused_until_ms = self.now_ms + ms;
+                }
+            }
+            Happening::Edit => self.edit(),
+            Happening::Ask => self.ask(),
+            Happening::Outage => {
+                self.outage_until_ms = self.now_ms + self.random.between(500, 60_000);
+            }
+            Happening::Reconcile(node) => self.reconcile(node),
+        }
+    }
+
+    /// Whether the daemon runs; a paused one does everything later.
+    fn awake(&mut self, node: usize, happening: Happening) -> bool {
+        let paused = self.nodes[node].paused_until_ms;
+        if self.nodes[node].daemon.is_none() {
+            return false;
+        }
+        if paused > self.now_ms {
+            self.at(paused, happening);
+            return false;
+        }
+        true
+    }
+
+    fn turn(&mut self, node: usize, event: Event) {
+        let now = self.clock();
+        if self.nodes[node].paused_until_ms > self.now_ms && event == Event::Tick {
+            let until = self.nodes[node].paused_until_ms;
+            self.wake_at(node, until);
+            return;
+        }
+        let Some(daemon) = &mut self.nodes[node].daemon else { return };
+        if self.trace && event != Event::Tick {
+            println!("{:>9} node {node} <- {}", self.now_ms, brief(&format!("{event:?}")));
+        }
+        let effects = daemon.scheduler.handle(now, event);
+        let wakeup = daemon.scheduler.next_wakeup();
+        for effect in effects {
+            self.carry_out(node, effect);
+        }
+        if let Some(wakeup) = wakeup {
+            let in_ms = (wakeup - now.wall).num_milliseconds().max(0);
+            let at = self.now_ms + u64::try_from(in_ms).unwrap();
+            if at > self.now_ms {
+                self.wake_at(node, at);
+            }
+        }
+    }
+
+    fn wake_at(&mut self, node: usize, at: u64) {
+        if self.nodes[node].wakes_at_ms.is_none_or(|planned| at < planned) {
+            self.nodes[node].wakes_at_ms = Some(at);
+            self.at(at, Happening::Wake(node));
+        }
+    }
+
+    fn carry_out(&mut self, node: usize, effect: Effect) {
+        if self.trace {
+            println!("{:>9} node {node} -> {}", self.now_ms, brief(&format!("{effect:?}")));
+        }
+        match effect {
+            Effect::Claim(_)
+            | Effect::SavePlan(_)
+            | Effect::RecordStarted { .. }
+            | Effect::RecordEnded { .. } => {
+                self.enqueue(node, Operation::Effect(Box::new(effect)));
+            }
+            Effect::Recover => self.enqueue(node, Operation::Recover),
+            Effect::Start(start) => self.start(node, &start),
+            Effect::Stop { id, .. } => self.task_ends(node, &id),
+            Effect::Forget { id } => {
+                self.nodes[node].spool.remove(&id);
+            }
+            Effect::Reply { .. } | Effect::Note(_) => {}
+            Effect::PlanDone(PlanDone::Applied { .. }) => {}
+            Effect::PlanDone(PlanDone::Again) => {
+                self.at(self.now_ms + 500, Happening::Reconcile(node))
+            }
+        }
+    }
+
+    fn start(&mut self, node: usize, start: &Start) {
+        let id = start.row.id.clone();
+        *self.starts.entry(id.clone()).or_default() += 1;
+        self.nodes[node].running.insert(id.clone());
+        let at = self.clock().wall;
+        let ms = self.random.between(10, 400_000);
+        self.at(self.now_ms + ms, Happening::TaskEnds(node, id.clone()));
+        self.turn(node, Event::Started { id, at });
+    }
+
+    fn task_ends(&mut self, node: usize, id: &ExecutionId) {
+        if !self.nodes[node].running.remove(id) {
+            return;
+        }
+        self.completed.insert(id.clone());
+        let at = self.clock().wall;
+        let ending = Box::new(Ending {
+            outcome: Outcome::Succeeded,
+            started_at: Some(at),
+            finished_at: at,
+            duration: None,
+            exit: Some(Exit::Code(0)),
+            result: None,
+            exception: None,
+            output: Output::default(),
+        });
+        self.nodes[node].spool.insert(id.clone(), ending.clone());
+        if self.nodes[node].daemon.is_some() {
+            self.turn(node, Event::Ended { id: id.clone(), ending });
+        }
+    }
+
+    // --- the store and the way there -------------------------------------------------------------
+
+    fn enqueue(&mut self, node: usize, operation: Operation) {
+        let Some(daemon) = &mut self.nodes[node].daemon else { return };
+        daemon.operations.push_back(operation);
+        self.send_next(node, 0);
+    }
+
+    /// Sends the first operation, when none is under way.
+    fn send_next(&mut self, node: usize, after_ms: u64) {
+        let travel = self.random.between(1, 200);
+        self.sequence += 1;
+        let number = self.sequence;
+        let Some(daemon) = &mut self.nodes[node].daemon else { return };
+        if daemon.under_way.is_none() && !daemon.operations.is_empty() {
+            daemon.under_way = Some(number);
+            self.at(self.now_ms + after_ms + travel, Happening::Arrive(node, number));
+        }
+    }
+
+    fn arrive(&mut self, node: usize, number: u64) {
+        let lost = self.now_ms < self.outage_until_ms || self.random.chance(self.loss_percent);
+        let answer_lost = self.random.chance(self.loss_percent);
+        let Some(daemon) = &self.nodes[node].daemon else { return };
+        if daemon.under_way != Some(number) {
+            return;
+        }
+        let operation = daemon.operations[0].clone();
+        let outcomes = if lost { Outcomes::Lost } else { self.apply(node, operation) };
+        let outcomes = if answer_lost { Outcomes::Lost } else { outcomes };
+        let in_ms = match outcomes {
+            Outcomes::Lost => DEADLINE_MS,
+            Outcomes::Events(_) => self.random.between(1, 200),
+        };
+        if let Some(daemon) = &mut self.nodes[node].daemon {
+            daemon.answer = Some(outcomes);
+        }
+        self.at(self.now_ms + in_ms, Happening::Answer(node, number));
+    }
+
+    /// What the store does.
+    fn apply(&mut self, node: usize, operation: Operation) -> Outcomes {
+        let effect = match operation {
+            Operation::Recover => return Outcomes::Events(vec![self.recovery(node)]),
+            Operation::Effect(effect) => *effect,
+        };
+        let change = match effect {
+            Effect::Claim(mut batch) => {
+                if self.bug == Some(Bug::WatermarkBeforeRows) && self.random.chance(2) {
+                    batch.rows.clear();
+                }
+                if self.bug == Some(Bug::ClaimsOverwrite) {
+                    for row in &mut batch.rows {
+                        row.id = ExecutionId(format!("{}#{}", row.id, row.claim.nonce).into());
+                    }
+                }
+                let answers = self.ledger.claim(&batch);
+                return Outcomes::Events(vec![Event::Claimed { batch: batch.number, answers }]);
+            }
+            Effect::SavePlan(plan) => {
+                let answer = if self.bug == Some(Bug::PlanNotWritten) && self.random.chance(20) {
+                    PlanAnswer::Saved { generation: plan.expected_generation }
+                } else {
+                    self.ledger.save_plan(&plan)
+                };
+                return Outcomes::Events(vec![match answer {
+                    PlanAnswer::Saved { generation } => Event::PlanSaved { generation },
+                    PlanAnswer::Stale => Event::PlanStale,
+                }]);
+            }
+            Effect::RecordStarted { id, epoch, at } => RowChange::Started { id, epoch, at },
+            Effect::RecordEnded { id, epoch, ending } => {
+                let guard = epoch.map_or_else(|| Guard::Node(name(node)), Guard::Epoch);
+                RowChange::Ended { id, guard, ending }
+            }
+            Effect::Recover
+            | Effect::Start(_)
+            | Effect::Stop { .. }
+            | Effect::Forget { .. }
+            | Effect::Reply { .. }
+            | Effect::PlanDone(_)
+            | Effect::Note(_) => return Outcomes::Events(Vec::new()),
+        };
+        if self.bug != Some(Bug::EndingsNotWritten) || self.random.chance(90) {
+            self.ledger.record(std::slice::from_ref(&change));
+        }
+        Outcomes::Events(match change {
+            RowChange::Started { .. } => Vec::new(),
+            RowChange::Ended { id, .. } => vec![Event::Recorded { id }],
+        })
+    }
+
+    fn recovery(&mut self, node: usize) -> Event {
+        let contents = self.ledger.load();
+        let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
+        for document in contents.jobs {
+            let spec = self.spec_of(&document.digest);
+            let set = if document.removed_at.is_some() { &mut removed } else { &mut jobs };
+            set.insert(spec.name.clone(), document.applied(spec));
+        }
+        let supervised = self.nodes[node].running.iter().chain(self.nodes[node].spool.keys());
+        let forgets = |bug| self.bug == Some(bug);
+        let watermark = match contents.watermark {
+            Some(_) if forgets(Bug::ForgetsDowntime) => Some(self.clock().wall),
+            watermark => watermark,
+        };
+        Event::Recovered(Box::new(Recovery {
+            generation: contents.generation,
+            revision: contents.revision.as_str().into(),
+            jobs,
+            removed,
+            watermark,
+            covered: if forgets(Bug::ForgetsCovered) { Vec::new() } else { contents.covered },
+            in_flight: contents.in_flight,
+            supervised: if forgets(Bug::NothingAdopted) {
+                Vec::new()
+            } else {
+                supervised.cloned().collect()
+            },
+            resume: self.nodes[node].daemon.as_ref().map_or(Resume::AtOnce, |d| d.resume),
+        }))
+    }
+
+    fn answer(&mut self, node: usize, number: u64) {
+        if !self.awake(node, Happening::Answer(node, number)) {
+            return;
+        }
+        let Some(daemon) = &mut self.nodes[node].daemon else { return };
+        if daemon.under_way != Some(number) {
+            return;
+        }
+        daemon.under_way = None;
+        let outcomes = daemon.answer.take();
+        let again = match (&outcomes, daemon.operations.front()) {
+            (Some(Outcomes::Lost), Some(Operation::Recover)) => true,
+            (Some(Outcomes::Lost), Some(Operation::Effect(effect))) => {
+                matches!(**effect, Effect::RecordEnded { .. })
+            }
+            _ => false,
+        };
+        let operation = if again { None } else { daemon.operations.pop_front() };
+        match outcomes {
+            Some(Outcomes::Events(events)) => self.heard(node, events),
+            Some(Outcomes::Lost) => self.heard_nothing(node, operation),
+            None => {}
+        }
+        self.send_next(node, if again { 1_000 } else { 0 });
+    }
+
+    fn heard(&mut self, node: usize, events: Vec<Event>) {
+        for event in events {
+            let recovered = matches!(event, Event::Recovered(_));
+            self.turn(node, event);
+            if recovered {
+                self.at(self.now_ms, Happening::Reconcile(node));
+            }
+        }
+    }
+
+    fn heard_nothing(&mut self, node: usize, operation: Option<Operation>) {
+        let Some(Operation::Effect(effect)) = operation else { return };
+        match *effect {
+            Effect::Claim(batch) if self.bug == Some(Bug::TimeoutIsSuccess) => {
+                let claimed = cronwright::engine::event::ClaimAnswer::Claimed;
+                let answers = vec![claimed; batch.rows.len()];
+                self.turn(node, Event::Claimed { batch: batch.number, answers });
+            }
+            Effect::Claim(_) | Effect::SavePlan(_) => self.turn(node, Event::StoreLost),
+            _ => {}
+        }
+    }
+
+    fn ask_lease(&mut self, node: usize) {
+        self.at(self.now_ms + 1_000, Happening::AskLease(node));
+        if self.nodes[node].daemon.is_none() || self.nodes[node].paused_until_ms > self.now_ms {
+            return;
+        }
+        let now = self.clock();
+        let reachable =
+            self.now_ms >= self.outage_until_ms && !self.random.chance(self.loss_percent);
+        let Some(daemon) = &mut self.nodes[node].daemon else { return };
+        if reachable {
+            self.ledger.beat(now.boot, &name(node), NODE_LEASE);
+            match self.ledger.take_lease(now.boot, &daemon.holder, LEASE) {
+                LeaseAnswer::Held { epoch } => {
+                    daemon.lease_until = now.boot.plus(LEASE);
+                    self.turn(node, Event::LeaseHeld { epoch, until: now.boot.plus(LEASE) });
+                }
+                LeaseAnswer::HeldBy { .. } => {
+                    daemon.resume = Resume::AtOnce;
+                    self.turn(node, Event::LeaseLost);
+                }
+            }
+        } else if daemon.lease_until <= now.boot {
+            self.turn(node, Event::LeaseLost);
+        }
+        self.foreign_news(node);
+    }
+
+    fn foreign_news(&mut self, node: usize) {
+        let now = self.clock();
+        let Some(daemon) = &self.nodes[node].daemon else { return };
+        let ids = daemon.scheduler.foreign_flights();
+        if !ids.is_empty() && self.now_ms >= self.outage_until_ms {
+            let news = self.ledger.foreign_news(now.boot, &ids);
+            self.turn(node, Event::Foreign { ended: news.ended, ownerless: news.ownerless });
+        }
+    }
+
+    // --- faults, edits, requests -----------------------------------------------------------------
+
+    fn crash(&mut self, node: usize) {
+        if self.nodes[node].daemon.take().is_some() {
+            let ms = self.random.between(500, 180_000);
+            let life = self.nodes[node].lives;
+            self.at(self.now_ms + ms, Happening::Restart(node, life));
+        }
+    }
+
+    fn restart(&mut self, node: usize, life: u64) {
+        if self.nodes[node].daemon.is_some() || self.nodes[node].lives != life {
+            return;
+        }
+        let first = life == 0;
+        self.nodes[node].lives += 1;
+        self.nodes[node].paused_until_ms = 0;
+        let identity: Arc<str> = format!("p{node}.{life}").into();
+        self.nodes[node].daemon = Some(Daemon {
+            life,
+            scheduler: Scheduler::new(&name(node), &identity),
+            holder: Holder { node: name(node), identity },
+            lease_until: BootTime::default(),
+            operations: VecDeque::new(),
+            under_way: None,
+            answer: None,
+            resume: Resume::AfterPlan,
+        });
+        if first {
+            self.at(self.now_ms, Happening::AskLease(node));
+        }
+        // The supervisor says every ending that is not recorded to each new daemon.
+        let spool: Vec<_> = self.nodes[node].spool.clone().into_iter().collect();
+        for (id, ending) in spool {
+            self.turn(node, Event::Ended { id, ending });
+        }
+    }
+
+    fn reconcile(&mut self, node: usize) {
+        if !self.awake(node, Happening::Reconcile(node)) {
+            return;
+        }
+        let sources = Sources {
+            names: vec!["jobs.d".to_owned()],
+            confirmed_absent: (0..20).map(|index| job_name(index)).collect(),
+            ..Sources::default()
+        };
+        let Some(daemon) = &self.nodes[node].daemon else { return };
+        if !matches!(daemon.scheduler.phase(), Phase::AwaitingPlan | Phase::Active) {
+            return;
+        }
+        let scheduler = &daemon.scheduler;
+        let revision: Arc<str> = format!("r{}", daemon.life).into();
+        let plan =
+            diff(scheduler.generation(), revision, &self.desired, &scheduler.applied(), &sources);
+        self.turn(node, Event::Plan(Box::new(plan)));
+    }
+
+    fn ask(&mut self) {
+        let node = usize::try_from(self.random.next() % self.nodes.len() as u64).unwrap();
+        self.requests += 1;
+        let id = RequestId::parse(&format!("request-{}", self.requests)).unwrap();
+        let job = job_name(self.random.between(0, 7));
+        let request = Request { id, op: Op::Run { job, wait: true }, actor: None };
+        if self.nodes[node].paused_until_ms <= self.now_ms {
+            self.turn(node, Event::Request(request.clone()));
+            if self.random.chance(20) {
+                self.turn(node, Event::Request(request));
+            }
+        }
+    }
+
+    fn edit(&mut self) {
+        let index = self.random.between(0, 7);
+        if self.random.chance(30) && self.desired.len() > 1 {
+            self.desired.remove(&job_name(index));
+        } else {
+            self.declare(index);
+        }
+        for node in 0..self.nodes.len() {
+            let ms = self.random.between(1, 3_000);
+            self.at(self.now_ms + ms, Happening::Reconcile(node));
+        }
+    }
+
+    /// Declares job `index` anew, with other triggers and policies than before.
+    fn declare(&mut self, index: u64) {
+        let name = job_name(index);
+        let triggers = (0..self.random.between(1, 2)).map(|_| self.trigger()).collect();
+        let grace = match self.random.between(0, 2) {
+            0 => GraceTime::Unlimited,
+            1 => GraceTime::Within(Duration::from_secs(30)),
+            _ => GraceTime::Within(Duration::from_secs(3_600)),
+        };
+        let spec = JobSpec {
+            name: name.clone(),
+            description: None,
+            enabled: !self.random.chance(5),
+            triggers,
+            task: Task::Command(vec!["/bin/true".to_owned()]),
+            env: BTreeMap::new(),
+            working_dir: None,
+            timeout: None,
+            kill_grace: Duration::from_secs(10),
+            output_bytes_max: 1_024,
+            overlap: if self.random.chance(20) { Overlap::Allow } else { Overlap::Skip },
+            max_instances: u32::try_from(self.random.between(1, 2)).unwrap(),
+            misfire: Misfire {
+                grace_time: grace,
+                coalesce: self.random.chance(60),
+                max_catch_up: u32::try_from(self.random.between(1, 4)).unwrap(),
+            },
+        };
+        let digest = Digest(format!("{:032x}", self.random.next()).into());
+        let spec = Arc::new(spec);
+        self.specs.insert(digest.clone(), Arc::clone(&spec));
+        let source = SourcePlace { file: "jobs.d/all.yaml".to_owned(), line: 1 };
+        self.desired.insert(name, DeclaredJob { spec, digest, source });
+    }
+
+    fn trigger(&mut self) -> Trigger {
+        let periods = [30, 45, 60, 90, 300, 600, 1_800, 3_600];
+        if self.random.chance(50) {
+            let expressions =
+                ["* * * * *", "*/5 * * * *", "7,37 * * * *", "0 * * * *", "*/20 * * * * *"];
+            let text = *self.random.pick(&expressions);
+            let expr = CronExpr::parse(text, Dialect::Standard).unwrap();
+            Trigger::Cron(CronTrigger::new(expr, Zone::utc()))
+        } else {
+            let period = Duration::from_secs(*self.random.pick(&periods));
+            let interval = IntervalTrigger::new(period, Zone::utc()).unwrap();
+            Trigger::Interval(if self.random.chance(50) {
+                interval.with_anchor(origin())
+            } else {
+                interval
+            })
+        }
+    }
+}
+
+fn name(node: usize) -> Arc<str> {
+    format!("n{node}").into()
+}
+
+fn job_name(index: u64) -> JobName {
+    JobName::parse(&format!("job-{index}")).unwrap()
+}
+
+fn brief(text: &str) -> String {
+    text.chars().take(600).collect()
+}

@@ -1,0 +1,237 @@
+//! The cases. Each gets an empty store.
+
+use std::time::Duration;
+
+use cronwright::engine::admission::single;
+use cronwright::engine::event::{ClaimAnswer, ClaimBatch};
+use cronwright::engine::execution::{
+    Cause, ExecutionId, Failed, Missed, Outcome, Range, Row, Skipped, State,
+};
+use cronwright::io::store::document::JobDocument;
+use cronwright::io::store::{
+    Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
+};
+use cronwright::spec::job::JobName;
+use cronwright::time::BootTime;
+
+use super::fixture::{at, ending, job, plan, row};
+
+/// Claims rows and moves the watermark to minute `watermark`.
+pub(crate) async fn claim(store: &dyn Store, watermark: i64, rows: Vec<Row>) -> Vec<ClaimAnswer> {
+    let batch = ClaimBatch { number: 1, rows, watermark: at(watermark), deadline: BootTime::NEVER };
+    store.claim(&batch).await.unwrap()
+}
+
+async fn end(store: &dyn Store, id: &ExecutionId, guard: Guard, outcome: Outcome) -> RowAnswer {
+    let change = RowChange::Ended { id: id.clone(), guard, ending: ending(outcome) };
+    store.record(&[change]).await.unwrap()[0]
+}
+
+fn all() -> Query {
+    Query { job: None, outcomes: Vec::new(), since: None, revision: None, limit: 100 }
+}
+
+pub(crate) async fn a_new_store_is_empty(store: &dyn Store) {
+    assert_eq!(store.load().await.unwrap(), Contents::default());
+    assert_eq!(store.rows(&all()).await.unwrap(), []);
+    assert_eq!(store.plans(5).await.unwrap(), []);
+}
+
+pub(crate) async fn an_id_is_claimed_once(store: &dyn Store) {
+    let first = row("a", 1);
+    let mut second = row("a", 1);
+    second.claim.nonce = "q-1".into();
+    second.slot = None;
+    assert_eq!(claim(store, 1, vec![first.clone()]).await, [ClaimAnswer::Claimed]);
+    let already = ClaimAnswer::AlreadyClaimed { claim: first.claim.clone() };
+    assert_eq!(claim(store, 1, vec![second]).await, [already]);
+    assert_eq!(store.row(&first.id).await.unwrap(), Some(first));
+}
+
+pub(crate) async fn a_slot_is_held_once_and_freed_by_the_ending(store: &dyn Store) {
+    let (first, second, mut other_slot) = (row("a", 1), row("a", 2), row("a", 3));
+    other_slot.slot = Some(1);
+    let other_job = row("b", 1);
+    let rows = vec![first.clone(), second.clone(), other_slot, other_job];
+    let answers = claim(store, 3, rows).await;
+    let won = ClaimAnswer::Claimed;
+    assert_eq!(answers, [won.clone(), ClaimAnswer::SlotTaken, won.clone(), won.clone()]);
+    end(store, &first.id, Guard::Epoch(1), Outcome::Succeeded).await;
+    assert_eq!(claim(store, 3, vec![second]).await, [won]);
+}
+
+pub(crate) async fn a_taken_slot_keeps_the_watermark(store: &dyn Store) {
+    claim(store, 1, vec![row("a", 1)]).await;
+    claim(store, 5, vec![row("a", 2), row("b", 2)]).await;
+    assert_eq!(store.load().await.unwrap().watermark, Some(at(1)));
+}
+
+pub(crate) async fn the_watermark_never_goes_backward(store: &dyn Store) {
+    claim(store, 5, vec![row("a", 1)]).await;
+    claim(store, 3, vec![row("b", 1)]).await;
+    assert_eq!(store.load().await.unwrap().watermark, Some(at(5)));
+}
+
+pub(crate) async fn rows_after_the_watermark_are_covered_and_requests_are_not(store: &dyn Store) {
+    let mut range = row("b", 2);
+    range.range = Some(Range { first: at(2), last: at(9), count: 8 });
+    range.slot = None;
+    range.state = State::Ended(ending(Outcome::Missed(Missed::Downtime)));
+    let mut request = row("c", 6);
+    request.id = ExecutionId("some-request".into());
+    request.cause = Cause::Request;
+    let rows = vec![row("a", 1), range.clone(), request, row("d", 6)];
+    claim(store, 5, rows).await;
+    let mut covered = store.load().await.unwrap().covered;
+    covered.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = [
+        (range.uid, Range { first: at(2), last: at(9), count: 8 }),
+        (row("d", 6).uid, single(at(6))),
+    ];
+    assert_eq!(covered, expected);
+}
+
+pub(crate) async fn an_ended_row_never_changes(store: &dyn Store) {
+    let claimed = row("a", 1);
+    claim(store, 1, vec![claimed.clone()]).await;
+    end(store, &claimed.id, Guard::Epoch(1), Outcome::Lost).await;
+    let answer = end(store, &claimed.id, Guard::Epoch(1), Outcome::Succeeded).await;
+    assert_eq!(answer, RowAnswer::Late);
+    let found = store.row(&claimed.id).await.unwrap().unwrap();
+    assert_eq!(found.state, State::Ended(ending(Outcome::Lost)));
+    assert_eq!(found.late_outcome, Some(Outcome::Succeeded));
+}
+
+pub(crate) async fn an_ending_with_a_wrong_token_changes_nothing(store: &dyn Store) {
+    let claimed = row("a", 1);
+    claim(store, 1, vec![claimed.clone()]).await;
+    let answer = end(store, &claimed.id, Guard::Epoch(7), Outcome::Succeeded).await;
+    assert_eq!(answer, RowAnswer::Late);
+    let found = store.row(&claimed.id).await.unwrap().unwrap();
+    assert_eq!(found, Row { late_outcome: Some(Outcome::Succeeded), ..claimed });
+}
+
+pub(crate) async fn an_ending_by_node_needs_that_node(store: &dyn Store) {
+    let claimed = row("a", 1);
+    claim(store, 1, vec![claimed.clone()]).await;
+    let other = end(store, &claimed.id, Guard::Node("n2".into()), Outcome::Succeeded).await;
+    assert_eq!(other, RowAnswer::Late);
+    let own = end(store, &claimed.id, Guard::Node("n1".into()), Outcome::Succeeded).await;
+    assert_eq!(own, RowAnswer::Recorded);
+}
+
+pub(crate) async fn recording_twice_is_recording_once(store: &dyn Store) {
+    let claimed = row("a", 1);
+    claim(store, 1, vec![claimed.clone()]).await;
+    let outcome = Outcome::Failed(Failed::Exit);
+    let guard = || Guard::Epoch(1);
+    assert_eq!(end(store, &claimed.id, guard(), outcome).await, RowAnswer::Recorded);
+    let once = store.row(&claimed.id).await.unwrap();
+    assert_eq!(end(store, &claimed.id, guard(), outcome).await, RowAnswer::Recorded);
+    assert_eq!(store.row(&claimed.id).await.unwrap(), once);
+    let unknown = ExecutionId("nobody".into());
+    assert_eq!(end(store, &unknown, guard(), outcome).await, RowAnswer::NoRow);
+}
+
+pub(crate) async fn an_ending_with_another_reason_is_late(store: &dyn Store) {
+    let claimed = row("a", 1);
+    claim(store, 1, vec![claimed.clone()]).await;
+    let guard = || Guard::Epoch(1);
+    let (exit, spawn) = (Outcome::Failed(Failed::Exit), Outcome::Failed(Failed::Spawn));
+    assert_eq!(end(store, &claimed.id, guard(), exit).await, RowAnswer::Recorded);
+    assert_eq!(end(store, &claimed.id, guard(), spawn).await, RowAnswer::Late);
+    assert_eq!(store.row(&claimed.id).await.unwrap().unwrap().late_outcome, Some(spawn));
+}
+
+pub(crate) async fn a_start_after_the_end_changes_nothing(store: &dyn Store) {
+    let claimed = row("a", 1);
+    claim(store, 1, vec![claimed.clone()]).await;
+    let start = RowChange::Started { id: claimed.id.clone(), epoch: 1, at: at(1) };
+    store.record(std::slice::from_ref(&start)).await.unwrap();
+    let running = store.row(&claimed.id).await.unwrap().unwrap();
+    assert_eq!(running.state, State::Running { started_at: at(1) });
+    end(store, &claimed.id, Guard::Epoch(1), Outcome::Succeeded).await;
+    store.record(&[start]).await.unwrap();
+    let ended = store.row(&claimed.id).await.unwrap().unwrap();
+    assert_eq!(ended.state, State::Ended(ending(Outcome::Succeeded)));
+}
+
+pub(crate) async fn a_row_reads_back_as_it_was_written(store: &dyn Store) {
+    let mut skipped = row("a", 1);
+    skipped.slot = None;
+    skipped.trigger = None;
+    skipped.note = Some("a-1@earlier".to_owned());
+    skipped.state = State::Ended(ending(Outcome::Skipped(Skipped::Overlap)));
+    let mut text = row("b", 1);
+    let mut printed = ending(Outcome::Succeeded);
+    printed.output.head = "grüß dich\n".into();
+    text.state = State::Ended(printed);
+    text.slot = None;
+    claim(store, 1, vec![skipped.clone(), text.clone()]).await;
+    assert_eq!(store.row(&skipped.id).await.unwrap(), Some(skipped));
+    assert_eq!(store.row(&text.id).await.unwrap(), Some(text));
+}
+
+pub(crate) async fn a_plan_is_saved_whole_or_not_at_all(store: &dyn Store) {
+    let first = store.save_plan(&plan(0, &["a", "b"], &[])).await.unwrap();
+    assert_eq!(first, PlanAnswer::Saved { generation: 1 });
+    let stale = store.save_plan(&plan(0, &["c"], &["a"])).await.unwrap();
+    assert_eq!(stale, PlanAnswer::Stale);
+    let contents = store.load().await.unwrap();
+    assert_eq!((contents.generation, contents.revision.as_str()), (1, "r1"));
+    let expected = [JobDocument::of(&job("a"), None), JobDocument::of(&job("b"), None)];
+    let mut jobs = contents.jobs;
+    jobs.sort_by(|a, b| a.name.cmp(&b.name));
+    assert_eq!(jobs, expected);
+    let plans = store.plans(5).await.unwrap();
+    assert_eq!(plans.iter().map(|plan| plan.generation).collect::<Vec<_>>(), [1]);
+}
+
+pub(crate) async fn a_removed_job_is_kept_as_removed_and_its_name_is_free(store: &dyn Store) {
+    store.save_plan(&plan(0, &["a"], &[])).await.unwrap();
+    store.save_plan(&plan(1, &[], &["a"])).await.unwrap();
+    let jobs = store.load().await.unwrap().jobs;
+    assert_eq!(jobs, [JobDocument::of(&job("a"), Some(at(0)))]);
+    store.save_plan(&plan(2, &["a"], &[])).await.unwrap();
+    let jobs = store.load().await.unwrap().jobs;
+    assert_eq!(jobs, [JobDocument::of(&job("a"), None)]);
+}
+
+pub(crate) async fn the_same_holder_keeps_its_epoch_and_another_gets_a_higher_one(
+    store: &dyn Store,
+) {
+    let ttl = Duration::from_secs(4);
+    let holder = |identity: &str| Holder { node: "n1".into(), identity: identity.into() };
+    let first = store.take_lease(&holder("p1"), ttl).await.unwrap();
+    assert_eq!(first, LeaseAnswer::Held { epoch: 1 });
+    assert_eq!(store.take_lease(&holder("p1"), ttl).await.unwrap(), first);
+    let restarted = store.take_lease(&holder("p2"), ttl).await.unwrap();
+    assert_eq!(restarted, LeaseAnswer::Held { epoch: 2 });
+}
+
+pub(crate) async fn rows_are_read_newest_first_and_filtered(store: &dyn Store) {
+    store.save_plan(&plan(0, &["a", "b"], &[])).await.unwrap();
+    let rows: Vec<Row> = (1..=4).map(|minute| row("a", minute)).collect();
+    for (minute, each) in (1..).zip(&rows) {
+        claim(store, minute, vec![each.clone()]).await;
+        let outcome =
+            if minute % 2 == 0 { Outcome::Succeeded } else { Outcome::Failed(Failed::Exit) };
+        end(store, &each.id, Guard::Epoch(1), outcome).await;
+    }
+    claim(store, 5, vec![row("b", 2)]).await;
+    let ids = |query: Query| async move {
+        let rows = store.rows(&query).await.unwrap();
+        rows.iter().map(|row| (row.job.to_string(), row.fire_time)).collect::<Vec<_>>()
+    };
+    let a = JobName::parse("a").unwrap();
+    let failed = vec!["failed".to_owned()];
+    let of_a = ids(Query { job: Some(a.clone()), limit: 2, ..all() }).await;
+    assert_eq!(of_a, [("a".to_owned(), at(4)), ("a".to_owned(), at(3))]);
+    let failed = ids(Query { outcomes: failed, since: Some(at(2)), ..all() }).await;
+    assert_eq!(failed, [("a".to_owned(), at(3))]);
+    assert_eq!(ids(Query { revision: Some("r9".to_owned()), ..all() }).await, []);
+    let newest = store.latest_rows().await.unwrap();
+    let mut newest: Vec<_> = newest.iter().map(|row| (row.job.as_str(), row.fire_time)).collect();
+    newest.sort_unstable();
+    assert_eq!(newest, [("a", at(4)), ("b", at(2))]);
+}
