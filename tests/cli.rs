@@ -94,7 +94,7 @@ impl Drop for World {
     fn drop(&mut self) {
         let Some(mut daemon) = self.daemon.take() else { return };
         let pid = Pid::from_child(&daemon);
-        drop(kill_process(pid, Signal::TERM));
+        kill_process(pid, Signal::TERM).ok();
         drop(daemon.wait());
         end_supervisor(&self.path(".cronwright/supervisor.lock"));
     }
@@ -105,7 +105,7 @@ fn end_supervisor(lock: &Path) {
     let text = fs::read_to_string(lock).unwrap_or_default();
     let pid = text.split_whitespace().next().and_then(|pid| pid.parse().ok());
     if let Some(pid) = pid.and_then(Pid::from_raw) {
-        drop(kill_process(pid, Signal::TERM));
+        kill_process(pid, Signal::TERM).ok();
     }
 }
 
@@ -192,7 +192,7 @@ fn the_verbs_ask_the_daemon_and_its_answers_are_documents() {
     let said = world.run("run good --wait");
     assert_eq!(said.exit, 0, "{said:?}");
     let id = said.stdout.trim().to_owned();
-    assert_eq!(world.json(&format!("history good --limit 1"))["executions"][0]["id"], id.as_str());
+    assert_eq!(world.json("history good --limit 1")["executions"][0]["id"], id.as_str());
     assert_eq!(world.run("logs good").stdout, "one\ntwo\n");
     assert_eq!(world.run(&format!("logs {id} --tail 1 --raw")).stdout, "one\ntwo\n\u{1b}[2J");
     let said = world.run("run bad --wait");
