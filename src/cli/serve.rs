@@ -130,10 +130,7 @@ async fn run(settings: Arc<Settings>, environment: Environment) -> Result<Exit, 
         .await
         .map_err(start_failure)?;
     let (api, asked) = Api::new();
-    let (_redis, redis_now) = watch::channel(match &settings.redis {
-        None => RedisHealth::Unused,
-        Some(_) => RedisHealth::Away { error: "not connected yet".to_owned() },
-    });
+    let redis_now = open_redis(&settings, &handle)?;
     let answers = Answers { handle: handle.clone(), redis: redis_now, started_at };
     tokio::spawn(answers.give(asked));
     let (stop, stopped) = watch::channel(false);
@@ -180,7 +177,27 @@ async fn open_mongo(_url: &str) -> Result<Arc<dyn Store>, Failure> {
     Err(not_built("mongo"))
 }
 
-#[cfg(not(all(feature = "sqlite", feature = "mongo")))]
+#[cfg(feature = "redis")]
+fn open_redis(
+    settings: &Settings,
+    handle: &Handle,
+) -> Result<watch::Receiver<RedisHealth>, Failure> {
+    crate::daemon::redis::serve(settings, handle.incoming.clone(), handle.applied.clone())
+        .map_err(|error| Failure::new(Exit::BadSettings, error.to_string()))
+}
+
+#[cfg(not(feature = "redis"))]
+fn open_redis(
+    settings: &Settings,
+    _handle: &Handle,
+) -> Result<watch::Receiver<RedisHealth>, Failure> {
+    match &settings.redis {
+        None => Ok(watch::channel(RedisHealth::Unused).1),
+        Some(_) => Err(not_built("redis")),
+    }
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "mongo", feature = "redis")))]
 fn not_built(feature: &str) -> Failure {
     Failure::new(Exit::BadSettings, format!("this program was built without `{feature}`"))
         .help("name another store, or build with the feature")

@@ -11,6 +11,8 @@ pub mod failpoint;
 mod lease;
 mod parts;
 pub mod reconciler;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod requests;
 pub mod settings;
 pub mod store_task;

@@ -72,7 +72,7 @@ pub(super) fn month_length(year: u32, month: u32) -> u32 {
         return 28 + u32::from(is_leap_year(year));
     }
     // 31 and 30 alternate, beginning anew in August.
-    30 | ((month ^ (month >> 3)) & 1)
+    30 + ((month ^ (month >> 3)) & 1)
 }
 
 /// The weekday of a day number, Sunday = 0.

@@ -149,7 +149,7 @@ impl CronExpr {
         let date = CivilDate::from_day_number(from_day);
         let mut search = self.month_search(date, from_day);
         if search.days >> date.day & 1 != 0 {
-            let second_of_day = (from_s % DAY_S.cast_unsigned()) as u32;
+            let second_of_day = u32::try_from(from_s % DAY_S.cast_unsigned()).ok()?;
             if let Some(time_s) = self.time_from(second_of_day) {
                 return Some(i64::from(from_day) * DAY_S + i64::from(time_s) - EPOCH_S);
             }

@@ -18,17 +18,23 @@ impl FieldShape {
         set: &mut FieldSet,
         item: Piece<'_>,
     ) -> Result<bool, CronError> {
-        match (self.field, self.dialect) {
-            (Field::Day, Dialect::Standard | Dialect::Quartz) => self.add_special_day(set, item),
-            (Field::Day, Dialect::Apscheduler) => {
+        let knows_all = matches!(self.dialect, Dialect::Standard | Dialect::Quartz);
+        match self.field {
+            Field::Day if knows_all => self.add_special_day(set, item),
+            Field::Day if self.dialect == Dialect::Apscheduler => {
                 let is_last = item.text.eq_ignore_ascii_case("last");
                 set.last_days |= u32::from(is_last);
                 Ok(is_last)
             }
-            (Field::Weekday, Dialect::Standard | Dialect::Quartz) => {
-                self.add_special_weekday(set, item)
-            }
-            _ => Ok(false),
+            Field::Weekday if knows_all => self.add_special_weekday(set, item),
+            Field::Expression
+            | Field::Second
+            | Field::Minute
+            | Field::Hour
+            | Field::Day
+            | Field::Month
+            | Field::Weekday
+            | Field::Year => Ok(false),
         }
     }
 

@@ -8,6 +8,7 @@ mod writer;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,6 +42,9 @@ impl SqliteStore {
     /// second daemon is told.
     pub fn open(path: &Path, node: &str) -> Result<Self, StoreError> {
         let lock = lock(path, node)?;
+        // Made here so that it is ours alone; what SQLite puts beside it has the same mode.
+        let mode = File::options().append(true).create(true).mode(0o600).open(path);
+        mode.map_err(|error| unreachable(path, &error.to_string()))?;
         let unreachable = |error: rusqlite::Error| unreachable(path, &error.to_string());
         let connection = connect(path).map_err(unreachable)?;
         connection.execute_batch(SCHEMA).map_err(unreachable)?;
@@ -107,6 +111,7 @@ fn lock(path: &Path, node: &str) -> Result<File, StoreError> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
         .open(&lock_path)
         .map_err(io)?;
     if file.try_lock().is_err() {

@@ -30,7 +30,7 @@ pub(super) fn interval(interval: &IntervalTrigger) -> String {
     let zone = interval.zone();
     let mut text = format!("每 {}一次", duration(interval.period()));
     if let Some(anchor) = interval.anchor() {
-        text += &format!("，自 {} 起算", local_text(zone, anchor));
+        text = format!("{text}，自 {} 起算", local_text(zone, anchor));
     }
     let start = match interval.start() {
         IntervalStart::At(at) => Some(at),
@@ -41,7 +41,7 @@ pub(super) fn interval(interval: &IntervalTrigger) -> String {
             None
         }
         IntervalStart::AfterApplied(delay) => {
-            text += &format!("，自首次生效后 {}开始", duration(delay));
+            text = format!("{text}，自首次生效后 {}开始", duration(delay));
             None
         }
     };
@@ -115,18 +115,20 @@ fn of_unit(spread: &Spread, unit: &str, span: &str) -> String {
         Spread::Every => format!("每{span}"),
         Spread::Step { first: 0, step } => format!("每 {step} {span}"),
         Spread::Step { first, step } => format!("第 {first} {unit}起每 {step} {span}"),
-        Spread::Ranges(ranges) => format!("第 {} {unit}", list(ranges.iter().map(range))),
+        Spread::Ranges(ranges) => format!("第 {} {unit}", list(ranges.iter().copied().map(range))),
     }
 }
 
 fn days(days: &Days) -> Vec<String> {
     let years = days.years.as_ref().map(|years| match years {
         YearWords::Step { first, last, step } => format!("{first} 至 {last} 年每 {step} 年"),
-        YearWords::Ranges(ranges) => format!("{} 年", list(ranges.iter().map(range))),
+        YearWords::Ranges(ranges) => format!("{} 年", list(ranges.iter().copied().map(range))),
     });
     let every_month = days.months.is_none();
-    let months =
-        days.months.as_ref().map(|months| format!("{} 月", list(months.iter().map(range))));
+    let months = days
+        .months
+        .as_ref()
+        .map(|months| format!("{} 月", list(months.iter().copied().map(range))));
     let dates = days.dates.as_ref().map(|dates| list(dates.iter().map(date_text)));
     let weekdays = days
         .weekdays
@@ -165,7 +167,7 @@ fn month_prefix(every_month: bool, dates: &str) -> String {
 
 fn date_text(date: &DateWords) -> String {
     match date {
-        DateWords::Range(first, last) => format!("{} 日", range(&(*first, *last))),
+        DateWords::Range(first, last) => format!("{} 日", range((*first, *last))),
         DateWords::EveryNth(step) => format!("1 日起每 {step} 天"),
         DateWords::FromEnd(0) => "最后一天".to_owned(),
         DateWords::FromEnd(back) => format!("倒数第 {} 天", back + 1),
@@ -206,7 +208,7 @@ fn duration(duration: Duration) -> String {
     if parts.is_empty() { "0 秒".to_owned() } else { parts.join(" ") }
 }
 
-fn range((first, last): &(u32, u32)) -> String {
+fn range((first, last): (u32, u32)) -> String {
     if first == last { first.to_string() } else { format!("{first} 至 {last}") }
 }
 

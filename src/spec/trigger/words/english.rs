@@ -45,7 +45,7 @@ pub(super) fn interval(interval: &IntervalTrigger) -> String {
     let zone = interval.zone();
     let mut text = format!("every {}", duration(interval.period()));
     if let Some(anchor) = interval.anchor() {
-        text += &format!(", counted from {}", local_text(zone, anchor));
+        text = format!("{text}, counted from {}", local_text(zone, anchor));
     }
     let start = match interval.start() {
         IntervalStart::At(at) => Some(at),
@@ -56,7 +56,7 @@ pub(super) fn interval(interval: &IntervalTrigger) -> String {
             None
         }
         IntervalStart::AfterApplied(delay) => {
-            text += &format!(", from {} after it is first applied", duration(delay));
+            text = format!("{text}, from {} after it is first applied", duration(delay));
             None
         }
     };
@@ -110,12 +110,16 @@ fn times(times: &TimesOfDay) -> String {
     let minute_is_listed = matches!(minute, Spread::Ranges(_));
     let second = match second {
         Spread::Ranges(ranges) if ranges[..] == [(0, 0)] => String::new(),
-        spread => of_unit(spread, "second") + " ",
+        Spread::Every | Spread::Step { .. } | Spread::Ranges(_) => of_unit(second, "second") + " ",
     };
     let minute = match minute {
         Spread::Every if !second.is_empty() => String::new(),
-        spread if second.is_empty() => of_unit(spread, "minute"),
-        spread => format!("of {}", of_unit(spread, "minute").replacen("at ", "", 1)),
+        Spread::Every | Spread::Step { .. } | Spread::Ranges(_) if second.is_empty() => {
+            of_unit(minute, "minute")
+        }
+        Spread::Every | Spread::Step { .. } | Spread::Ranges(_) => {
+            format!("of {}", of_unit(minute, "minute").replacen("at ", "", 1))
+        }
     };
     let hour = match hour {
         Spread::Every if minute_is_listed => "of every hour".to_owned(),
@@ -144,16 +148,16 @@ fn of_unit(spread: &Spread, unit: &str) -> String {
         Spread::Ranges(ranges) => {
             let is_one = matches!(ranges[..], [(first, last)] if first == last);
             let plural = if is_one { "" } else { "s" };
-            format!("at {unit}{plural} {}", and(ranges.iter().map(range)))
+            format!("at {unit}{plural} {}", and(ranges.iter().copied().map(range)))
         }
     }
 }
 
 fn days(days: &Days) -> String {
     let months = days.months.as_ref().map(|months| {
-        and(months.iter().map(|(first, last)| match first == last {
-            true => name(&MONTHS, first - 1),
-            false => format!("{} to {}", name(&MONTHS, first - 1), name(&MONTHS, last - 1)),
+        and(months.iter().map(|(first, last)| {
+            let (first, last) = (name(&MONTHS, first - 1), name(&MONTHS, last - 1));
+            if first == last { first } else { format!("{first} to {last}") }
         }))
     });
     let of_month = months.as_deref().unwrap_or("the month");
@@ -177,7 +181,7 @@ fn days(days: &Days) -> String {
         YearWords::Step { first, last, step } => {
             format!(" every {step} years from {first} to {last}")
         }
-        YearWords::Ranges(ranges) => format!(" in {}", and(ranges.iter().map(range))),
+        YearWords::Ranges(ranges) => format!(" in {}", and(ranges.iter().copied().map(range))),
     });
     text + &years.unwrap_or_default()
 }
@@ -229,7 +233,7 @@ fn duration(duration: Duration) -> String {
     if parts.is_empty() { "0 seconds".to_owned() } else { parts.join(" ") }
 }
 
-fn range((first, last): &(u32, u32)) -> String {
+fn range((first, last): (u32, u32)) -> String {
     if first == last { first.to_string() } else { format!("{first} to {last}") }
 }
 
