@@ -20,6 +20,7 @@ mod simulation;
 mod store;
 mod supervisor;
 mod support;
+mod tidy;
 mod trigger;
 #[cfg(feature = "watch")]
 mod watch;
