@@ -1,5 +1,15 @@
 //! The integration tests: one binary, a module per area.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    clippy::format_push_string,
+    reason = "a test that cannot go on ends; tests read clocks and files and start processes"
+)]
+
 mod cli;
 mod files;
 mod http;
@@ -10,6 +20,7 @@ mod simulation;
 mod store;
 mod supervisor;
 mod support;
+mod tidy;
 mod trigger;
 #[cfg(feature = "watch")]
 mod watch;

@@ -259,7 +259,7 @@ mod tests {
         let now: Timestamp = "2026-11-22T13:00:00Z".parse().unwrap();
         let (daily, weekdays) = ("cron: '30 2 * * *'", "cron: '30 2 * * mon-fri'");
         let create = Change::Create {
-            to: declared(&format!("{daily}, command: x, env: {{A/B: '1'}}")),
+            to: declared(&format!("{daily}, command: x, env: {{AB: '1'}}")),
             owner: Owner::source("jobs.d"),
         };
         let entry = serde_json::to_value(changed(now, &create)).unwrap();
@@ -274,7 +274,7 @@ mod tests {
             })
         );
         let from = preview(now, &create).unwrap();
-        let to = declared(&format!("{weekdays}, command: x, timeout: 45m, env: {{A/B: '2'}}"));
+        let to = declared(&format!("{weekdays}, command: x, timeout: 45m, env: {{AB: '2'}}"));
         let update = Change::Update { from: from.clone(), to };
         let entry = serde_json::to_value(changed(now, &update)).unwrap();
         assert_eq!(
@@ -284,7 +284,7 @@ mod tests {
                 "source": {"file": "jobs.d/a.yaml", "line": 1},
                 "schedule": ["cron 30 2 * * mon-fri UTC"],
                 "fields": [
-                    {"pointer": "/env/A~1B", "from": "1", "to": "2"},
+                    {"pointer": "/env/AB", "from": "1", "to": "2"},
                     {"pointer": "/timeout", "from": null, "to": "45m"},
                     {"pointer": "/triggers/0/cron", "from": "30 2 * * *", "to": "30 2 * * mon-fri"},
                 ],
@@ -292,7 +292,7 @@ mod tests {
                 "fires_7d": {"gained": 0, "lost": 2},
             })
         );
-        let env_only = declared(&format!("{daily}, command: x, env: {{A/B: '3'}}"));
+        let env_only = declared(&format!("{daily}, command: x, env: {{AB: '3'}}"));
         let same_schedule = changed(now, &Change::Update { from: from.clone(), to: env_only });
         assert_eq!((same_schedule.next_fire, same_schedule.fires_7d), (None, None));
         let removed = changed(now, &Change::Remove { from });
