@@ -161,6 +161,7 @@ stop() {
   run cronwright cancel long
   until_true "long has ended" ended long
   run cronwright history long --limit 1
+  until_true "nothing runs" nothing_runs
   kill -INT "$daemon"
   wait "$daemon" || true
   daemon=
@@ -200,6 +201,7 @@ ended() { [ "$(newest "$1" state)" = ended ]; }
 later_than() { [[ $(last_fire "$1") > $2 ]]; }
 ran_at() { cronwright history "$1" --limit 5 -o name | grep -q "$2"; }
 sync_is() { [ "$(cronwright status -o json | json "document['sync']['state']")" = "$1" ]; }
+nothing_runs() { [ "$(cronwright status -o json | json "document['running']")" = "[]" ]; }
 schedule_is() { cronwright list | grep "^$1 " | grep -qF "$2"; }
 
 # --- Redis ------------------------------------------------------------------------------------------
