@@ -1,6 +1,18 @@
 //! The integration tests: one binary, a module per area.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    clippy::format_push_string,
+    reason = "a test that cannot go on ends; tests read clocks and files and start processes"
+)]
+
+mod cli;
 mod files;
+mod http;
 mod manifest;
 mod redis;
 mod servers;
