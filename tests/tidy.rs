@@ -3,8 +3,6 @@
 //! It reads `src/` as text and knows no more of Rust than comments, texts and braces. Test modules and
 //! files called `tests.rs` are left out, except where a rule says otherwise. Uses `std` alone.
 
-#![expect(clippy::disallowed_methods, reason = "the tree under test is files")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -157,7 +155,8 @@ fn words<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     line.match_indices(word).map(|(at, _)| at).filter(move |at| {
         let before = line[..*at].chars().next_back();
         let after = line[at + word.len()..].chars().next();
-        !before.is_some_and(part) && !(after.is_some_and(part) && word.ends_with(part))
+        let goes_on = word.ends_with(part) && after.is_some_and(part);
+        !before.is_some_and(part) && !goes_on
     })
 }
 
@@ -548,6 +547,61 @@ fn every_file_is_a_module() {
     let dead: Vec<String> =
         files.into_keys().filter(|path| !reached.contains(*path)).map(str::to_owned).collect();
     assert_none(&dead, "no module declaration leads to these files");
+}
+
+#[test]
+fn the_readme_shows_a_shipped_manifest_and_the_two_commands() {
+    let read = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
+    let (readme, shown) = (read("README.md"), read("jobs.d/host.yaml"));
+    assert!(
+        readme.contains(&format!("```yaml\n{shown}```\n")),
+        "README.md does not show jobs.d/host.yaml as it is"
+    );
+    for command in ["cargo run --release -- serve", "cargo test"] {
+        assert!(readme.contains(&format!("\n```\n{command}\n```\n")), "README.md: {command}");
+    }
+}
+
+#[test]
+fn links_between_the_documents_lead_somewhere() {
+    let root = repository();
+    let mut pages = vec![root.join("README.md"), root.join("ARCHITECTURE.md")];
+    pages.extend(fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    let mut faults = Vec::new();
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|kind| kind == "md")) {
+        let text = fs::read_to_string(page).unwrap();
+        let ends = text.match_indices("](").map(|(at, _)| &text[at + 2..]);
+        for target in ends.filter_map(|rest| rest.split([')', '#']).next()) {
+            let there = page.parent().unwrap().join(target).exists();
+            if !there && !target.contains("://") {
+                faults.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert_none(&faults, "these links lead nowhere");
+}
+
+#[test]
+fn the_map_of_architecture_md_names_every_layer_and_its_paths_exist() {
+    let text = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let mut faults = Vec::new();
+    for (layer, _) in ARROWS.iter().filter(|(layer, _)| *layer != "lib") {
+        if ![format!("\n| `{layer}` |"), format!("\n| `{layer}/` |")]
+            .iter()
+            .any(|row| text.contains(row))
+        {
+            faults.push(format!("no row for `{layer}`"));
+        }
+    }
+    for quoted in text.split('`').skip(1).step_by(2) {
+        let is_path =
+            quoted.contains('/') && [".rs", ".sql"].iter().any(|kind| quoted.ends_with(kind));
+        let places = ["", "src/"].map(|folder| repository().join(folder).join(quoted));
+        if is_path && !places.iter().any(|place| place.exists()) {
+            faults.push(format!("no file `{quoted}`"));
+        }
+    }
+    assert_none(&faults, "ARCHITECTURE.md");
 }
 
 #[test]
