@@ -1,5 +1,7 @@
 //! The integration tests: one binary, a module per area.
 
+#[cfg(all(feature = "sqlite", feature = "mongo"))]
+mod daemon;
 mod files;
 mod manifest;
 mod redis;
