@@ -1,5 +1,11 @@
 //! Snapshots of real folders: every way in which a file or a source can be wrong while it is read.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests make their own worlds and fail by panicking"
+)]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

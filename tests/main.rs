@@ -2,7 +2,19 @@
 
 #[cfg(all(feature = "sqlite", feature = "mongo"))]
 mod daemon;
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    clippy::format_push_string,
+    reason = "a test that cannot go on ends; tests read clocks and files and start processes"
+)]
+
+mod cli;
 mod files;
+mod http;
 mod manifest;
 mod redis;
 mod servers;
@@ -10,6 +22,7 @@ mod simulation;
 mod store;
 mod supervisor;
 mod support;
+mod tidy;
 mod trigger;
 #[cfg(feature = "watch")]
 mod watch;

@@ -1,6 +1,13 @@
 //! Watching real folders: each way of saving, replacing and losing manifests gives a hint, and the look
 //! that follows sees what is there. They take as long as the quiet that is waited for: 0.3 s a step.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    reason = "tests make their own worlds and fail by panicking"
+)]
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -121,7 +121,7 @@ async fn run(settings: Arc<Settings>, environment: Environment) -> Result<Exit, 
     let store = open(&settings).await?;
     let mut listeners = Vec::new();
     for path in &settings.listen {
-        listeners.push(Listener::bind(path).map_err(listen_failure)?);
+        listeners.push(Listener::bind(path).map_err(|error| listen_failure(&error))?);
     }
     let exe = std::env::current_exe().map_err(|error| {
         Failure::new(Exit::Usage, format!("cannot find this program itself: {error}"))
@@ -157,7 +157,8 @@ async fn open(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
 
 #[cfg(feature = "sqlite")]
 fn open_sqlite(path: &Path, node: &str) -> Result<Arc<dyn Store>, Failure> {
-    let store = crate::io::store::sqlite::SqliteStore::open(path, node).map_err(store_failure)?;
+    let store = crate::io::store::sqlite::SqliteStore::open(path, node)
+        .map_err(|error| store_failure(&error))?;
     Ok(Arc::new(store))
 }
 
@@ -168,7 +169,9 @@ fn open_sqlite(_path: &Path, _node: &str) -> Result<Arc<dyn Store>, Failure> {
 
 #[cfg(feature = "mongo")]
 async fn open_mongo(url: &str) -> Result<Arc<dyn Store>, Failure> {
-    let store = crate::io::store::mongo::MongoStore::open(url).await.map_err(store_failure)?;
+    let store = crate::io::store::mongo::MongoStore::open(url)
+        .await
+        .map_err(|error| store_failure(&error))?;
     Ok(Arc::new(store))
 }
 
@@ -283,12 +286,12 @@ fn log(verbose: bool, quiet: bool) -> Result<(), Failure> {
     begun.map_err(|error| Failure::new(Exit::Usage, format!("cannot log: {error}")))
 }
 
-fn store_failure(error: StoreError) -> Failure {
+fn store_failure(error: &StoreError) -> Failure {
     let exit = if matches!(error, StoreError::Held { .. }) { Exit::Refused } else { Exit::Usage };
     Failure::new(exit, error.to_string())
 }
 
-fn listen_failure(error: ListenError) -> Failure {
+fn listen_failure(error: &ListenError) -> Failure {
     let exit = if matches!(error, ListenError::Held { .. }) { Exit::Refused } else { Exit::Usage };
     Failure::new(exit, error.to_string())
         .help("stop the other daemon, or name another socket with `--listen unix:PATH`")
@@ -296,7 +299,7 @@ fn listen_failure(error: ListenError) -> Failure {
 
 fn start_failure(error: DaemonError) -> Failure {
     match error {
-        DaemonError::Store(error) => store_failure(error),
+        DaemonError::Store(error) => store_failure(&error),
         DaemonError::StateDir { .. } | DaemonError::Supervisor(_) => {
             Failure::new(Exit::Usage, error.to_string())
         }

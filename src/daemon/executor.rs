@@ -62,18 +62,18 @@ impl Executor {
         } else {
             self.supervisor.stop(id.as_str())
         };
-        self.note_refusal(stopped, id);
+        note_refusal(stopped, id);
     }
 
     /// The ending is recorded.
     pub(super) fn forget(&self, id: &ExecutionId) {
-        self.note_refusal(self.supervisor.recorded(id.as_str()), id);
+        note_refusal(self.supervisor.recorded(id.as_str()), id);
     }
+}
 
-    fn note_refusal(&self, ordered: Result<(), OrderError>, id: &ExecutionId) {
-        if let Err(error) = ordered {
-            warn!(execution_id = %id, %error, "the supervisor takes no order");
-        }
+fn note_refusal(ordered: Result<(), OrderError>, id: &ExecutionId) {
+    if let Err(error) = ordered {
+        warn!(execution_id = %id, %error, "the supervisor takes no order");
     }
 }
 
@@ -124,18 +124,19 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Takes in what the supervisor holds already, up to its `Ready`.
-    pub(super) async fn meet(&mut self) {
+    /// Takes in what the supervisor holds already, up to its `Ready`; goes on listening in a task.
+    pub(super) async fn meet(mut self) {
         while let Some(event) = self.news.recv().await {
             let ready = event == SupervisorEvent::Ready;
             self.hear(event).await;
             if ready {
-                return;
+                break;
             }
         }
+        tokio::spawn(self.listen());
     }
 
-    pub(super) async fn listen(mut self) {
+    async fn listen(mut self) {
         while let Some(event) = self.news.recv().await {
             self.hear(event).await;
         }

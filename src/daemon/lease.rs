@@ -42,7 +42,9 @@ pub(super) async fn hold(store: Arc<dyn Store>, holder: Holder, events: mpsc::Se
         let asked_at = clock::boot();
         let answer = timeout(DEADLINE, store.take_lease(&holder, LEASE)).await;
         let incoming = match answer {
-            Ok(Ok(LeaseAnswer::Held { epoch })) => held(&mut standing, epoch, asked_at.plus(LEASE)),
+            Ok(Ok(LeaseAnswer::Held { epoch })) => {
+                Some(held(&mut standing, epoch, asked_at.plus(LEASE)))
+            }
             Ok(Ok(LeaseAnswer::HeldBy { node })) => held_by(&mut standing, &holder, node),
             Ok(Err(_)) | Err(_) => unanswered(&mut standing),
         };
@@ -58,12 +60,12 @@ pub(super) async fn hold(store: Arc<dyn Store>, holder: Holder, events: mpsc::Se
     }
 }
 
-fn held(standing: &mut Standing, epoch: u64, until: BootTime) -> Option<Incoming> {
+fn held(standing: &mut Standing, epoch: u64, until: BootTime) -> Incoming {
     if !matches!(standing, Standing::Leading { .. }) {
         info!(epoch, "this node leads");
     }
     *standing = Standing::Leading { until };
-    Some(Incoming::Event(Event::LeaseHeld { epoch, until }))
+    Incoming::Event(Event::LeaseHeld { epoch, until })
 }
 
 /// Somebody else leads. When it calls itself as this node does, it has replaced this process.

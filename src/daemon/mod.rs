@@ -43,7 +43,7 @@ pub const INCOMING_MAX: usize = 10_000;
 /// How long a stop waits for what must still be written.
 const STOP_WITHIN: Duration = Duration::from_millis(1500);
 /// How long the executions that outlive a clean stop are left to the next daemon (C9).
-const HAND_OVER: Duration = Duration::from_secs(600);
+const HAND_OVER: Duration = Duration::from_mins(10);
 /// How often the store is asked about executions that other nodes hold.
 const FOREIGN_NEWS_EVERY: Duration = Duration::from_secs(1);
 

@@ -80,6 +80,7 @@ pub struct Handle {
 }
 
 /// Starts a daemon on an open store. `environment` is the process's own: jobs get a part of it.
+#[expect(clippy::too_many_lines, reason = "one list: which task gets which end of which channel")]
 pub async fn start(
     settings: Arc<Settings>,
     store: Arc<dyn Store>,
@@ -112,10 +113,6 @@ pub async fn start(
         health,
     };
     tokio::spawn(store_task.work(to_do));
-    let mut listener = Listener { news, events: events.clone(), holdings: Arc::clone(&holdings) };
-    listener.meet().await;
-    tokio::spawn(listener.listen());
-    tokio::spawn(lease::hold(Arc::clone(&store), holder.clone(), events.clone()));
     let reconciler = Reconciler {
         sources: sources_of(&settings),
         known: settings.known.clone(),
@@ -135,19 +132,24 @@ pub async fn start(
         plans_done,
         applied,
         resume,
-        holdings,
+        holdings: Arc::clone(&holdings),
     };
     let base_dir = settings.base_dir.clone();
     let executor = Executor { supervisor: supervisor.clone(), book, base_dir, environment };
+    let scheduler = Scheduler::new(&node, &holder.identity);
     let turning = Loop {
-        scheduler: Scheduler::new(&node, &holder.identity),
+        scheduler,
         incoming,
         store: Arc::clone(&store),
-        holder,
+        holder: holder.clone(),
         executor,
         waiting: Waiting::default(),
         parts,
     };
+    let daemon = tokio::spawn(turning.turn());
+    // What the supervisor holds is known before the lease makes the loop read the store.
+    Listener { news, events: events.clone(), holdings }.meet().await;
+    tokio::spawn(lease::hold(Arc::clone(&store), holder, events.clone()));
     let handle = Handle {
         incoming: events,
         looks,
@@ -159,7 +161,7 @@ pub async fn start(
         node,
         settings,
     };
-    Ok((handle, tokio::spawn(turning.turn())))
+    Ok((handle, daemon))
 }
 
 fn nothing_applied() -> Applied {

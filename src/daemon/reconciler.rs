@@ -123,10 +123,8 @@ impl Reconciler {
                 watch.refresh(snapshot);
             }
             let pause = if second_look { SECOND_LOOK } else { RESCAN_INTERVAL };
-            (origin, asked) = match self.next_look(&mut hints, pause).await {
-                Some(next) => next,
-                None => return,
-            };
+            let Some(next) = self.next_look(&mut hints, pause).await else { return };
+            (origin, asked) = next;
         }
     }
 
@@ -188,7 +186,7 @@ impl Reconciler {
     async fn preview(&mut self, seen: &mut Seen) -> Preview {
         self.look(seen).await;
         let plan = self.plan(seen, "plan");
-        let sync = self.sync_of(seen, &plan, None);
+        let sync = sync_of(seen, &plan, None);
         Preview { plan, sync }
     }
 
@@ -281,32 +279,33 @@ impl Reconciler {
     }
 
     fn publish(&self, seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
-        let sync = self.sync_of(seen, plan, waiting);
+        let sync = sync_of(seen, plan, waiting);
         let before = self.sync.send_replace(sync.clone());
         if before.state() != sync.state() || before.diagnostics != sync.diagnostics {
             log_sync(&sync);
         }
         sync
     }
+}
 
-    fn sync_of(&self, seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
-        let looked_at = seen.snapshot.as_ref().zip(seen.loaded.as_ref());
-        let diagnostics = looked_at.map(|(snapshot, loaded)| diagnostics(snapshot, loaded));
-        let unreadable = seen.snapshot.iter().flat_map(|snapshot| &snapshot.sources);
-        Sync {
-            attempted: Arc::clone(&plan.revision),
-            looked_at: Some(clock::now().wall),
-            diagnostics: Arc::new(diagnostics.unwrap_or_default()),
-            files: seen.loaded.as_ref().map_or(0, |loaded| loaded.files),
-            held: plan.held.clone(),
-            owner_conflicts: plan.owner_conflicts.clone(),
-            stale: plan.stale.clone(),
-            unreadable: unreadable
-                .filter(|source| hold_of(&source.state) == Some(Hold::UnreadableSource))
-                .map(|source| source.name.clone())
-                .collect(),
-            waiting,
-        }
+/// How the sources stand.
+fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
+    let looked_at = seen.snapshot.as_ref().zip(seen.loaded.as_ref());
+    let diagnostics = looked_at.map(|(snapshot, loaded)| diagnostics(snapshot, loaded));
+    let unreadable = seen.snapshot.iter().flat_map(|snapshot| &snapshot.sources);
+    Sync {
+        attempted: Arc::clone(&plan.revision),
+        looked_at: Some(clock::now().wall),
+        diagnostics: Arc::new(diagnostics.unwrap_or_default()),
+        files: seen.loaded.as_ref().map_or(0, |loaded| loaded.files),
+        held: plan.held.clone(),
+        owner_conflicts: plan.owner_conflicts.clone(),
+        stale: plan.stale.clone(),
+        unreadable: unreadable
+            .filter(|source| hold_of(&source.state) == Some(Hold::UnreadableSource))
+            .map(|source| source.name.clone())
+            .collect(),
+        waiting,
     }
 }
 

@@ -74,6 +74,7 @@ codes! {
     BAD_REQUEST = "E0400", "not a request";
     NOT_FOUND = "E0404", "a request about something that is not there";
     UNKNOWN_OPERATION = "E0405", "an operation that is not known";
+    GIVEN_UP = "E0410", "a request that was given up";
     REQUEST_TOO_LARGE = "E0413", "a request that is too large";
     TOO_MANY_REQUESTS = "E0429", "too many executions wait";
     UNAVAILABLE = "E0503", "a daemon that cannot take requests now";

@@ -176,7 +176,7 @@ fn spec() -> impl Strategy<Value = JobSpec> {
 
 #[test]
 fn a_canonical_text_gives_its_job_back() {
-    let mut runner = TestRunner::new(Config { cases: 1000, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 400, ..Config::default() });
     runner
         .run(&spec(), |spec| {
             let text = spec.canonical();

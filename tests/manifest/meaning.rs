@@ -3,7 +3,7 @@
 use cronwright::spec::job::{JobName, JobSpec};
 use cronwright::spec::manifest::lower::layer::Layer;
 use cronwright::spec::manifest::raw::Given;
-use cronwright::spec::manifest::{Content, Known, Loaded, ManifestFile, load};
+use cronwright::spec::manifest::{Content, Known, Loaded, Loader, ManifestFile, load};
 use cronwright::spec::task::Task;
 use cronwright::time::Zone;
 use std::time::Duration;
@@ -182,4 +182,38 @@ fn the_order_of_files_and_threads_changes_nothing() {
     let first = told(&load(&files, &Known::default()));
     files.reverse();
     assert_eq!(told(&load(&files, &Known::default())), first);
+}
+
+#[test]
+fn a_loader_that_remembers_answers_as_one_that_does_not() {
+    let mut files = vec![
+        file("jobs.d/_defaults.yaml", "defaults: { timeout: 1m }"),
+        file("jobs.d/a.yaml", "jobs: { a: { command: x } }"),
+        file("jobs.d/b.yaml", "jobs: { b: { comand: x } }"),
+        file("jobs.d/c.yaml", "jobs: { c: { command: x } }"),
+    ];
+    let mut loader = Loader::default();
+    let told = |loaded: &Loaded| {
+        let invalid: Vec<_> = loaded.invalid.iter().map(|manifest| &manifest.path).collect();
+        format!("{:?} {:?} {invalid:?} {:?}", loaded.jobs, loaded.diagnostics, loaded.conflicts)
+    };
+    let steps: [(usize, &str); 6] = [
+        (2, "jobs: { b: { command: x } }"),
+        (1, "jobs: { c: { command: x } }"),
+        (0, "defaults: { timeout: 2m }"),
+        (0, "defaults: { timeout: 2 }"),
+        (0, "defaults: { timeout: 3m }"),
+        (1, "jobs: { a: { command: y } }"),
+    ];
+    let known = Known::default();
+    for (at, text) in steps {
+        assert_eq!(told(&loader.load(&files, &known)), told(&load(&files, &known)));
+        files[at] = file(&files[at].path.clone(), text);
+    }
+    let before = loader.load(&files, &known);
+    let again = loader.load(&files, &known);
+    let name = JobName::parse("c").unwrap();
+    assert!(std::sync::Arc::ptr_eq(&before.jobs[&name].spec, &again.jobs[&name].spec));
+    files.pop();
+    assert_eq!(told(&loader.load(&files, &known)), told(&load(&files, &known)));
 }

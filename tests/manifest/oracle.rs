@@ -133,7 +133,7 @@ fn our_checker_agrees_with_a_validator_for_json_schema() {
     let schema = schema::jobs();
     let rules = Rules::compile(&schema).unwrap();
     let validator = jsonschema::draft202012::new(&schema).unwrap();
-    let mut runner = TestRunner::new(Config { cases: 2000, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 1000, ..Config::default() });
     let mut valid = 0;
     runner
         .run(&documents(), |document| {

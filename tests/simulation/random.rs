@@ -1,4 +1,4 @@
-//! The one source of chance: SplitMix64.
+//! The one source of chance: `SplitMix64`.
 
 /// Numbers that look random and are a function of the seed.
 pub(super) struct Random(u64);

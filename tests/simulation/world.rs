@@ -355,10 +355,10 @@ impl World {
             Effect::Forget { id } => {
                 self.nodes[node].spool.remove(&id);
             }
-            Effect::Reply { .. } | Effect::Note(_) => {}
-            Effect::PlanDone(PlanDone::Applied { .. }) => {}
+            Effect::Reply { .. } | Effect::Note(_) | Effect::PlanDone(PlanDone::Applied { .. }) => {
+            }
             Effect::PlanDone(PlanDone::Again) => {
-                self.at(self.now_ms + 500, Happening::Reconcile(node))
+                self.at(self.now_ms + 500, Happening::Reconcile(node));
             }
         }
     }
@@ -648,7 +648,7 @@ impl World {
         }
         let sources = Sources {
             names: vec!["jobs.d".to_owned()],
-            confirmed_absent: (0..20).map(|index| job_name(index)).collect(),
+            confirmed_absent: (0..20).map(job_name).collect(),
             ..Sources::default()
         };
         let Some(daemon) = &self.nodes[node].daemon else { return };
@@ -696,7 +696,7 @@ impl World {
         let grace = match self.random.between(0, 2) {
             0 => GraceTime::Unlimited,
             1 => GraceTime::Within(Duration::from_secs(30)),
-            _ => GraceTime::Within(Duration::from_secs(3_600)),
+            _ => GraceTime::Within(Duration::from_hours(1)),
         };
         let spec = JobSpec {
             name: name.clone(),

@@ -129,7 +129,7 @@ async fn when_the_supervisor_is_killed_its_processes_end_and_are_reported() {
 async fn a_supervisor_that_cannot_be_started_again_is_reported_within_a_second() {
     let dir = StateDir::new();
     let exe = dir.file("program");
-    std::fs::copy(env!("CARGO_BIN_EXE_cronwright"), &exe).unwrap();
+    std::fs::copy(crate::support::cronwright(), &exe).unwrap();
     let (mut client, _) = Client::new(Launch { exe: exe.clone(), ..dir.launch() }).await;
     let id = unique("doomed");
     client.handle.start(dir.script(&id, "sleep 1000; true")).unwrap();
@@ -305,7 +305,7 @@ async fn there_is_one_supervisor_in_a_session_of_its_own() {
     let dir = StateDir::new();
     let _client = dir.fresh_client().await;
     let supervisor = dir.supervisor();
-    let again = std::process::Command::new(env!("CARGO_BIN_EXE_cronwright"))
+    let again = std::process::Command::new(crate::support::cronwright())
         .args(["supervisor", "--state-dir"])
         .arg(dir.path())
         .output()

@@ -39,7 +39,7 @@ impl StateDir {
     }
 
     pub(crate) fn launch(&self) -> Launch {
-        Launch::new(self.path(), env!("CARGO_BIN_EXE_cronwright"))
+        Launch::new(self.path(), crate::support::cronwright())
     }
 
     /// A client, its first events, up to `Ready`, taken.

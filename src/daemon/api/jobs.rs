@@ -23,7 +23,7 @@ const SHOWN: usize = 5;
 impl Answers {
     pub(super) async fn jobs(&self) -> Result<JobsDocument, Refusal> {
         let now = clock::wall();
-        let latest = self.from_store(self.handle.store.latest_rows()).await?;
+        let latest = self.ask_store(self.handle.store.latest_rows()).await?;
         let latest: BTreeMap<&JobUid, &Row> = latest.iter().map(|row| (&row.uid, row)).collect();
         let running = self.running().await?;
         let jobs = Arc::clone(&self.handle.applied.borrow().jobs);
@@ -47,7 +47,7 @@ impl Answers {
             revision: None,
             limit: SHOWN,
         };
-        let rows = self.from_store(self.handle.store.rows(&query)).await?;
+        let rows = self.ask_store(self.handle.store.rows(&query)).await?;
         let is_running = self.running().await?.contains(&job.uid);
         let zone = zone(&job);
         let canonical = job.spec.canonical();
@@ -94,7 +94,7 @@ impl Answers {
 
     /// The jobs that have executions in flight.
     async fn running(&self) -> Result<BTreeSet<JobUid>, Refusal> {
-        let rows = self.from_store(self.handle.store.in_flight()).await?;
+        let rows = self.ask_store(self.handle.store.in_flight()).await?;
         Ok(rows.into_iter().map(|row| row.uid).collect())
     }
 

@@ -108,7 +108,7 @@ impl Answers {
     }
 
     /// Waits for the store.
-    async fn from_store<T>(&self, answer: store::Answer<'_, T>) -> Result<T, Refusal> {
+    async fn ask_store<T>(&self, answer: store::Answer<'_, T>) -> Result<T, Refusal> {
         let away = |message: String| Refusal {
             code: "E0503",
             message,

@@ -34,7 +34,7 @@ impl Answers {
         };
         let rows = match (job, &name) {
             (Some(_), None) => Vec::new(),
-            (Some(_) | None, _) => self.from_store(self.handle.store.rows(&query)).await?,
+            (Some(_) | None, _) => self.ask_store(self.handle.store.rows(&query)).await?,
         };
         // A removed job keeps its history; a name without any is most likely misspelt.
         if let (true, Some(job)) = (rows.is_empty(), job) {
@@ -66,7 +66,7 @@ impl Answers {
 
     async fn row(&self, id: &str) -> Result<Row, Refusal> {
         let wanted = ExecutionId(id.into());
-        let row = self.from_store(self.handle.store.row(&wanted)).await?;
+        let row = self.ask_store(self.handle.store.row(&wanted)).await?;
         row.ok_or_else(|| Refusal {
             code: "E0404",
             message: format!("no execution {}", quoted(id)),

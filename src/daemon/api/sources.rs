@@ -233,3 +233,69 @@ fn compare(pointer: String, from: &Value, to: &Value, fields: &mut Vec<FieldEntr
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::plan::Owner;
+    use crate::spec::job::DeclaredJob;
+    use crate::spec::manifest::{Content, Known, ManifestFile, load};
+
+    /// The job `a` with this body.
+    fn declared(body: &str) -> DeclaredJob {
+        let text = format!("jobs: {{a: {{{body}}}}}");
+        let content = Content::Bytes(text.into_bytes().into());
+        let file = ManifestFile { path: "jobs.d/a.yaml".into(), source: "jobs.d".into(), content };
+        let loaded = load(&[file], &Known::default());
+        assert_eq!(loaded.diagnostics, []);
+        loaded.jobs.into_values().next().unwrap()
+    }
+
+    #[test]
+    fn a_change_says_what_is_different_and_which_fire_times_come_and_go() {
+        // A Sunday.
+        let now: Timestamp = "2026-11-22T13:00:00Z".parse().unwrap();
+        let (daily, weekdays) = ("cron: '30 2 * * *'", "cron: '30 2 * * mon-fri'");
+        let create = Change::Create {
+            to: declared(&format!("{daily}, command: x, env: {{A/B: '1'}}")),
+            owner: Owner::source("jobs.d"),
+        };
+        let entry = serde_json::to_value(changed(now, &create)).unwrap();
+        assert_eq!(
+            entry,
+            json!({
+                "action": "create", "job": "a", "blocked": null, "fields": [],
+                "source": {"file": "jobs.d/a.yaml", "line": 1},
+                "schedule": ["cron 30 2 * * * UTC"],
+                "next_fire": {"from": null, "to": "2026-11-23T02:30:00Z"},
+                "fires_7d": {"gained": 7, "lost": 0},
+            })
+        );
+        let from = preview(now, &create).unwrap();
+        let to = declared(&format!("{weekdays}, command: x, timeout: 45m, env: {{A/B: '2'}}"));
+        let update = Change::Update { from: from.clone(), to };
+        let entry = serde_json::to_value(changed(now, &update)).unwrap();
+        assert_eq!(
+            entry,
+            json!({
+                "action": "update", "job": "a", "blocked": null,
+                "source": {"file": "jobs.d/a.yaml", "line": 1},
+                "schedule": ["cron 30 2 * * mon-fri UTC"],
+                "fields": [
+                    {"pointer": "/env/A~1B", "from": "1", "to": "2"},
+                    {"pointer": "/timeout", "from": null, "to": "45m"},
+                    {"pointer": "/triggers/0/cron", "from": "30 2 * * *", "to": "30 2 * * mon-fri"},
+                ],
+                "next_fire": {"from": "2026-11-23T02:30:00Z", "to": "2026-11-23T02:30:00Z"},
+                "fires_7d": {"gained": 0, "lost": 2},
+            })
+        );
+        let env_only = declared(&format!("{daily}, command: x, env: {{A/B: '3'}}"));
+        let same_schedule = changed(now, &Change::Update { from: from.clone(), to: env_only });
+        assert_eq!((same_schedule.next_fire, same_schedule.fires_7d), (None, None));
+        let removed = changed(now, &Change::Remove { from });
+        assert_eq!(removed.fires_7d, Some(FiresEntry { gained: 0, lost: 7 }));
+    }
+}

@@ -34,7 +34,7 @@ impl Answers {
         let applied = self.handle.applied.borrow().clone();
         let sync = self.handle.sync.borrow().clone();
         let redis = self.redis.borrow().clone();
-        let in_flight = self.from_store(self.handle.store.in_flight()).await;
+        let in_flight = self.ask_store(self.handle.store.in_flight()).await;
         let failed = self.failed_since(now - BAD_SINCE).await;
         let store_problem = self.store_problem(&in_flight);
         let mut problems: Vec<String> = store_problem.iter().cloned().collect();
@@ -80,7 +80,7 @@ impl Answers {
             revision: None,
             limit: BAD_COUNTED_MAX,
         };
-        self.from_store(self.handle.store.rows(&query)).await
+        self.ask_store(self.handle.store.rows(&query)).await
     }
 
     fn store_problem(&self, asked: &Result<Vec<Row>, Refusal>) -> Option<String> {

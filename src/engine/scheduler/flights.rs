@@ -96,7 +96,7 @@ impl Flights {
         let ids = self.by_job.get(uid);
         let held: BTreeSet<u32> =
             ids.into_iter().flatten().filter_map(|id| self.by_id.get(id)?.slot).collect();
-        (0..).find(|slot| !held.contains(slot)).unwrap_or(u32::MAX)
+        (0..=u32::MAX).find(|slot| !held.contains(slot)).unwrap_or(u32::MAX)
     }
 
     /// The executions in flight of the job with this name.

@@ -38,9 +38,9 @@ const JUMP_MIN: Duration = Duration::from_secs(2);
 /// A silence from here on is a suspend (E1), not a slow daemon.
 const SUSPEND_MIN: Duration = Duration::from_secs(10);
 /// A jump over this is held until the clock has stood by it for [`JUMP_HOLD`] (E1).
-const JUMP_HELD_FROM: Duration = Duration::from_secs(24 * 3600);
+const JUMP_HELD_FROM: Duration = Duration::from_hours(24);
 /// See [`JUMP_HELD_FROM`].
-const JUMP_HOLD: Duration = Duration::from_secs(60);
+const JUMP_HOLD: Duration = Duration::from_mins(1);
 
 /// The scheduler of one node.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Scheduler {
             Event::Tick => {}
             Event::LeaseHeld { epoch, until } => self.lease_held(epoch, until, &mut effects),
             Event::LeaseLost => self.lease_lost(&mut effects),
-            Event::Recovered(recovery) => self.recovered(now, *recovery, &mut effects),
+            Event::Recovered(recovery) => self.recovered(now, &recovery, &mut effects),
             Event::Plan(plan) => self.plan(now, *plan, &mut effects),
             Event::PlanSaved { generation } => self.plan_saved(generation, &mut effects),
             Event::PlanStale => self.recover(&mut effects),

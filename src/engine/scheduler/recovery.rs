@@ -12,7 +12,7 @@ use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::time::{Now, Timestamp};
 
 impl Scheduler {
-    pub(super) fn recovered(&mut self, now: Now, recovery: Recovery, effects: &mut Vec<Effect>) {
+    pub(super) fn recovered(&mut self, now: Now, recovery: &Recovery, effects: &mut Vec<Effect>) {
         if self.phase != Phase::Recovering {
             return;
         }
@@ -21,13 +21,13 @@ impl Scheduler {
         self.revision = recovery.revision.clone();
         self.removed = recovery.removed.clone();
         self.watermark = recovery.watermark;
-        self.take_jobs(&recovery);
+        self.take_jobs(recovery);
         let batch = self.batch.take();
         self.flights.drop_foreign();
         for row in &recovery.in_flight {
             self.take_flight(now, row, &recovery.supervised, batch.as_ref(), effects);
         }
-        self.take_batch(now, batch, &recovery, effects);
+        self.take_batch(now, batch, recovery, effects);
         self.drop_occurrences();
         match recovery.resume {
             Resume::AfterPlan if !self.planned => self.phase = Phase::AwaitingPlan,

@@ -18,7 +18,7 @@ impl Scheduler {
         let Request { id, op, actor } = request;
         let answer = match op {
             Op::Run { job, wait } => self.run(now, &id, &job, actor, wait),
-            Op::Cancel { target, force } => self.cancel(&target, force, effects),
+            Op::Cancel { target, force } => Some(self.cancel(&target, force, effects)),
             // The daemon does these; when they come here they are done.
             Op::Sync | Op::Ping => {
                 Some((ReplyStatus::Finished { outcome: None, note: None }, None))
@@ -85,7 +85,7 @@ impl Scheduler {
         target: &CancelTarget,
         force: bool,
         effects: &mut Vec<Effect>,
-    ) -> Option<(ReplyStatus, Option<ExecutionId>)> {
+    ) -> (ReplyStatus, Option<ExecutionId>) {
         let ids = match target {
             CancelTarget::Execution(id) => vec![id.clone()],
             CancelTarget::Job(job) => self.flights.of_job(job),
@@ -104,7 +104,7 @@ impl Scheduler {
             Some(_) => ReplyStatus::Accepted,
             None => ReplyStatus::Rejected(nothing_runs(target)),
         };
-        Some((status, stopped))
+        (status, stopped)
     }
 
     fn no_such_job(&self, job: &JobName) -> Refusal {

@@ -19,9 +19,7 @@ impl JobSpec {
         let jobs = document.lower(&Layer::default());
         document.diagnostics.retain(Diagnostic::is_error);
         match jobs.into_iter().next() {
-            Some(job) if document.diagnostics.is_empty() => {
-                Ok(Arc::unwrap_or_clone(job.declared.spec))
-            }
+            Some(job) if document.diagnostics.is_empty() => Ok(Arc::unwrap_or_clone(job.spec)),
             Some(_) | None => Err(document.diagnostics),
         }
     }

@@ -62,15 +62,6 @@ pub struct Document {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// A job of a file, lowered.
-#[derive(Debug)]
-pub struct Job {
-    /// The declaration.
-    pub declared: DeclaredJob,
-    /// Where its name stands.
-    pub place: Place,
-}
-
 impl Document {
     /// Reads and checks a file. Nothing is lowered yet.
     pub fn read(file: &ManifestFile) -> Self {
@@ -249,7 +240,7 @@ impl Document {
     }
 
     /// Lowers every job over the layers below. Complaints are added; jobs with an error are left out.
-    pub fn lower(&mut self, below: &Layer) -> Vec<Job> {
+    pub fn lower(&mut self, below: &Layer) -> Vec<DeclaredJob> {
         if self.parsed.broken {
             return Vec::new();
         }
@@ -266,7 +257,12 @@ impl Document {
         jobs
     }
 
-    fn lower_tree(&self, tree: usize, layer: &Layer, out: &mut Vec<Diagnostic>) -> Vec<Job> {
+    fn lower_tree(
+        &self,
+        tree: usize,
+        layer: &Layer,
+        out: &mut Vec<Diagnostic>,
+    ) -> Vec<DeclaredJob> {
         let Some(root) = self.parsed.documents.get(tree) else { return Vec::new() };
         let site = Site::root(&self.source, root).child("jobs");
         let faulty = self.faulty(JOBS);
@@ -288,12 +284,11 @@ impl Document {
         jobs
     }
 
-    fn declare(&self, spec: JobSpec, key: Span) -> Job {
+    fn declare(&self, spec: JobSpec, key: Span) -> DeclaredJob {
         let line = u32::try_from(self.source.line(key.start)).unwrap_or(u32::MAX);
         let source = SourcePlace { file: self.source.path.clone(), line };
         let digest = spec.digest();
-        let declared = DeclaredJob { spec: Arc::new(spec), digest, source };
-        Job { declared, place: Place::new(&self.source, key.start, key.end) }
+        DeclaredJob { spec: Arc::new(spec), digest, source }
     }
 
     /// Reads a file of defaults for a folder. Complaints are added.

@@ -1,63 +1,137 @@
 //! All manifests of a snapshot together: defaults of folders, files side by side on the processors
 //! there are, and names that stand twice.
+//!
+//! A [`Loader`] remembers what became of each file. A file whose bytes and defaults are what they were
+//! is not read again, so that an edit among a thousand files takes effect at once; the answer is the
+//! same as from nothing.
+
+mod folders;
+mod parallel;
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Place, codes, sort};
-use crate::spec::job::JobName;
-use crate::spec::manifest::document::{DIAGNOSTICS_MAX, Document, Job};
+use crate::diagnostic::{Diagnostic, Place, SourceText, codes, sort};
+use crate::spec::job::{DeclaredJob, JobName};
+use crate::spec::manifest::document::{DIAGNOSTICS_MAX, Document};
+use crate::spec::manifest::load::folders::{Below, Folders, is_defaults};
+use crate::spec::manifest::load::parallel::in_parallel;
 use crate::spec::manifest::lower::layer::Layer;
-use crate::spec::manifest::{InvalidManifest, Known, Loaded, ManifestFile};
-
-/// Fewer files than this are read on one thread.
-const FILES_PER_THREAD_MIN: usize = 16;
-/// The most threads that read files.
-const THREADS_MAX: usize = 8;
+use crate::spec::manifest::{Content, InvalidManifest, Known, Loaded, ManifestFile};
 
 /// Reads all manifests of a snapshot. Never fails; reports everything.
 pub fn load(files: &[ManifestFile], known: &Known) -> Loaded {
-    let (defaults, manifests): (Vec<_>, Vec<_>) = files.iter().partition(|file| is_defaults(file));
-    let mut loaded = Loaded { files: files.len(), ..Loaded::default() };
-    let folders = Folders::read(&defaults, known, &mut loaded);
-    let mut found = Vec::new();
-    for (file, (document, jobs)) in manifests.iter().zip(in_parallel(&manifests, |file| {
-        let mut document = Document::read(file);
-        let jobs = document.lower(folders.below(file).layer);
-        (document, jobs)
-    })) {
-        let valid = document.is_valid() && folders.below(file).valid;
-        found.extend(document.declared());
-        if valid {
-            let jobs = jobs.into_iter().map(|Job { declared, .. }| declared);
-            loaded.jobs.extend(jobs.map(|declared| (declared.spec.name.clone(), declared)));
-        }
-        finish(file, document, valid, &mut loaded);
-    }
-    refuse_twice(found, &mut loaded);
-    sort(&mut loaded.diagnostics);
-    loaded
+    Loader::default().load(files, known)
 }
 
-/// Takes what is left of a file that was looked at.
-fn finish(file: &ManifestFile, mut document: Document, valid: bool, loaded: &mut Loaded) {
-    if !valid {
-        loaded.invalid.push(InvalidManifest {
-            path: file.path.clone(),
-            source: file.source.clone(),
-            declared: document.declared().into_iter().map(|(name, _)| name).collect(),
-            text: document.source.clone(),
-        });
+/// Reads snapshots one after the other.
+#[derive(Debug, Default)]
+pub struct Loader {
+    /// What became of the files of the last snapshot, by path.
+    last: BTreeMap<Arc<str>, Remembered>,
+}
+
+/// A file with all that decided what became of it.
+#[derive(Debug)]
+struct Remembered {
+    content: Content,
+    below: Layer,
+    outcome: Arc<Outcome>,
+}
+
+/// What became of a file by itself.
+#[derive(Debug)]
+struct Outcome {
+    source: Arc<SourceText>,
+    declared: Vec<(JobName, Place)>,
+    jobs: Vec<DeclaredJob>,
+    diagnostics: Vec<Diagnostic>,
+    valid: bool,
+}
+
+impl Loader {
+    /// Reads all manifests of a snapshot. Never fails; reports everything.
+    pub fn load(&mut self, files: &[ManifestFile], known: &Known) -> Loaded {
+        let (defaults, manifests): (Vec<_>, Vec<_>) =
+            files.iter().partition(|file| is_defaults(file));
+        let mut loaded = Loaded { files: files.len(), ..Loaded::default() };
+        let folders = Folders::read(&defaults, known, &mut loaded);
+        let outcomes =
+            in_parallel(&manifests, |file| self.outcome(file, folders.below(file).layer));
+        let mut found = Vec::new();
+        let mut last = BTreeMap::new();
+        for (file, outcome) in manifests.iter().zip(outcomes) {
+            let below = folders.below(file);
+            found.extend(outcome.declared.iter().cloned());
+            take(file, &outcome, below, &mut loaded);
+            let remembered =
+                Remembered { content: file.content.clone(), below: below.layer.clone(), outcome };
+            last.insert(Arc::clone(&file.path), remembered);
+        }
+        self.last = last;
+        refuse_twice(found, &mut loaded);
+        sort(&mut loaded.diagnostics);
+        loaded
     }
-    sort(&mut document.diagnostics);
-    let surplus = document.diagnostics.len().saturating_sub(DIAGNOSTICS_MAX);
-    document.diagnostics.truncate(DIAGNOSTICS_MAX);
-    if let (true, Some(last)) = (surplus > 0, document.diagnostics.last_mut()) {
+
+    fn outcome(&self, file: &ManifestFile, below: &Layer) -> Arc<Outcome> {
+        let same = |last: &&Remembered| last.content.is_same(&file.content) && last.below == *below;
+        match self.last.get(&file.path).filter(same) {
+            Some(last) => Arc::clone(&last.outcome),
+            None => Arc::new(Outcome::read(file, below)),
+        }
+    }
+}
+
+impl Content {
+    /// Whether both hold the same; bytes that were not read anew are known by their address.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bytes(a), Self::Bytes(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Self::Refused(_), _) | (_, Self::Refused(_)) => false,
+        }
+    }
+}
+
+impl Outcome {
+    fn read(file: &ManifestFile, below: &Layer) -> Self {
+        let mut document = Document::read(file);
+        let jobs = document.lower(below);
+        Self {
+            valid: document.is_valid(),
+            declared: document.declared(),
+            jobs,
+            diagnostics: kept(document.diagnostics),
+            source: document.source,
+        }
+    }
+}
+
+/// The first complaints about a file, in order.
+fn kept(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    sort(&mut diagnostics);
+    let surplus = diagnostics.len().saturating_sub(DIAGNOSTICS_MAX);
+    diagnostics.truncate(DIAGNOSTICS_MAX);
+    if let (true, Some(last)) = (surplus > 0, diagnostics.last_mut()) {
         last.help = Some(format!("{surplus} more in this file are not shown"));
     }
-    loaded.diagnostics.append(&mut document.diagnostics);
+    diagnostics
+}
+
+/// Adds what became of a file to what the snapshot declares.
+fn take(file: &ManifestFile, outcome: &Outcome, below: Below<'_>, loaded: &mut Loaded) {
+    loaded.diagnostics.extend(outcome.diagnostics.iter().cloned());
+    if outcome.valid && below.valid {
+        let named = |job: &DeclaredJob| (job.spec.name.clone(), job.clone());
+        loaded.jobs.extend(outcome.jobs.iter().map(named));
+    } else {
+        loaded.invalid.push(InvalidManifest {
+            path: Arc::clone(&file.path),
+            source: Arc::clone(&file.source),
+            declared: outcome.declared.iter().map(|(name, _)| name.clone()).collect(),
+            text: Arc::clone(&outcome.source),
+        });
+    }
 }
 
 /// A name that stands more than once is taken from the set, and each place but the first reported.
@@ -85,110 +159,4 @@ fn refuse_twice(found: Vec<(JobName, Place)>, loaded: &mut Loaded) {
             loaded.conflicts.insert(name);
         }
     }
-}
-
-/// Whether a file holds defaults of its folder.
-fn is_defaults(file: &ManifestFile) -> bool {
-    let name = file.path.rsplit('/').next().unwrap_or_default();
-    matches!(name, "_defaults.yaml" | "_defaults.yml" | "_defaults.toml" | "_defaults.json")
-}
-
-fn folder_of(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// The layer that the files of a folder build upon.
-struct Folder {
-    layer: Layer,
-    /// Whether it could be read, all above it included. Else the files below it are invalid too: with
-    /// other defaults than meant they would be other jobs.
-    valid: bool,
-}
-
-/// What a file builds upon.
-#[derive(Clone, Copy)]
-struct Below<'f> {
-    layer: &'f Layer,
-    valid: bool,
-}
-
-/// Defaults by source and folder.
-struct Folders<'k> {
-    known: &'k Layer,
-    folders: BTreeMap<(Arc<str>, String), Folder>,
-}
-
-impl<'k> Folders<'k> {
-    fn read(files: &[&ManifestFile], known: &'k Known, loaded: &mut Loaded) -> Self {
-        let mut folders = Self { known: &known.defaults, folders: BTreeMap::new() };
-        let mut files = files.to_vec();
-        // Parents first: a folder builds upon the one above it.
-        files.sort_by_key(|file| (folder_of(&file.path).matches('/').count(), &file.path));
-        for file in files {
-            let mut document = Document::read(file);
-            let below = folders.below(file);
-            let (below_layer, below_valid) = (below.layer.clone(), below.valid);
-            let layer = document.folder_defaults(&below_layer);
-            let key = (file.source.clone(), folder_of(&file.path).to_owned());
-            let second = folders.folders.contains_key(&key);
-            if second {
-                let message = "this folder has two files of defaults";
-                let diagnostic = Diagnostic::new(codes::DEFAULTS_FILE, message)
-                    .in_file(&*file.path)
-                    .help("keep one of them");
-                document.diagnostics.push(diagnostic);
-            }
-            let valid = document.is_valid() && below_valid && !second;
-            folders.folders.insert(key, Folder { layer, valid });
-            finish(file, document, valid, loaded);
-        }
-        folders
-    }
-
-    /// The nearest defaults at or above the folder of a file, of the same source.
-    fn below(&self, file: &ManifestFile) -> Below<'_> {
-        let mut folder = folder_of(&file.path);
-        loop {
-            if let Some(found) = self.folders.get(&(file.source.clone(), folder.to_owned())) {
-                return Below { layer: &found.layer, valid: found.valid };
-            }
-            if folder.is_empty() {
-                return Below { layer: self.known, valid: true };
-            }
-            folder = folder_of(folder);
-        }
-    }
-}
-
-/// Does the same with every file, on several threads when there are many; results in the order of
-/// the files.
-fn in_parallel<T: Send>(
-    files: &[&ManifestFile],
-    work: impl Fn(&ManifestFile) -> T + Sync,
-) -> Vec<T> {
-    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = processors.min(files.len() / FILES_PER_THREAD_MIN).min(THREADS_MAX);
-    if threads < 2 {
-        return files.iter().map(|file| work(file)).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::with_capacity(files.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((at, file)) = take(&next, files) {
-                    let result = work(file);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
-}
-
-fn take<'f>(next: &AtomicUsize, files: &[&'f ManifestFile]) -> Option<(usize, &'f ManifestFile)> {
-    let at = next.fetch_add(1, Ordering::Relaxed);
-    files.get(at).map(|file| (at, *file))
 }

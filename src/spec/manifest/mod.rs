@@ -21,7 +21,7 @@ use crate::diagnostic::{Diagnostic, SourceText};
 use crate::spec::job::{JobName, JobSet};
 use crate::spec::manifest::lower::layer::Layer;
 
-pub use crate::spec::manifest::load::load;
+pub use crate::spec::manifest::load::{Loader, load};
 
 /// The largest manifest, in bytes.
 pub const FILE_BYTES_MAX: usize = 1 << 20;

@@ -19,7 +19,7 @@ pub enum Dialect {
     Crontab,
     /// Quartz: seconds first, Sunday = 1, exactly one day field is `?`.
     Quartz,
-    /// `APScheduler`'s fields as kinit orders them: seconds first, Monday = 0, all must match.
+    /// `APScheduler`'s fields in cron's order: seconds first, Monday = 0, all must match.
     Apscheduler,
 }
 

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::execution::ExecutionId;
+use crate::engine::execution::{ExecutionId, Outcome};
 use crate::engine::request::{
     CancelTarget, Op, Refusal, Reply, ReplyStatus, Request, RequestId, RequestIdError,
 };
@@ -212,8 +212,8 @@ impl ReplyDocument {
         let (result, error) = match &reply.status {
             ReplyStatus::Finished { outcome, note } => {
                 let result = ResultEntry {
-                    outcome: outcome.map(|o| o.as_str().to_owned()),
-                    reason: outcome.and_then(|o| o.reason()).map(str::to_owned),
+                    outcome: outcome.map(|outcome| outcome.as_str().to_owned()),
+                    reason: outcome.and_then(Outcome::reason).map(str::to_owned),
                     note: note.clone(),
                 };
                 (Some(result), None)

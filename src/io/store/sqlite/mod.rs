@@ -126,13 +126,10 @@ fn lock(path: &Path, node: &str) -> Result<File, StoreError> {
 }
 
 fn check_version(path: &Path, connection: &Connection) -> Result<(), StoreError> {
-    let found = match meta(connection, "v")? {
-        Some(text) => text.parse().unwrap_or(u32::MAX),
-        None => {
-            set_meta(connection, "v", &STORE_VERSION.to_string())?;
-            STORE_VERSION
-        }
+    let Some(text) = meta(connection, "v")? else {
+        return set_meta(connection, "v", &STORE_VERSION.to_string());
     };
+    let found = text.parse().unwrap_or(u32::MAX);
     if found > STORE_VERSION {
         return Err(StoreError::Newer { store: format!("sqlite:{}", path.display()), found });
     }

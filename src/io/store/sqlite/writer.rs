@@ -83,7 +83,7 @@ impl Worker {
     /// Starts the thread that reads.
     pub(super) fn reader(connection: Connection) -> std::io::Result<Self> {
         Self::start("store-reader", connection, |connection, work| {
-            for mut task in work {
+            while let Ok(mut task) = work.recv() {
                 task.run(&connection);
                 task.answer(Ok(()));
             }
@@ -93,10 +93,10 @@ impl Worker {
     fn start(
         name: &str,
         connection: Connection,
-        serve: fn(Connection, mpsc::Receiver<Box<dyn Work>>),
+        serve: fn(Connection, &mpsc::Receiver<Box<dyn Work>>),
     ) -> std::io::Result<Self> {
         let (work, waiting) = mpsc::sync_channel(QUEUE_MAX);
-        thread::Builder::new().name(name.to_owned()).spawn(move || serve(connection, waiting))?;
+        thread::Builder::new().name(name.to_owned()).spawn(move || serve(connection, &waiting))?;
         Ok(Self { work })
     }
 
@@ -122,7 +122,7 @@ impl Worker {
     }
 }
 
-fn write_groups(mut connection: Connection, work: mpsc::Receiver<Box<dyn Work>>) {
+fn write_groups(mut connection: Connection, work: &mpsc::Receiver<Box<dyn Work>>) {
     while let Ok(first) = work.recv() {
         let mut group = vec![first];
         group.extend(work.try_iter().take(GROUP_MAX - 1));

@@ -1,0 +1,256 @@
+//! The command line against a daemon of its own: exit codes, documents, and the verbs in a row.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests make their own worlds and fail by panicking"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::cronwright;
+
+/// A folder with manifests, and the daemon that serves it, if it was started.
+struct World {
+    folder: TempDir,
+    daemon: Option<Child>,
+}
+
+/// What a verb said.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    exit: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl World {
+    fn new(manifests: &[(&str, &str)]) -> Self {
+        let world = Self { folder: tempfile::tempdir().unwrap(), daemon: None };
+        fs::create_dir(world.path("jobs.d")).unwrap();
+        for (path, text) in manifests {
+            fs::write(world.path(path), text).unwrap();
+        }
+        world
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(cronwright());
+        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            let ours = name.to_string_lossy().starts_with("CRONWRIGHT_");
+            if ours {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    /// Starts the daemon, and waits until it has looked at its sources.
+    fn serve(&mut self) {
+        let mut daemon = self.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines();
+        let looked = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.contains(r#""message":"sources""#));
+        assert!(looked, "the daemon ended before it looked at its sources");
+        // What it says later is read, so that it never waits for a reader.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        self.daemon = Some(daemon);
+    }
+
+    fn run(&self, line: &str) -> Said {
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        let output = self.command(&arguments).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Said {
+            exit: output.status.code().unwrap(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+
+    /// The JSON document that a verb prints; its first key is `schema`.
+    fn json(&self, line: &str) -> Value {
+        let said = self.run(&format!("{line} -o json"));
+        assert!(said.stdout.starts_with("{\n  \"schema\": \"cronwright."), "{line}: {said:?}");
+        serde_json::from_str(&said.stdout).unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let Some(mut daemon) = self.daemon.take() else { return };
+        let pid = Pid::from_child(&daemon);
+        kill_process(pid, Signal::TERM).ok();
+        drop(daemon.wait());
+        end_supervisor(&self.path(".cronwright/supervisor.lock"));
+    }
+}
+
+/// A supervisor with nothing to do leaves when it is asked to.
+fn end_supervisor(lock: &Path) {
+    let text = fs::read_to_string(lock).unwrap_or_default();
+    let pid = text.split_whitespace().next().and_then(|pid| pid.parse().ok());
+    if let Some(pid) = pid.and_then(Pid::from_raw) {
+        kill_process(pid, Signal::TERM).ok();
+    }
+}
+
+#[track_caller]
+fn exits(said: &Said, exit: i32, stderr: &str) {
+    assert_eq!((said.exit, said.stderr.as_str()), (exit, stderr), "{said:?}");
+}
+
+#[test]
+fn without_a_daemon_the_exit_code_says_so_and_the_next_act_is_told() {
+    let world = World::new(&[]);
+    let nobody = "error: no daemon answers at .cronwright/cronwright.sock\n  help: start one with \
+        `cronwright serve`, or say where it is with `--state-dir` or `--server`\n";
+    for verb in
+        ["list", "show a", "status", "history", "run a", "cancel a", "plan", "apply", "next"]
+    {
+        exits(&world.run(verb), 4, nobody);
+    }
+    assert_eq!(world.run("status --probe").exit, 4);
+    assert_eq!(world.run("frobnicate").exit, 2);
+    assert_eq!(world.run("run").exit, 2);
+    assert_eq!(world.run("run a --timeout 5s").exit, 2);
+}
+
+#[test]
+fn settings_that_cannot_be_used_end_serve_with_78_and_a_place() {
+    let world =
+        World::new(&[("cronwright.toml", "sources = [\"jobs.d\"]\nstroe = \"sqlite:x\"\n")]);
+    let said = world.run("serve");
+    assert_eq!(said.exit, 78);
+    assert!(said.stderr.contains("--> cronwright.toml:2:1"), "{}", said.stderr);
+    assert!(said.stderr.contains("did you mean `store`?"), "{}", said.stderr);
+}
+
+#[test]
+fn manifests_are_validated_without_a_daemon() {
+    let world = World::new(&[
+        ("jobs.d/a.yaml", "jobs:\n  a: {cron: \"@daily\", command: x}\n"),
+        ("jobs.d/b.toml", "[jobs.b]\ncomand = \"x\"\n"),
+        ("other.yaml", "jobs: {c: {command: z}}\n"),
+    ]);
+    let said = world.run("validate");
+    assert_eq!(said.exit, 1);
+    assert!(said.stdout.ends_with("2 files, 1 job: 1 error, 0 warnings\n"), "{}", said.stdout);
+    assert_eq!(world.run("validate jobs.d/a.yaml").exit, 0);
+    assert_eq!(world.run("validate jobs.d/b.toml").exit, 1);
+    assert_eq!(world.run("validate other.yaml").stdout, "1 file, 1 job: 0 errors, 0 warnings\n");
+    exits(
+        &world.run("validate nothing.yaml"),
+        3,
+        "error: cannot read nothing.yaml: No such file or directory (os error 2)\n",
+    );
+    let report = world.json("validate");
+    assert_eq!(report["diagnostics"][0]["code"], "E0107");
+    assert_eq!(report["diagnostics"][0]["line"], 2);
+}
+
+#[test]
+fn the_schema_is_printed_and_compared() {
+    let world = World::new(&[]);
+    let schema = world.run("schema jobs");
+    fs::write(world.path("jobs.schema.json"), &schema.stdout).unwrap();
+    assert_eq!(world.run("schema jobs --check jobs.schema.json").exit, 0);
+    assert_eq!(world.run("schema settings --check jobs.schema.json").exit, 1);
+    assert_eq!(world.run("schema --check nothing.json").exit, 3);
+    assert!(world.run("version").stdout.starts_with("cronwright "));
+}
+
+/// A job that succeeds, one that fails, one that runs until it is ended, one that is never due soon.
+const JOBS: &str = "
+jobs:
+  good: {command: [sh, -c, 'printf \"one\\ntwo\\n\\033[2J\"']}
+  bad: {command: [sh, -c, 'exit 3']}
+  long: {command: [sleep, '1000'], kill_grace: 1s}
+  yearly: {cron: '@yearly', timezone: Asia/Shanghai, command: x, description: once a year}
+";
+
+#[test]
+fn the_verbs_ask_the_daemon_and_its_answers_are_documents() {
+    let mut world = World::new(&[("jobs.d/a.yaml", JOBS)]);
+    world.serve();
+
+    assert_eq!(world.run("list -o name").stdout, "bad\ngood\nlong\nyearly\n");
+    let said = world.run("run good --wait");
+    assert_eq!(said.exit, 0, "{said:?}");
+    let id = said.stdout.trim().to_owned();
+    assert_eq!(world.json("history good --limit 1")["executions"][0]["id"], id.as_str());
+    assert_eq!(world.run("logs good").stdout, "one\ntwo\n");
+    assert_eq!(world.run(&format!("logs {id} --tail 1 --raw")).stdout, "one\ntwo\n\u{1b}[2J");
+    let said = world.run("run bad --wait");
+    assert_eq!(said.exit, 1);
+    assert!(said.stderr.contains("failed (exit) after"), "{said:?}");
+    let failed = world.json("history --outcome failed,lost --last 1h");
+    assert_eq!(failed["executions"][0]["exit_code"], 3);
+
+    let said = world.run("run long --wait --timeout 100ms -o json");
+    assert_eq!(said.exit, 124, "{said:?}");
+    assert_eq!(world.json("status")["running"][0]["job"], "long");
+    assert_eq!(world.run("list -o jsonl").stdout.matches(r#""state":"running""#).count(), 1);
+    let skipped = world.run("run long --wait");
+    assert!(skipped.stderr.contains("skipped (overlap)"), "{skipped:?}");
+    assert_eq!(world.run("cancel long").exit, 0);
+
+    let shown = world.json("show yearly");
+    assert_eq!(shown["job"]["description"], "once a year");
+    assert_eq!(shown["next"].as_array().unwrap().len(), 5);
+    assert!(shown["next"][0].as_str().unwrap().ends_with("-01-01T00:00:00+08:00"), "{shown}");
+    assert_eq!(world.json("next -n 2")["fires"].as_array().unwrap().len(), 2);
+
+    exits(
+        &world.run("show yaerly"),
+        3,
+        "error[E0404]: no job `yaerly`\n  help: did you mean `yearly`?\n",
+    );
+    assert_eq!(world.run("run nobody").exit, 3);
+    assert_eq!(world.run("history nobody").exit, 3);
+    assert_eq!(world.run("cancel x@y").exit, 3);
+    assert_eq!(world.run("logs yearly").exit, 3);
+    assert_eq!(world.run("logs x@y").exit, 3);
+    let second = world.run("serve");
+    assert_eq!(second.exit, 5, "{second:?}");
+    assert_eq!(
+        world.run("status --probe"),
+        Said { exit: 0, stdout: String::new(), stderr: String::new() }
+    );
+}
+
+#[test]
+fn a_change_is_planned_and_applied_and_a_broken_file_is_told() {
+    let mut world = World::new(&[("jobs.d/a.yaml", JOBS)]);
+    world.serve();
+    assert_eq!(world.json("plan")["summary"]["unchanged"], 4);
+    assert_eq!(world.run("plan --exit-code").exit, 0);
+
+    fs::write(world.path("next.yaml"), JOBS.replace("@yearly", "@monthly")).unwrap();
+    fs::rename(world.path("next.yaml"), world.path("jobs.d/a.yaml")).unwrap();
+    let applied = world.run("apply");
+    assert_eq!(applied.exit, 0, "{applied:?}");
+    let shown = world.json("show yearly");
+    assert_eq!(shown["spec"]["triggers"][0]["cron"], "0 0 1 * *");
+
+    fs::write(world.path("jobs.d/b.yaml"), "jobs: {c: {comand: x}}").unwrap();
+    let applied = world.run("apply");
+    assert_eq!(applied.exit, 1);
+    assert!(applied.stdout.contains("E0107"), "{applied:?}");
+    assert_eq!(world.run("status --probe").exit, 1);
+    assert_eq!(world.json("list")["jobs"].as_array().unwrap().len(), 4);
+}
