@@ -1,7 +1,5 @@
 //! The integration tests: one binary, a module per area.
 
-#[cfg(all(feature = "sqlite", feature = "mongo"))]
-mod daemon;
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +11,8 @@ mod daemon;
 )]
 
 mod cli;
+#[cfg(all(feature = "sqlite", feature = "mongo"))]
+mod daemon;
 mod files;
 mod http;
 mod manifest;

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use cronwright::daemon::failpoint::FAILPOINTS;
+use cronwright::engine::execution::Outcome;
 use cronwright::io::store::document::JobDocument;
 use rustix::process::Signal;
 
@@ -103,6 +104,31 @@ fn moment(chance: &mut u64) -> Duration {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     let length = KILL_AFTER_MS.end - KILL_AFTER_MS.start;
     Duration::from_millis(KILL_AFTER_MS.start + (z ^ (z >> 31)) % length)
+}
+
+#[test]
+fn the_oracle_finds_a_second_start_and_a_missing_row() {
+    let mut world = World::new();
+    world.save("jobs.d/jobs.yaml", &jobs(&world, 0, true));
+    world.start();
+    world.until("rows", |world| world.rows().len() >= 4);
+    finish(&mut world, "left alone", 1);
+    let rows = world.rows();
+    let ran = rows.iter().find(|row| row.outcome() == Some(Outcome::Succeeded)).unwrap();
+
+    let path = world.path(oracle::EVIDENCE);
+    let evidence = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{evidence}start {}\n", ran.id)).unwrap();
+    let (faults, _) = oracle::verify(&world);
+    assert_eq!(faults, [format!("{} was started 2 times", ran.id)]);
+
+    std::fs::write(&path, evidence).unwrap();
+    let ledger = rusqlite::Connection::open(world.path(".cronwright/cronwright.db")).unwrap();
+    ledger.execute("DELETE FROM executions WHERE id = ?1", [ran.id.as_str()]).unwrap();
+    let (faults, _) = oracle::verify(&world);
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].ends_with("has no row"), "{faults:?}");
+    assert_eq!(faults[1], format!("{} was started and has no row", ran.id));
 }
 
 #[test]

@@ -2,12 +2,6 @@
 //! manifests edited and broken under it, its store taken away. What it must account for is checked
 //! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "tests look at files, clocks and processes themselves, and fail by panicking"
-)]
-
 mod harness;
 mod kill;
 mod oracle;

@@ -14,7 +14,7 @@ use cronwright::time::Timestamp;
 use super::harness::World;
 
 /// The name of the evidence, in the folder of the world.
-const EVIDENCE: &str = "evidence";
+pub(crate) const EVIDENCE: &str = "evidence";
 /// How far the watermark may be behind the moment up to which everything is accounted for.
 const WATERMARK_LAG_SECONDS: i64 = 3;
 
