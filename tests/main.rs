@@ -11,6 +11,8 @@
 )]
 
 mod cli;
+#[cfg(all(feature = "sqlite", feature = "mongo"))]
+mod daemon;
 mod files;
 mod http;
 mod manifest;

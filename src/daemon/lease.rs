@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::daemon::Incoming;
-use crate::engine::event::Event;
+use crate::engine::event::{Event, LeaseLoss};
 use crate::io::clock;
 use crate::io::store::{Holder, LeaseAnswer, Store};
 use crate::time::BootTime;
@@ -89,5 +89,5 @@ fn unanswered(standing: &mut Standing) -> Option<Incoming> {
     }
     warn!("the lease has ended: the store does not answer");
     *standing = Standing::Unknown;
-    Some(Incoming::Event(Event::LeaseLost))
+    Some(Incoming::Event(Event::LeaseLost(LeaseLoss::Unanswered)))
 }

@@ -30,9 +30,9 @@ use crate::daemon::reconciler::Look;
 use crate::daemon::requests::{Asked, Waiting};
 use crate::daemon::store_task::Operation;
 use crate::daemon::view::Applied;
-use crate::engine::event::{Effect, Event, PlanDone, Resume};
+use crate::engine::event::{Effect, Event, LeaseLoss, PlanDone, Resume};
 use crate::engine::request::{Op, ReplyStatus};
-use crate::engine::scheduler::{Phase, Scheduler};
+use crate::engine::scheduler::Scheduler;
 use crate::io::clock::{self, SLEEP_MAX, Sleeper};
 use crate::io::store::{Holder, Store};
 
@@ -211,9 +211,7 @@ impl Loop {
     /// This node stands by: when it takes over, it runs the set last applied (D14).
     fn following(&mut self) {
         self.parts.resume.send_replace(Resume::AtOnce);
-        if self.scheduler.phase() != Phase::Standby {
-            self.handle(Event::LeaseLost);
-        }
+        self.handle(Event::LeaseLost(LeaseLoss::Taken));
     }
 
     fn ask_foreign_news(&self) {

@@ -22,7 +22,7 @@ pub enum Event {
         until: BootTime,
     },
     /// This node no longer holds the lease.
-    LeaseLost,
+    LeaseLost(LeaseLoss),
     /// What the store holds: answer to [`Effect::Recover`].
     Recovered(Box<Recovery>),
     /// A plan to apply.
@@ -96,6 +96,15 @@ pub struct Recovery {
     pub supervised: Vec<ExecutionId>,
     /// Whether to wait for a plan before anything fires.
     pub resume: Resume,
+}
+
+/// Why a node no longer holds the lease: what was due meanwhile was missed for that reason (F3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseLoss {
+    /// It ended because the store did not answer.
+    Unanswered,
+    /// Another node leads.
+    Taken,
 }
 
 /// When firing begins after a recovery.

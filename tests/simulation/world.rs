@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
-use cronwright::engine::event::{Effect, Event, PlanDone, Recovery, Resume, Start};
+use cronwright::engine::event::{Effect, Event, LeaseLoss, PlanDone, Recovery, Resume, Start};
 use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output};
 use cronwright::engine::plan::{AppliedSet, Sources, diff};
 use cronwright::engine::request::{Op, Request, RequestId};
@@ -585,11 +585,11 @@ impl World {
                 }
                 LeaseAnswer::HeldBy { .. } => {
                     daemon.resume = Resume::AtOnce;
-                    self.turn(node, Event::LeaseLost);
+                    self.turn(node, Event::LeaseLost(LeaseLoss::Taken));
                 }
             }
         } else if daemon.lease_until <= now.boot {
-            self.turn(node, Event::LeaseLost);
+            self.turn(node, Event::LeaseLost(LeaseLoss::Unanswered));
         }
         self.foreign_news(node);
     }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::engine::admission::{Gap, GapKind};
-use crate::engine::event::{CLAIM_DEADLINE, Effect, Event, Note, PlanDone};
+use crate::engine::event::{CLAIM_DEADLINE, Effect, Event, LeaseLoss, Note, PlanDone};
 use crate::engine::execution::{ExecutionId, Range};
 use crate::engine::plan::{AppliedJob, AppliedSet};
 use crate::engine::queue::FireQueue;
@@ -136,7 +136,7 @@ impl Scheduler {
         match event {
             Event::Tick => {}
             Event::LeaseHeld { epoch, until } => self.lease_held(epoch, until, &mut effects),
-            Event::LeaseLost => self.lease_lost(&mut effects),
+            Event::LeaseLost(loss) => self.lease_lost(now, loss, &mut effects),
             Event::Recovered(recovery) => self.recovered(now, &recovery, &mut effects),
             Event::Plan(plan) => self.plan(now, *plan, &mut effects),
             Event::PlanSaved { generation } => self.plan_saved(generation, &mut effects),
@@ -206,9 +206,12 @@ impl Scheduler {
         }
     }
 
-    fn lease_lost(&mut self, effects: &mut Vec<Effect>) {
+    fn lease_lost(&mut self, now: Now, loss: LeaseLoss, effects: &mut Vec<Effect>) {
+        match loss {
+            LeaseLoss::Unanswered => self.note_store_lost(now),
+            LeaseLoss::Taken => self.store_lost_at = None,
+        }
         self.lease.until = BootTime::default();
-        self.store_lost_at = None;
         self.drop_plan(effects);
         if self.phase != Phase::Stopping {
             self.phase = Phase::Standby;
@@ -218,8 +221,18 @@ impl Scheduler {
     fn store_lost(&mut self, now: Now, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::AwaitingPlan | Phase::Active => {
-                self.store_lost_at.get_or_insert(now.wall);
+                self.note_store_lost(now);
                 self.recover(effects);
+            }
+            Phase::Standby | Phase::Recovering | Phase::Stopping => {}
+        }
+    }
+
+    /// Remembers since when the store is away. Who has not read it yet does not know what it missed.
+    fn note_store_lost(&mut self, now: Now) {
+        match self.phase {
+            Phase::AwaitingPlan | Phase::Active => {
+                self.store_lost_at.get_or_insert(now.wall);
             }
             Phase::Standby | Phase::Recovering | Phase::Stopping => {}
         }

@@ -1,0 +1,9 @@
+//! The real program, `cronwright serve`, from outside: killed at named steps and at random, its
+//! manifests edited and broken under it, its store taken away. What it must account for is checked
+//! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
+
+mod harness;
+mod kill;
+mod oracle;
+mod outage;
+mod reload;
