@@ -67,7 +67,10 @@ fn log_change(before: &RedisHealth, now: &RedisHealth) {
         (RedisHealth::Away { error: before }, RedisHealth::Away { error }) if before != error => {
             warn!(error, "Redis does not answer; scheduling goes on");
         }
-        (RedisHealth::Unused | RedisHealth::Connected | RedisHealth::Away { .. }, _) => {}
+        (RedisHealth::Unused, _)
+        | (_, RedisHealth::Unused)
+        | (RedisHealth::Connected, RedisHealth::Connected)
+        | (RedisHealth::Away { .. }, RedisHealth::Away { .. }) => {}
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub fn read(folder: &Path, wanted: Vec<(JobName, Digest)>) -> Vec<JobSpec> {
 
 /// Writes definitions, each whole or not at all.
 pub fn keep(folder: &Path, specs: &[(Digest, Arc<JobSpec>)]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     for (digest, spec) in specs {
         let place = place(folder, &spec.name, digest);
         if place.exists() {

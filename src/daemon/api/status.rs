@@ -133,6 +133,9 @@ fn sync_problems(sync: &Sync) -> Vec<String> {
         problems.push(format!("job `{}` belongs to {}", conflict.job, conflict.held_by));
     }
     problems.extend(sync.waiting.clone());
+    if sync.looked_at.is_none() {
+        problems.push("the sources have not been looked at yet".to_owned());
+    }
     problems
 }
 
