@@ -26,7 +26,7 @@ use crate::support::cronwright;
 use crate::support::servers::{self, Mongod};
 
 /// Nothing here takes this long, except when it is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often something that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How many lines of its log a failing test shows.
@@ -195,13 +195,11 @@ impl World {
     /// The store, to read from. Opened anew where that is a file: who keeps it open changes what a
     /// daemon that starts again finds.
     pub(crate) fn store(&self) -> Result<Arc<dyn Store>, StoreError> {
-        match &self.mongo {
-            Some(store) => Ok(Arc::clone(store)),
-            None => {
-                let store = SqliteStore::open_to_read(&self.path(".cronwright/cronwright.db"))?;
-                Ok(Arc::new(store))
-            }
+        if let Some(store) = &self.mongo {
+            return Ok(Arc::clone(store));
         }
+        let store = SqliteStore::open_to_read(&self.path(".cronwright/cronwright.db"))?;
+        Ok(Arc::new(store))
     }
 
     /// Everything that a scheduler would go on from; nothing while the store is not there.

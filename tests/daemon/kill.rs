@@ -96,7 +96,7 @@ fn killed_at_random(backend: Backend, seed: u64) {
     finish(&mut world, &format!("{backend:?}, killed {KILLS} times"), edits + 1);
 }
 
-/// The next moment of a kill (SplitMix64).
+/// The next moment of a kill (`SplitMix64`).
 fn moment(chance: &mut u64) -> Duration {
     *chance = chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *chance;

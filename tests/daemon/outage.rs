@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cronwright::engine::execution::{Failed, Missed, Outcome, Skipped};
+use cronwright::engine::execution::{Failed, Missed, Outcome, Row, Skipped};
 use cronwright::io::store::document::JobDocument;
 
 use super::harness::World;
@@ -78,7 +78,7 @@ fn a_job_whose_daemon_is_killed_ends_with_its_own_outcome() {
     world.until("end of the process", |world| world.processes_of_jobs().is_empty());
     world.start();
     world.until("ending", |world| world.rows().iter().all(|row| !row.in_flight()));
-    let outcomes: Vec<_> = world.rows().iter().map(|row| row.outcome()).collect();
+    let outcomes: Vec<_> = world.rows().iter().map(Row::outcome).collect();
     assert_eq!(outcomes, [Some(Outcome::Failed(Failed::Exit))], "{}", world.log_tail());
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cronwright::engine::execution::{Outcome, State};
+use cronwright::engine::execution::{Outcome, Row, State};
 use cronwright::io::store::document::JobDocument;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -205,7 +205,7 @@ fn one_removed_job_of_several_goes_after_two_looks_and_finishes_what_it_runs() {
     world.until("removal", |world| world.applied("long").is_none());
     assert!(world.listed("long").is_null());
     assert_eq!(world.verb(&["run", "long"]).status.code(), Some(3));
-    assert!(world.rows_of(Some("long")).iter().all(|row| row.in_flight()));
+    assert!(world.rows_of(Some("long")).iter().all(Row::in_flight));
     world.write("gate", "");
     world.until("ending", |world| {
         let rows = world.rows_of(Some("long"));
