@@ -22,7 +22,8 @@ use crate::io::clock;
 use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
 use crate::io::watch::{Hints, RESCAN_INTERVAL, Watch};
 use crate::spec::job::JobName;
-use crate::spec::manifest::{Known, Loaded, load};
+use crate::spec::manifest::load::Loader;
+use crate::spec::manifest::{Known, Loaded};
 
 /// How long after the first snapshot that lacks a job the second one is taken (D11).
 const SECOND_LOOK: Duration = Duration::from_secs(1);
@@ -87,6 +88,8 @@ pub(super) struct Reconciler {
 struct Seen {
     snapshot: Option<Snapshot>,
     loaded: Option<Arc<Loaded>>,
+    /// Remembers files, so that only those that changed are parsed again.
+    loader: Loader,
     /// Applied jobs that the last snapshot did not declare.
     absent: BTreeSet<JobName>,
 }
@@ -198,8 +201,10 @@ impl Reconciler {
         let unchanged = before.is_some_and(|digest| digest == snapshot.digest);
         if !unchanged || seen.loaded.is_none() {
             let (files, known) = (snapshot.manifests(), self.known.clone());
-            let loaded = tokio::task::spawn_blocking(move || load(&files, &known)).await;
-            let loaded = loaded.unwrap_or_default();
+            let mut loader = std::mem::take(&mut seen.loader);
+            let load = move || (loader.load(&files, &known), loader);
+            let (loaded, loader) = tokio::task::spawn_blocking(load).await.unwrap_or_default();
+            seen.loader = loader;
             self.book.learn(&loaded.jobs);
             seen.loaded = Some(Arc::new(loaded));
         }
