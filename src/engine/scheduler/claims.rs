@@ -81,26 +81,19 @@ impl Scheduler {
         let unaccounted = job.account(now.wall);
         self.queue.set(name, schedule::next_after(&applied, now.wall).map(|o| o.fire_time));
         let due = unaccounted.due(&applied, now.wall, |_| true);
-        self.admit(now, &applied, due, false);
+        self.admit(now, &applied, due);
     }
 
     /// Applies B1 and B3 to due occurrences of a job, and drafts a row for each verdict.
-    pub(super) fn admit(
-        &mut self,
-        now: Now,
-        job: &AppliedJob,
-        due: impl Iterator<Item = Due>,
-        settles_plan: bool,
-    ) {
+    pub(super) fn admit(&mut self, now: Now, job: &AppliedJob, due: impl Iterator<Item = Due>) {
         for verdict in admission::misfire(now.wall, &job.spec.misfire, self.gap, due) {
-            let mut draft = match verdict {
+            let draft = match verdict {
                 Misfired::Admit { fire_time, cause } => {
                     let id = ExecutionId::occurrence(&job.uid, fire_time);
                     self.draft_start(job, id, fire_time, cause)
                 }
                 Misfired::Cover(range, outcome) => self.draft_ended(job, range, outcome),
             };
-            draft.settles_plan = settles_plan;
             self.ready.push(draft);
         }
     }

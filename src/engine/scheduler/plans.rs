@@ -4,7 +4,7 @@
 //! that moment and then stand still until the store has it; all others go on firing. The store's answer
 //! is the switch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
@@ -65,7 +65,6 @@ impl Scheduler {
 
     /// Settles the jobs that the plan changes, and holds them back.
     fn begin_plan(&mut self, now: Now, plan: Plan) {
-        let already_ready = self.ready.len();
         let mut writes = PlanWrites {
             expected_generation: plan.generation,
             revision: plan.revision,
@@ -92,9 +91,23 @@ impl Scheduler {
             }
         }
         writes.changes = plan.changes;
-        let unsettled = self.ready.len() - already_ready;
-        let stage = PlanStage::Settling(unsettled);
+        let stage = PlanStage::Settling(self.await_rows(&writes.changes));
         self.plan = Some(PendingPlan { writes, moved: plan.moved, stage });
+    }
+
+    /// Has the plan wait for the rows of the jobs that it changes, those of a claim under way among them:
+    /// were that claim to fail after the switch, nobody would know any more that they were due.
+    fn await_rows(&mut self, changes: &[Change]) -> usize {
+        let changed: BTreeSet<&JobName> = changes.iter().map(Change::job).collect();
+        let in_batch = self.batch.iter_mut().flat_map(|batch| &mut batch.drafts);
+        let mut awaited = 0;
+        for draft in in_batch.chain(&mut self.ready) {
+            if draft.request.is_none() && changed.contains(&draft.job) {
+                draft.settles_plan = true;
+                awaited += 1;
+            }
+        }
+        awaited
     }
 
     /// Accounts for what is due of a job up to now: occurrences of triggers that stay are admitted under
@@ -111,13 +124,12 @@ impl Scheduler {
         }
         for verdict in verdicts {
             if let Misfired::Cover(range, outcome) = verdict {
-                let mut draft = self.draft_ended(&from, range, outcome);
-                draft.settles_plan = true;
+                let draft = self.draft_ended(&from, range, outcome);
                 self.ready.push(draft);
             }
         }
         if let Some(to) = to {
-            self.admit(now, to, unaccounted.due(&from, now.wall, kept), true);
+            self.admit(now, to, unaccounted.due(&from, now.wall, kept));
         }
     }
 
