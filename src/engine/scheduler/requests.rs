@@ -48,13 +48,20 @@ impl Scheduler {
             return Some((ReplyStatus::Rejected(self.no_such_job(job)), None));
         };
         let execution = id.execution();
-        if self.flights.get(&execution).is_some() {
+        if self.flights.get(&execution).is_some() || self.is_asked(id) {
             return Some((ReplyStatus::Duplicate, Some(execution)));
         }
         let applied = found.applied.clone();
         let waiter = wait.then(|| id.clone());
         self.draft_run(now, &applied, execution, Some(id.clone()), actor, waiter);
         None
+    }
+
+    /// Whether a row for this request waits for a claim, or for its answer. One that starts is a flight
+    /// as well; one that is skipped is not, and must not be decided a second time beside it.
+    fn is_asked(&self, id: &RequestId) -> bool {
+        let in_batch = self.batch.iter().flat_map(|batch| &batch.drafts);
+        in_batch.chain(&self.ready).any(|draft| draft.request.as_ref() == Some(id))
     }
 
     /// Applies B3 to a run-now and drafts its row.
