@@ -25,7 +25,7 @@ const ROUNDS: usize = 30;
 /// A look at the store is made this often.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// The benchmark gives up after this long without a plan.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();

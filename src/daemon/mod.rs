@@ -150,7 +150,7 @@ impl Loop {
             Effect::PlanDone(done) => self.plan_done(done),
             Effect::Claim(_)
             | Effect::SavePlan(_)
-            | Effect::Recover
+            | Effect::Recover { .. }
             | Effect::RecordStarted { .. }
             | Effect::RecordEnded { .. }
             | Effect::Note(_) => {}

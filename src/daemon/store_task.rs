@@ -38,7 +38,7 @@ const RECORD_GROUP_MAX: usize = 500;
 pub(super) enum Operation {
     Claim(ClaimBatch),
     SavePlan(Box<PlanWrites>),
-    Recover,
+    Recover(u64),
     Record(RowChange),
     Note(Timestamp, Note),
     /// Answered when everything before it is done.
@@ -51,7 +51,7 @@ impl Operation {
         match effect {
             Effect::Claim(batch) => Ok(Self::Claim(batch)),
             Effect::SavePlan(plan) => Ok(Self::SavePlan(plan)),
-            Effect::Recover => Ok(Self::Recover),
+            Effect::Recover { number } => Ok(Self::Recover(number)),
             Effect::RecordStarted { id, epoch, at } => {
                 Ok(Self::Record(RowChange::Started { id, epoch, at }))
             }
@@ -110,7 +110,7 @@ impl StoreTask {
             match waiting.pop_front() {
                 Some(Operation::Claim(batch)) => self.claim(&batch).await,
                 Some(Operation::SavePlan(plan)) => self.save_plan(&plan).await,
-                Some(Operation::Recover) => self.recover().await,
+                Some(Operation::Recover(number)) => self.recover(number).await,
                 Some(Operation::Record(change)) => {
                     let changes = take_records(change, &mut waiting);
                     self.record(&changes).await;
@@ -166,7 +166,7 @@ impl StoreTask {
     }
 
     /// Reads the store, again and again until it answers.
-    async fn recover(&self) {
+    async fn recover(&self, number: u64) {
         let mut pause = Duration::from_millis(100);
         loop {
             let contents = match timeout(OPERATION_DEADLINE, self.store.load()).await {
@@ -176,7 +176,7 @@ impl StoreTask {
             match contents {
                 Ok(contents) => {
                     self.healthy();
-                    let recovery = self.recovery(contents).await;
+                    let recovery = self.recovery(number, contents).await;
                     failpoint("recovered");
                     return self.send(Event::Recovered(Box::new(recovery))).await;
                 }
@@ -187,7 +187,7 @@ impl StoreTask {
         }
     }
 
-    async fn recovery(&self, contents: Contents) -> Recovery {
+    async fn recovery(&self, number: u64, contents: Contents) -> Recovery {
         let supervised = self.holdings.list();
         let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
         self.book.read_last_good(&contents.jobs).await;
@@ -201,6 +201,7 @@ impl StoreTask {
             set.insert(spec.name.clone(), JobDocument::applied(document, spec));
         }
         Recovery {
+            number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
             jobs,

@@ -78,6 +78,8 @@ pub enum Event {
 /// What the store holds, read under the lease.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recovery {
+    /// The number of the [`Effect::Recover`] that it answers.
+    pub number: u64,
     /// Number of changes that were applied.
     pub generation: u64,
     /// Revision of the last applied plan.
@@ -138,7 +140,10 @@ pub enum Effect {
     /// Write this plan; answered by [`Event::PlanSaved`], [`Event::PlanStale`] or [`Event::StoreLost`].
     SavePlan(Box<PlanWrites>),
     /// Read what the store holds, as often as it takes; answered by [`Event::Recovered`].
-    Recover,
+    Recover {
+        /// Drawn anew each time: what was read for an earlier one is out of date.
+        number: u64,
+    },
     /// Write that an execution runs. Not needed for safety: may be dropped when the store is away.
     RecordStarted {
         /// The execution.

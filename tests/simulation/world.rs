@@ -102,7 +102,7 @@ struct Daemon {
 #[derive(Debug, Clone)]
 enum Operation {
     Effect(Box<Effect>),
-    Recover,
+    Recover(u64),
 }
 
 /// What the store said, or silence.
@@ -351,7 +351,7 @@ impl World {
             | Effect::RecordEnded { .. } => {
                 self.enqueue(node, Operation::Effect(Box::new(effect)));
             }
-            Effect::Recover => self.enqueue(node, Operation::Recover),
+            Effect::Recover { number } => self.enqueue(node, Operation::Recover(number)),
             Effect::Start(start) => self.start(node, &start),
             Effect::Stop { id, .. } => self.task_ends(node, &id),
             Effect::Forget { id } => {
@@ -443,7 +443,9 @@ impl World {
     /// What the store does.
     fn apply(&mut self, node: usize, operation: Operation) -> Outcomes {
         let effect = match operation {
-            Operation::Recover => return Outcomes::Events(vec![self.recovery(node)]),
+            Operation::Recover(number) => {
+                return Outcomes::Events(vec![self.recovery(node, number)]);
+            }
             Operation::Effect(effect) => *effect,
         };
         let change = match effect {
@@ -475,7 +477,7 @@ impl World {
                 let guard = epoch.map_or_else(|| Guard::Node(name(node)), Guard::Epoch);
                 RowChange::Ended { id, guard, ending }
             }
-            Effect::Recover
+            Effect::Recover { .. }
             | Effect::Start(_)
             | Effect::Stop { .. }
             | Effect::Forget { .. }
@@ -492,7 +494,7 @@ impl World {
         })
     }
 
-    fn recovery(&mut self, node: usize) -> Event {
+    fn recovery(&mut self, node: usize, number: u64) -> Event {
         let contents = self.ledger.load();
         let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
         for document in contents.jobs {
@@ -507,6 +509,7 @@ impl World {
             watermark => watermark,
         };
         Event::Recovered(Box::new(Recovery {
+            number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
             jobs,
@@ -534,7 +537,7 @@ impl World {
         daemon.under_way = None;
         let outcomes = daemon.answer.take();
         let again = match (&outcomes, daemon.operations.front()) {
-            (Some(Outcomes::Lost), Some(Operation::Recover)) => true,
+            (Some(Outcomes::Lost), Some(Operation::Recover(_))) => true,
             (Some(Outcomes::Lost), Some(Operation::Effect(effect))) => {
                 matches!(**effect, Effect::RecordEnded { .. })
             }

@@ -67,6 +67,8 @@ pub struct Scheduler {
     ready: Vec<Draft>,
     batch: Option<PendingBatch>,
     batches: u64,
+    /// The number of the recovery whose answer counts.
+    recoveries: u64,
     flights: Flights,
 }
 
@@ -125,6 +127,7 @@ impl Scheduler {
             ready: Vec::new(),
             batch: None,
             batches: 0,
+            recoveries: 0,
             flights: Flights::default(),
         }
     }
@@ -242,7 +245,8 @@ impl Scheduler {
     fn recover(&mut self, effects: &mut Vec<Effect>) {
         self.drop_plan(effects);
         self.phase = Phase::Recovering;
-        effects.push(Effect::Recover);
+        self.recoveries += 1;
+        effects.push(Effect::Recover { number: self.recoveries });
     }
 
     fn drop_plan(&mut self, effects: &mut Vec<Effect>) {

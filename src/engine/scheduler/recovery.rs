@@ -13,7 +13,8 @@ use crate::time::{Now, Timestamp};
 
 impl Scheduler {
     pub(super) fn recovered(&mut self, now: Now, recovery: &Recovery, effects: &mut Vec<Effect>) {
-        if self.phase != Phase::Recovering {
+        // An answer to an earlier question may have been read before a claim that came between them.
+        if self.phase != Phase::Recovering || recovery.number != self.recoveries {
             return;
         }
         self.note_gap(now, recovery.watermark, effects);
