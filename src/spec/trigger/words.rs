@@ -6,10 +6,10 @@
 mod chinese;
 mod english;
 
-use crate::spec::trigger::Trigger;
 use crate::spec::trigger::cron::CronTrigger;
 use crate::spec::trigger::expr::{ALL_DAYS, ALL_MONTHS, ALL_WEEKDAYS, CronExpr, bits};
 use crate::spec::trigger::shift_notes::ShiftNote;
+use crate::spec::trigger::{Schedule, Trigger};
 use crate::time::{Timestamp, Zone};
 
 /// A language that triggers can be described in.
@@ -26,13 +26,13 @@ const CLOCK_TIMES_MAX: usize = 6;
 
 /// Says in one line when a trigger fires.
 pub fn describe(trigger: &Trigger, language: Language) -> String {
-    match (trigger, language) {
-        (Trigger::Cron(cron), Language::English) => english::cron(cron),
-        (Trigger::Cron(cron), Language::Chinese) => chinese::cron(cron),
-        (Trigger::Interval(interval), Language::English) => english::interval(interval),
-        (Trigger::Interval(interval), Language::Chinese) => chinese::interval(interval),
-        (Trigger::Date(date), Language::English) => english::date(date),
-        (Trigger::Date(date), Language::Chinese) => chinese::date(date),
+    match (&trigger.schedule, language) {
+        (Schedule::Cron(cron), Language::English) => english::cron(cron),
+        (Schedule::Cron(cron), Language::Chinese) => chinese::cron(cron),
+        (Schedule::Interval(interval), Language::English) => english::interval(interval),
+        (Schedule::Interval(interval), Language::Chinese) => chinese::interval(interval),
+        (Schedule::Date(date), Language::English) => english::date(date),
+        (Schedule::Date(date), Language::Chinese) => chinese::date(date),
     }
 }
 
