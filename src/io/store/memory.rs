@@ -122,7 +122,7 @@ impl Ledger {
     /// See [`Store::claim`].
     pub fn claim(&mut self, batch: &ClaimBatch) -> Vec<ClaimAnswer> {
         let answers: Vec<ClaimAnswer> = batch.rows.iter().map(|row| self.claim_one(row)).collect();
-        if !answers.contains(&ClaimAnswer::SlotTaken) {
+        if batch.is_decided(&answers) {
             self.watermark = self.watermark.max(Some(batch.watermark));
         }
         answers

@@ -217,7 +217,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn save_plan<'a>(&'a self, plan: &'a PlanWrites) -> Answer<'a, PlanAnswer>;
 
     /// Inserts rows under their deterministic ids, one answer each, durably (majority, synced). Moves the
-    /// watermark only when no answer is [`ClaimAnswer::SlotTaken`]; never backward.
+    /// watermark only when the batch is decided by the answers ([`ClaimBatch::is_decided`]); never backward.
     fn claim<'a>(&'a self, batch: &'a ClaimBatch) -> Answer<'a, Vec<ClaimAnswer>>;
 
     /// Changes rows, one answer each. Doing it again changes nothing.
