@@ -66,6 +66,23 @@ pub(crate) async fn a_taken_slot_keeps_the_watermark(store: &dyn Store) {
     assert_eq!(store.load().await.unwrap().watermark, Some(at(1)));
 }
 
+pub(crate) async fn an_occurrence_that_somebody_else_claimed_keeps_the_watermark(
+    store: &dyn Store,
+) {
+    let (foreign, mut ours, mut request) = (row("a", 2), row("a", 2), row("b", 2));
+    claim(store, 1, vec![foreign.clone(), row("c", 1)]).await;
+    ours.claim.nonce = "q-1".into();
+    ours.range = Some(Range { first: at(2), last: at(9), count: 8 });
+    let already = ClaimAnswer::AlreadyClaimed { claim: foreign.claim };
+    assert_eq!(claim(store, 9, vec![ours]).await, [already]);
+    assert_eq!(store.load().await.unwrap().watermark, Some(at(1)));
+    request.cause = Cause::Request;
+    claim(store, 2, vec![request.clone()]).await;
+    request.claim.nonce = "q-1".into();
+    claim(store, 3, vec![request]).await;
+    assert_eq!(store.load().await.unwrap().watermark, Some(at(3)));
+}
+
 pub(crate) async fn the_watermark_never_goes_backward(store: &dyn Store) {
     claim(store, 5, vec![row("a", 1)]).await;
     claim(store, 3, vec![row("b", 1)]).await;
