@@ -14,7 +14,7 @@ use cronwright::engine::plan::{AppliedSet, Sources, diff};
 use cronwright::engine::request::{Op, Request, RequestId};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::memory::Ledger;
-use cronwright::io::store::{Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
+use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
 use cronwright::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec, SourcePlace};
 use cronwright::spec::policy::{GraceTime, Misfire, Overlap};
 use cronwright::spec::task::Task;
@@ -97,6 +97,7 @@ struct Daemon {
     scheduler: Scheduler,
     holder: Holder,
     lease_until: BootTime,
+    bid: Bid,
     operations: VecDeque<Operation>,
     /// Number of the operation that is under way.
     under_way: Option<u64>,
@@ -626,9 +627,10 @@ impl World {
         let Some(daemon) = &mut self.nodes[node].daemon else { return };
         if reachable {
             self.ledger.beat(now.boot, &name(node), NODE_LEASE);
-            match self.ledger.take_lease(now.boot, &daemon.holder, LEASE) {
+            match self.ledger.take_lease(now.boot, &daemon.holder, daemon.bid, LEASE) {
                 LeaseAnswer::Held { epoch } => {
                     daemon.lease_until = now.boot.plus(LEASE);
+                    daemon.bid = Bid::Again;
                     self.turn(node, Event::LeaseHeld { epoch, until: now.boot.plus(LEASE) });
                 }
                 LeaseAnswer::HeldBy { .. } => {
@@ -678,6 +680,7 @@ impl World {
             scheduler: Scheduler::new(&name(node), &identity),
             holder: Holder { node: name(node), identity },
             lease_until: BootTime::default(),
+            bid: Bid::First,
             operations: VecDeque::new(),
             under_way: None,
             answer: None,

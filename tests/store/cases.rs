@@ -9,7 +9,7 @@ use cronwright::engine::execution::{
 };
 use cronwright::io::store::document::JobDocument;
 use cronwright::io::store::{
-    Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
+    Bid, Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
 };
 use cronwright::spec::job::JobName;
 use cronwright::time::BootTime;
@@ -219,10 +219,10 @@ pub(crate) async fn the_same_holder_keeps_its_epoch_and_another_gets_a_higher_on
 ) {
     let ttl = Duration::from_secs(4);
     let holder = |identity: &str| Holder { node: "n1".into(), identity: identity.into() };
-    let first = store.take_lease(&holder("p1"), ttl).await.unwrap();
+    let first = store.take_lease(&holder("p1"), Bid::First, ttl).await.unwrap();
     assert_eq!(first, LeaseAnswer::Held { epoch: 1 });
-    assert_eq!(store.take_lease(&holder("p1"), ttl).await.unwrap(), first);
-    let restarted = store.take_lease(&holder("p2"), ttl).await.unwrap();
+    assert_eq!(store.take_lease(&holder("p1"), Bid::First, ttl).await.unwrap(), first);
+    let restarted = store.take_lease(&holder("p2"), Bid::First, ttl).await.unwrap();
     assert_eq!(restarted, LeaseAnswer::Held { epoch: 2 });
 }
 
