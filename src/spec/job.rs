@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::spec::policy::{GraceTime, Misfire, Overlap};
 use crate::spec::size::SizeText;
 use crate::spec::task::Task;
-use crate::spec::trigger::{DayMatch, Dialect, IntervalStart, Trigger};
+use crate::spec::trigger::{DayMatch, Dialect, IntervalStart, Schedule, Trigger};
 use crate::time::{DurationText, rfc3339};
 
 /// The identity of a job for people: `[a-z0-9][a-z0-9._-]{0,62}`.
@@ -175,8 +175,8 @@ fn trigger_value(trigger: &Trigger) -> Value {
     let mut entry = Map::new();
     let mut put = |key: &str, value: String| entry.insert(key.to_owned(), Value::String(value));
     put("timezone", trigger.zone().name().to_owned());
-    match trigger {
-        Trigger::Cron(cron) => {
+    match &trigger.schedule {
+        Schedule::Cron(cron) => {
             put("cron", cron.expr.to_string());
             cron.start_date.map(|at| put("start_date", rfc3339(at)));
             cron.end_date.map(|at| put("end_date", rfc3339(at)));
@@ -189,7 +189,7 @@ fn trigger_value(trigger: &Trigger) -> Value {
                 put("day_match", cron.expr.day_match().as_str().to_owned());
             }
         }
-        Trigger::Interval(interval) => {
+        Schedule::Interval(interval) => {
             put("interval", DurationText(interval.period()).to_string());
             interval.anchor().map(|at| put("anchor", rfc3339(at)));
             match interval.start() {
@@ -203,7 +203,7 @@ fn trigger_value(trigger: &Trigger) -> Value {
             }
             interval.end_date().map(|at| put("end_date", rfc3339(at)));
         }
-        Trigger::Date(date) => {
+        Schedule::Date(date) => {
             put("date", rfc3339(date.at()));
         }
     }

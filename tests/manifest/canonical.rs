@@ -122,7 +122,7 @@ fn trigger() -> impl Strategy<Value = Trigger> {
     let cron =
         (select(expressions.to_vec()), zone(), of(instant())).prop_map(|(text, zone, start)| {
             let expr = CronExpr::parse(text, Dialect::Standard).unwrap();
-            Trigger::Cron(CronTrigger { start_date: start, ..CronTrigger::new(expr, zone) })
+            Trigger::from(CronTrigger { start_date: start, ..CronTrigger::new(expr, zone) })
         });
     let interval = (1000..10_000_000_u64, zone(), of(instant()), of(instant())).prop_map(
         |(ms, zone, anchor, start)| {
@@ -133,10 +133,10 @@ fn trigger() -> impl Strategy<Value = Trigger> {
             if let Some(start) = start {
                 trigger = trigger.with_start(IntervalStart::At(start));
             }
-            Trigger::Interval(trigger)
+            Trigger::from(trigger)
         },
     );
-    let date = (instant(), zone()).prop_map(|(at, zone)| Trigger::Date(DateTrigger::new(at, zone)));
+    let date = (instant(), zone()).prop_map(|(at, zone)| Trigger::from(DateTrigger::new(at, zone)));
     prop_oneof![cron, interval, date]
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{TimeDelta, Timelike};
 use cronwright::engine::execution::{Cause, Outcome, Row};
 use cronwright::io::store::document::JobDocument;
-use cronwright::spec::trigger::Trigger;
+use cronwright::spec::trigger::{Schedule, Trigger};
 use cronwright::time::Timestamp;
 
 use super::world::World;
@@ -160,8 +160,8 @@ enum Rule {
 
 impl Rule {
     fn of(trigger: &Trigger, spec: &JobDocument) -> Self {
-        match trigger {
-            Trigger::Cron(_) => {
+        match &trigger.schedule {
+            Schedule::Cron(_) => {
                 let text = trigger.to_string();
                 let fields: Vec<&str> = text.split_whitespace().collect();
                 let (of, rest) = match &fields[1..fields.len() - 1] {
@@ -174,7 +174,7 @@ impl Rule {
                 };
                 Self::Second { of, rest }
             }
-            Trigger::Interval(interval) => {
+            Schedule::Interval(interval) => {
                 let stored = spec.anchors.get(&trigger.to_string()).copied();
                 Self::Every {
                     anchor: interval.anchor().or(stored).expect("an anchor"),
@@ -182,7 +182,7 @@ impl Rule {
                     first_k: i64::from(interval.anchor().is_none()),
                 }
             }
-            Trigger::Date(_) => panic!("the world declares no dates"),
+            Schedule::Date(_) => panic!("the world declares no dates"),
         }
     }
 

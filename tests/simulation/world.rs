@@ -785,11 +785,11 @@ impl World {
                 ["* * * * *", "*/5 * * * *", "7,37 * * * *", "0 * * * *", "*/20 * * * * *"];
             let text = *self.random.pick(&expressions);
             let expr = CronExpr::parse(text, Dialect::Standard).unwrap();
-            Trigger::Cron(CronTrigger::new(expr, Zone::utc()))
+            Trigger::from(CronTrigger::new(expr, Zone::utc()))
         } else {
             let period = Duration::from_secs(*self.random.pick(&periods));
             let interval = IntervalTrigger::new(period, Zone::utc()).unwrap();
-            Trigger::Interval(if self.random.chance(50) {
+            Trigger::from(if self.random.chance(50) {
                 interval.with_anchor(origin())
             } else {
                 interval

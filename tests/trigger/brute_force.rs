@@ -83,7 +83,7 @@ fn check_one(random: &mut Random, zone: Zone) -> Checked {
         cron.end_date = Some(after + TimeDelta::seconds(i64::from(random.between(0, 900_000))));
     }
     let as_written = as_written(&cron, &text, day_match);
-    let normal_form = Trigger::Cron(cron.clone()).to_string();
+    let normal_form = Trigger::from(cron.clone()).to_string();
     let reread = CronExpr::parse_matching(&cron.expr.to_string(), dialect, cron.expr.day_match());
     assert!(reread.as_ref() == Ok(&cron.expr), "{as_written} reads back from {normal_form}");
 

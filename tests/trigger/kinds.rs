@@ -62,7 +62,7 @@ fn a5_where_the_grid_of_an_interval_lies() {
         ),
     ];
     for (name, interval, expected) in table {
-        assert_eq!(fires(&Trigger::Interval(interval), after, 2), expected, "{name}");
+        assert_eq!(fires(&Trigger::from(interval), after, 2), expected, "{name}");
     }
 }
 
@@ -74,7 +74,7 @@ fn a5_only_intervals_without_a_declared_phase_store_an_anchor() {
     assert_eq!(every("1h").first_anchor(applied), Some(applied));
     assert_eq!(every("1h").with_anchor(anchor).first_anchor(applied), None);
     assert_eq!(every("1h").with_start(start).first_anchor(applied), None);
-    assert_eq!(Trigger::Cron(cron("0 3 * * *", "UTC")).first_anchor(applied), None);
+    assert_eq!(Trigger::from(cron("0 3 * * *", "UTC")).first_anchor(applied), None);
     // Without the anchor it needs, an interval waits rather than guess.
     assert_eq!(every("1h").next_after(applied, None), None);
 }
@@ -118,7 +118,7 @@ fn a5_intervals_agree_with_brute_force() {
 
 #[test]
 fn a6_a_date_fires_once() {
-    let date = Trigger::Date(DateTrigger::new(at("2026-06-15T14:00:00Z"), Zone::utc()));
+    let date = Trigger::from(DateTrigger::new(at("2026-06-15T14:00:00Z"), Zone::utc()));
     assert_eq!(fires(&date, "2026-06-15T13:59:59.999Z", 2), ["2026-06-15T14:00:00Z"]);
     assert_eq!(fires(&date, "2026-06-15T14:00:00Z", 2), [""; 0]);
 }
@@ -128,7 +128,7 @@ fn a7_bounds_are_inclusive() {
     let mut daily = cron("0 3 * * *", "UTC");
     daily.start_date = Some(at("2026-06-16T03:00:00Z"));
     daily.end_date = Some(at("2026-06-18T03:00:00Z"));
-    let daily = Trigger::Cron(daily);
+    let daily = Trigger::from(daily);
     assert_eq!(
         fires(&daily, "2026-01-01T00:00:00Z", 9),
         ["2026-06-16T03:00:00Z", "2026-06-17T03:00:00Z", "2026-06-18T03:00:00Z"]
@@ -167,22 +167,22 @@ fn a9_gap_and_fold_can_be_set() {
 #[test]
 fn a11_what_can_never_fire_is_told_from_what_is_over() {
     let never = |trigger: &Trigger| !trigger.can_ever_fire();
-    let of = |text: &str| Trigger::Cron(cron(text, "Europe/Berlin"));
+    let of = |text: &str| Trigger::from(cron(text, "Europe/Berlin"));
     assert!(never(&of("0 0 30 2 *")));
     assert!(never(&of("0 0 31 4,6,9,11 *")));
     assert!(never(&of("0 0 0 29 2 * 2025")));
     assert!(!never(&of("0 0 29 2 *")));
     assert!(!never(&of("0 0 0 1 1 * 2001")));
-    assert!(!never(&Trigger::Date(DateTrigger::new(at("2001-01-01T00:00:00Z"), Zone::utc()))));
+    assert!(!never(&Trigger::from(DateTrigger::new(at("2001-01-01T00:00:00Z"), Zone::utc()))));
     let mut bounded = cron("0 0 1 2 *", "UTC");
     bounded.start_date = Some(at("2026-01-01T00:00:00Z"));
     bounded.end_date = Some(at("2026-01-31T00:00:00Z"));
-    assert!(never(&Trigger::Cron(bounded)));
+    assert!(never(&Trigger::from(bounded)));
     let start = IntervalStart::At(at("2026-01-01T00:00:00Z"));
-    assert!(!never(&Trigger::Interval(every("1h").with_start(start))));
+    assert!(!never(&Trigger::from(every("1h").with_start(start))));
     let ended = every("1h").with_start(start).with_end(at("2025-01-01T00:00:00Z"));
-    assert!(never(&Trigger::Interval(ended)));
-    assert!(!never(&Trigger::Interval(every("1h"))));
+    assert!(never(&Trigger::from(ended)));
+    assert!(!never(&Trigger::from(every("1h"))));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a2_no_search_is_long() {
     for text in
         ["0 0 30 2 *", "0 0 0 31 2,4,6,9,11 * 1970-2199", "0 0 L-30W 2 *", "0 0 0 29 2 * 2001"]
     {
-        assert!(!Trigger::Cron(cron(text, "America/New_York")).can_ever_fire(), "{text}");
+        assert!(!Trigger::from(cron(text, "America/New_York")).can_ever_fire(), "{text}");
     }
     assert!(started.elapsed().as_millis() < 100, "{:?}", started.elapsed());
 }

@@ -9,7 +9,7 @@ use cronwright::time::{Timestamp, Zone, parse_duration};
 fn normal(dialect: Dialect, day_match: DayMatch, text: &str) -> String {
     let expr = CronExpr::parse_matching(text, dialect, day_match)
         .unwrap_or_else(|error| panic!("{text}: {error}"));
-    let mut trigger = Trigger::Cron(CronTrigger::new(expr, Zone::utc())).to_string();
+    let mut trigger = Trigger::from(CronTrigger::new(expr, Zone::utc())).to_string();
     trigger = trigger.replacen("cron ", "", 1).replacen(" UTC", "", 1);
     trigger
 }
@@ -128,7 +128,7 @@ fn whole_triggers() {
     cron.end_date = Some(instant("2026-12-31T15:59:59.5Z"));
     cron.gap = Some(GapRule::Skip);
     cron.fold = Some(FoldRule::Last);
-    let cron = Trigger::Cron(cron);
+    let cron = Trigger::from(cron);
     assert_eq!(
         cron.to_string(),
         "cron 0 3 * * * Asia/Shanghai start_date=2025-12-31T16:00:00Z \

@@ -92,7 +92,7 @@ fn check_cron(vector: &Value) -> Result<(), String> {
         {
             return Err(format!("interval-like should be {interval_like}"));
         }
-        let trigger = Trigger::Cron(CronTrigger::new(expr, zone.clone()));
+        let trigger = Trigger::from(CronTrigger::new(expr, zone.clone()));
         compare(vector, &zone, &trigger, None)?;
     }
     Ok(())
@@ -184,7 +184,7 @@ fn intervals() {
             interval = interval.with_end(end);
         }
         let anchor = date("registered").and_then(|applied_at| interval.first_anchor(applied_at));
-        compare(vector, &zone, &Trigger::Interval(interval), anchor)
+        compare(vector, &zone, &Trigger::from(interval), anchor)
     });
 }
 

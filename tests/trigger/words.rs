@@ -27,7 +27,7 @@ fn expressions() {
         let (head, words) = block.split_once('\n').unwrap();
         let (dialect, text) = head.split_once(": ").unwrap();
         let dialect = Dialect::parse(dialect).unwrap();
-        let trigger = Trigger::Cron(cron(text, dialect, DayMatch::Any, "Asia/Shanghai"));
+        let trigger = Trigger::from(cron(text, dialect, DayMatch::Any, "Asia/Shanghai"));
         assert_eq!(both(&trigger).join("\n"), words, "{head}");
     }
 }
@@ -39,25 +39,25 @@ fn intervals_and_dates() {
         |period: &str| IntervalTrigger::new(parse_duration(period).unwrap(), zone.clone()).unwrap();
     let table = [
         (
-            Trigger::Interval(every("6h").with_anchor(at("2025-12-31T17:00:00Z"))),
+            Trigger::from(every("6h").with_anchor(at("2025-12-31T17:00:00Z"))),
             "every 6 hours, counted from 2026-01-01 01:00:00, Asia/Shanghai time",
             "每 6 小时一次，自 2026-01-01 01:00:00 起算（Asia/Shanghai 时间）",
         ),
         (
-            Trigger::Interval(every("90m").with_end(at("2026-01-31T16:00:00Z"))),
+            Trigger::from(every("90m").with_end(at("2026-01-31T16:00:00Z"))),
             "every 1 hour 30 minutes, counted from when it is first applied, Asia/Shanghai time, \
              until 2026-02-01 00:00:00",
             "每 1 小时 30 分钟一次，自首次生效起算（Asia/Shanghai 时间，2026-02-01 00:00:00 止）",
         ),
         (
-            Trigger::Interval(
+            Trigger::from(
                 every("5m").with_start(IntervalStart::AfterApplied(parse_duration("5s").unwrap())),
             ),
             "every 5 minutes, from 5 seconds after it is first applied, Asia/Shanghai time",
             "每 5 分钟一次，自首次生效后 5 秒开始（Asia/Shanghai 时间）",
         ),
         (
-            Trigger::Date(DateTrigger::new(at("2026-03-01T01:00:00Z"), zone.clone())),
+            Trigger::from(DateTrigger::new(at("2026-03-01T01:00:00Z"), zone.clone())),
             "once, at 2026-03-01 09:00:00, Asia/Shanghai time",
             "仅一次：2026-03-01 09:00:00（Asia/Shanghai 时间）",
         ),

@@ -218,12 +218,11 @@ impl Scheduler {
 fn keeps(from: &AppliedJob, to: &AppliedJob, occurrence: Occurrence) -> bool {
     let just_before = occurrence.fire_time - TimeDelta::milliseconds(1);
     to.spec.enabled
-        && from.spec.triggers.iter().filter(|trigger| to.spec.triggers.contains(trigger)).any(
-            |trigger| {
-                schedule::trigger_next_after(from, trigger, just_before)
+        && from.spec.triggers.iter().any(|trigger| {
+            to.spec.triggers.iter().any(|kept| kept.is_due_like(trigger))
+                && schedule::trigger_next_after(from, trigger, just_before)
                     == Some(occurrence.fire_time)
-            },
-        )
+        })
 }
 
 /// The job that a change leads to, were it applied at `at`; none for a removal. For showing what a plan

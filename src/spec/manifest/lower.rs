@@ -18,7 +18,7 @@ use crate::spec::manifest::raw::{Given, RawJob, RawTrigger};
 use crate::spec::manifest::rules::environment;
 use crate::spec::policy::Overlap;
 use crate::spec::task::{DEFAULT_SHELL, Task};
-use crate::spec::trigger::Trigger;
+use crate::spec::trigger::{Schedule, Trigger};
 use crate::time::{DurationText, Zone};
 
 /// From TERM to KILL, where nothing else is said.
@@ -131,9 +131,9 @@ fn check_timeout(
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) {
-    let periods = triggers.iter().filter_map(|trigger| match trigger {
-        Trigger::Interval(interval) => Some(interval.period()),
-        Trigger::Cron(_) | Trigger::Date(_) => None,
+    let periods = triggers.iter().filter_map(|trigger| match &trigger.schedule {
+        Schedule::Interval(interval) => Some(interval.period()),
+        Schedule::Cron(_) | Schedule::Date(_) => None,
     });
     if let (Some(timeout), Some(period)) = (timeout, periods.min())
         && timeout > period

@@ -2,13 +2,14 @@
 //!
 //! Days and windows are those of the trigger's zone. [`FireFilter`] is what a trigger asks.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{Datelike, NaiveDate, TimeDelta, Weekday};
 
 use crate::spec::trigger::cron::CronTrigger;
-use crate::time::{LocalTime, Timestamp, Zone};
+use crate::time::{DurationText, LocalTime, Timestamp, Zone, rfc3339};
 
 /// A set of days: some weekdays, without the exceptions, with the additions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,20 +61,129 @@ pub struct FireFilter {
 pub const SEARCH_STEPS_MAX: usize = 20_000;
 
 impl DayCalendar {
-    /// The days of some weekdays, without `except`, with `also`. An addition wins.
+    /// The days of some weekdays, without `except`, with `also`. An addition wins. Order and repetition
+    /// do not matter.
     pub fn new(weekdays: &[Weekday], except: Vec<DayRange>, also: Vec<DayRange>) -> Self {
         let is_listed = |from_monday: usize| {
             weekdays.iter().any(|day| day.num_days_from_monday() as usize == from_monday)
         };
-        Self { weekdays: std::array::from_fn(is_listed), except, also }
+        let ordered = |mut ranges: Vec<DayRange>| {
+            ranges.sort_unstable();
+            ranges.dedup();
+            ranges
+        };
+        let weekdays = std::array::from_fn(is_listed);
+        Self { weekdays, except: ordered(except), also: ordered(also) }
     }
 
-    /// Whether a day is in the set.
-    pub fn contains(&self, day: NaiveDate) -> bool {
-        let is_in = |ranges: &[DayRange]| ranges.iter().any(|range| range.contains(day));
-        let weekday = day.weekday().num_days_from_monday() as usize;
-        is_in(&self.also)
-            || (self.weekdays.get(weekday).copied().unwrap_or(false) && !is_in(&self.except))
+    /// Its weekdays, Monday first.
+    pub fn weekdays(&self) -> impl Iterator<Item = Weekday> {
+        WEEK.into_iter().zip(self.weekdays).filter_map(|(day, is_in)| is_in.then_some(day))
+    }
+
+    /// The days that are taken out of its weekdays, ascending.
+    pub fn except(&self) -> &[DayRange] {
+        &self.except
+    }
+
+    /// The days that are added, ascending.
+    pub fn also(&self) -> &[DayRange] {
+        &self.also
+    }
+
+    /// The first day of the set, at this day or after it.
+    pub fn first_from(&self, day: NaiveDate) -> Option<NaiveDate> {
+        let added = self.also.iter().filter(|range| range.last >= day);
+        let added = added.map(|range| range.first.max(day)).min();
+        added.into_iter().chain(self.first_regular_from(day)).min()
+    }
+
+    /// The first of its weekdays from `day` on that is not taken out.
+    fn first_regular_from(&self, day: NaiveDate) -> Option<NaiveDate> {
+        if !self.weekdays.contains(&true) {
+            return None;
+        }
+        let mut day = day;
+        // Each turn passes a range for good, or a day between two of its weekdays.
+        loop {
+            let weekday = day.weekday().num_days_from_monday() as usize;
+            day = match self.except.iter().find(|range| range.contains(day)) {
+                Some(range) => range.last.succ_opt()?,
+                None if self.weekdays.get(weekday) == Some(&true) => return Some(day),
+                None => day.succ_opt()?,
+            };
+        }
+    }
+}
+
+impl fmt::Display for DayCalendar {
+    /// `mon,tue without 2026-01-01..2026-01-03 with 2026-01-04`; equal texts mean equal sets as written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.weekdays().map(weekday_name).collect();
+        f.write_str(&names.join(","))?;
+        for (word, ranges) in [("without", &self.except), ("with", &self.also)] {
+            let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+            if !ranges.is_empty() {
+                write!(f, " {word} {}", ranges.join(","))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of a weekday as manifests write it.
+pub fn weekday_name(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Mon => "mon",
+        Weekday::Tue => "tue",
+        Weekday::Wed => "wed",
+        Weekday::Thu => "thu",
+        Weekday::Fri => "fri",
+        Weekday::Sat => "sat",
+        Weekday::Sun => "sun",
+    }
+}
+
+/// The days of the week in the order of their names in manifests.
+const WEEK: [Weekday; 7] = [
+    Weekday::Mon,
+    Weekday::Tue,
+    Weekday::Wed,
+    Weekday::Thu,
+    Weekday::Fri,
+    Weekday::Sat,
+    Weekday::Sun,
+];
+
+impl fmt::Display for DayRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.first)?;
+        if self.last == self.first { Ok(()) } else { write!(f, "..{}", self.last) }
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Once { start, end } => write!(f, "{}..{}", rfc3339(*start), rfc3339(*end)),
+            Self::Recurring { cron, duration } => {
+                write!(f, "{} for {}", cron.expr, DurationText(*duration))
+            }
+        }
+    }
+}
+
+impl fmt::Display for FireFilter {
+    /// Nothing, or ` calendar=(…) exclude=(…; …)`, to stand behind the rule that it filters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(calendar) = &self.calendar {
+            write!(f, " calendar=({calendar})")?;
+        }
+        if !self.exclude.is_empty() {
+            let windows: Vec<String> = self.exclude.iter().map(ToString::to_string).collect();
+            write!(f, " exclude=({})", windows.join("; "))?;
+        }
+        Ok(())
     }
 }
 
@@ -106,6 +216,11 @@ impl Window {
 }
 
 impl FireFilter {
+    /// Whether it removes nothing.
+    pub fn is_idle(&self) -> bool {
+        self.calendar.is_none() && self.exclude.is_empty()
+    }
+
     /// Whether a fire time remains.
     pub fn admits(&self, zone: &Zone, at: Timestamp) -> bool {
         self.removed_until(zone, at).is_none()
@@ -136,8 +251,10 @@ impl FireFilter {
     fn removed_until(&self, zone: &Zone, at: Timestamp) -> Option<Timestamp> {
         if let Some(calendar) = &self.calendar {
             let day = zone.local(at).date();
-            if !calendar.contains(day) {
-                return day.succ_opt().map(|next_day| midnight(zone, next_day));
+            match calendar.first_from(day) {
+                Some(first) if first == day => {}
+                Some(first) => return Some(midnight(zone, first)),
+                None => return Some(Timestamp::MAX_UTC),
             }
         }
         self.exclude.iter().find_map(|window| window.end_around(at))

@@ -1,7 +1,7 @@
 //! Triggers: when a job is due. Pure: fire times are a function of the trigger and, for some
 //! intervals, of a stored anchor (A2).
 //!
-//! Start at [`Trigger`]. A cron trigger is text ([`parse`] over [`field`]) compiled to masks
+//! Start at [`Trigger`]: a [`Schedule`], a [`FireFilter`] and jitter. A cron trigger is text ([`parse`] over [`field`]) compiled to masks
 //! ([`expr`]), asked for local times, which [`zone`] maps to instants; [`normal`] is the way back.
 
 mod calendar;
@@ -21,9 +21,10 @@ mod words;
 mod zone;
 
 use std::fmt;
+use std::time::Duration;
 
 pub use crate::spec::trigger::calendar::{
-    DayCalendar, DayRange, FireFilter, SEARCH_STEPS_MAX, Window,
+    DayCalendar, DayRange, FireFilter, SEARCH_STEPS_MAX, Window, weekday_name,
 };
 pub use crate::spec::trigger::cron::CronTrigger;
 pub use crate::spec::trigger::date::{DateTextError, DateTrigger, parse_date_text};
@@ -69,9 +70,23 @@ impl TriggerKind {
     }
 }
 
-/// When a job is due. `Display` is the normal form: equal texts mean equal triggers (D1).
+/// When a job is due: fire times by a rule, less those that a filter removes.
+///
+/// `Display` is the normal form of the due set: equal texts mean equal fire times (D1). Jitter is not
+/// part of it: it moves starts, not fire times.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trigger {
+pub struct Trigger {
+    /// The rule.
+    pub schedule: Schedule,
+    /// What remains of its fire times.
+    pub filter: FireFilter,
+    /// By how much the start of an execution may be delayed, drawn for each fire time (A10).
+    pub jitter: Duration,
+}
+
+/// The rule that fire times follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Schedule {
     /// At the times that match a cron expression.
     Cron(CronTrigger),
     /// Every so often.
@@ -80,34 +95,58 @@ pub enum Trigger {
     Date(DateTrigger),
 }
 
+impl From<CronTrigger> for Trigger {
+    fn from(cron: CronTrigger) -> Self {
+        Self::plain(Schedule::Cron(cron))
+    }
+}
+
+impl From<IntervalTrigger> for Trigger {
+    fn from(interval: IntervalTrigger) -> Self {
+        Self::plain(Schedule::Interval(interval))
+    }
+}
+
+impl From<DateTrigger> for Trigger {
+    fn from(date: DateTrigger) -> Self {
+        Self::plain(Schedule::Date(date))
+    }
+}
+
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cron(cron) => cron.fmt(f),
-            Self::Interval(interval) => interval.fmt(f),
-            Self::Date(date) => date.fmt(f),
-        }
+        match &self.schedule {
+            Schedule::Cron(cron) => cron.fmt(f),
+            Schedule::Interval(interval) => interval.fmt(f),
+            Schedule::Date(date) => date.fmt(f),
+        }?;
+        self.filter.fmt(f)
     }
 }
 
 impl Trigger {
+    /// All fire times of a rule, without jitter.
+    pub fn plain(schedule: Schedule) -> Self {
+        Self { schedule, filter: FireFilter::default(), jitter: Duration::ZERO }
+    }
+
     /// The first fire time strictly after `after`.
     ///
     /// `anchor` is the stored anchor of a trigger that needs one ([`Self::first_anchor`]).
     pub fn next_after(&self, after: Timestamp, anchor: Option<Timestamp>) -> Option<Timestamp> {
-        match self {
-            Self::Cron(cron) => cron.next_after(after),
-            Self::Interval(interval) => interval.next_after(after, anchor),
-            Self::Date(date) => date.next_after(after),
+        if self.filter.is_idle() {
+            return self.schedule.next_after(after, anchor);
         }
+        let next = |after| self.schedule.next_after(after, anchor);
+        self.filter.next_after(self.zone(), after, next)
     }
 
     /// The anchor to store when the trigger is first applied at `applied_at`; none when the trigger
     /// itself says all (A5).
     pub fn first_anchor(&self, applied_at: Timestamp) -> Option<Timestamp> {
-        match self {
-            Self::Interval(interval) => interval.first_anchor(applied_at),
-            Self::Cron(_) | Self::Date(_) => None,
+        match &self.schedule {
+            Schedule::Interval(interval) => interval.first_anchor(applied_at),
+            Schedule::Cron(_) | Schedule::Date(_) => None,
         }
     }
 
@@ -119,21 +158,37 @@ impl Trigger {
         self.next_after(Timestamp::MIN_UTC, anchor).is_some()
     }
 
+    /// Whether both have the same fire times (D1); jitter may differ.
+    pub fn is_due_like(&self, other: &Self) -> bool {
+        self.schedule == other.schedule && self.filter == other.filter
+    }
+
     /// The kind.
     pub fn kind(&self) -> TriggerKind {
-        match self {
-            Self::Cron(_) => TriggerKind::Cron,
-            Self::Interval(_) => TriggerKind::Interval,
-            Self::Date(_) => TriggerKind::Date,
+        match &self.schedule {
+            Schedule::Cron(_) => TriggerKind::Cron,
+            Schedule::Interval(_) => TriggerKind::Interval,
+            Schedule::Date(_) => TriggerKind::Date,
         }
     }
 
     /// The zone in which it was written and is shown.
     pub fn zone(&self) -> &Zone {
+        match &self.schedule {
+            Schedule::Cron(cron) => &cron.zone,
+            Schedule::Interval(interval) => interval.zone(),
+            Schedule::Date(date) => date.zone(),
+        }
+    }
+}
+
+impl Schedule {
+    /// The first fire time strictly after `after`, before any is removed.
+    fn next_after(&self, after: Timestamp, anchor: Option<Timestamp>) -> Option<Timestamp> {
         match self {
-            Self::Cron(cron) => &cron.zone,
-            Self::Interval(interval) => interval.zone(),
-            Self::Date(date) => date.zone(),
+            Self::Cron(cron) => cron.next_after(after),
+            Self::Interval(interval) => interval.next_after(after, anchor),
+            Self::Date(date) => date.next_after(after),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::{RawDate, RawDuration, RawTrigger};
 use crate::spec::manifest::rules::cron;
 use crate::spec::trigger::{
-    CronExpr, CronTrigger, DateTrigger, Dialect, IntervalStart, IntervalTrigger, Trigger,
+    CronExpr, CronTrigger, DateTrigger, Dialect, IntervalStart, IntervalTrigger, Schedule, Trigger,
     parse_date_text,
 };
 use crate::time::{Timestamp, Zone};
@@ -74,12 +74,10 @@ fn read_one(
     let zone = own_zone.as_ref().unwrap_or(zone);
     let before = out.len();
     let trigger = match (&raw.cron, &raw.interval, &raw.date) {
-        (Some(text), _, _) => read_cron(text, raw, zone, site, out).map(Trigger::Cron),
-        (None, Some(period), _) => {
-            read_interval(period, raw, zone, site, out).map(Trigger::Interval)
-        }
+        (Some(text), _, _) => read_cron(text, raw, zone, site, out).map(Trigger::from),
+        (None, Some(period), _) => read_interval(period, raw, zone, site, out).map(Trigger::from),
         (None, None, Some(date)) => {
-            read_date_trigger(date, raw, zone, site, out).map(Trigger::Date)
+            read_date_trigger(date, raw, zone, site, out).map(Trigger::from)
         }
         // The schema asks for one of them.
         (None, None, None) => None,
@@ -87,9 +85,11 @@ fn read_one(
     if !trigger.can_ever_fire() && out.len() == before {
         let kind = trigger.kind().as_str();
         let message = "this trigger can never fire, in any year";
-        let help = match &trigger {
-            Trigger::Cron(_) => "no date has this day, month and weekday between start and end",
-            Trigger::Interval(_) | Trigger::Date(_) => "nothing lies between its start and its end",
+        let help = match &trigger.schedule {
+            Schedule::Cron(_) => "no date has this day, month and weekday between start and end",
+            Schedule::Interval(_) | Schedule::Date(_) => {
+                "nothing lies between its start and its end"
+            }
         };
         out.push(site.child(kind).diagnostic(codes::NEVER_FIRES, message).help(help));
     }
