@@ -79,9 +79,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 400;
 
 /// Files over the limit and how long they are. It may only shrink: shorten a file, then its number.
-const LONG_FILES: [(&str, usize); 1] = [("io/store/document.rs", 535)];
+const LONG_FILES: [(&str, usize); 0] = [];
 /// Functions over the limit, as `path: name`, and how long they are. The same.
-const LONG_FUNCTIONS: [(&str, usize); 1] = [("daemon/parts.rs: start", 71)];
+const LONG_FUNCTIONS: [(&str, usize); 0] = [];
 
 /// A file below `src/`.
 struct SourceFile {

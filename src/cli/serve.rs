@@ -206,8 +206,11 @@ fn not_built(feature: &str) -> Failure {
         .help("name another store, or build with the feature")
 }
 
-/// Waits until the daemon has ended, passing signals on.
-async fn obey_signals(handle: &Handle, mut daemon: JoinHandle<Ended>) -> Result<Ended, Failure> {
+/// Waits until the daemon has ended, passing signals on. None: a second signal cut the stop short.
+async fn obey_signals(
+    handle: &Handle,
+    mut daemon: JoinHandle<Ended>,
+) -> Result<Option<Ended>, Failure> {
     let listen = |kind| {
         signal(kind).map_err(|error| {
             Failure::new(Exit::Usage, format!("cannot listen for signals: {error}"))
@@ -216,17 +219,26 @@ async fn obey_signals(handle: &Handle, mut daemon: JoinHandle<Ended>) -> Result<
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;
+    let mut stopping = false;
     loop {
         tokio::select! {
             ended = &mut daemon => {
-                return ended.map_err(|error| {
+                return ended.map(Some).map_err(|error| {
                     Failure::new(Exit::Usage, format!("the daemon broke down: {error}"))
                 });
             }
-            _ = interrupt.recv() => handle.incoming.send(Incoming::Stop).await.ok(),
-            _ = terminate.recv() => handle.incoming.send(Incoming::Stop).await.ok(),
-            _ = hangup.recv() => handle.looks.send(Look::Hangup).await.ok(),
+            _ = hangup.recv() => {
+                handle.looks.send(Look::Hangup).await.ok();
+                continue;
+            }
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         };
+        if stopping {
+            return Ok(None);
+        }
+        stopping = true;
+        handle.incoming.send(Incoming::Stop).await.ok();
     }
 }
 
@@ -244,13 +256,17 @@ fn announce(settings: &Settings, handle: &Handle) {
 }
 
 /// What people see last: what goes on without the daemon, and how to end it.
-async fn said_goodbye(handle: &Handle, ended: Ended) -> Exit {
+async fn said_goodbye(handle: &Handle, ended: Option<Ended>) -> Exit {
     match ended {
-        Ended::Stopped { running: 0 } => {
+        None => {
+            info!("stopped at once; the next `cronwright serve` settles what was not recorded yet");
+            Exit::No
+        }
+        Some(Ended::Stopped { running: 0 }) => {
             info!("stopped; nothing runs");
             Exit::Done
         }
-        Ended::Stopped { running } => {
+        Some(Ended::Stopped { running }) => {
             let rows = timeout(LAST_ANSWERS_WITHIN, handle.store.in_flight()).await;
             for row in rows.into_iter().flatten().flatten() {
                 info!(job = %row.job, execution_id = %row.id, "goes on under the supervisor");
@@ -261,7 +277,7 @@ async fn said_goodbye(handle: &Handle, ended: Ended) -> Exit {
             );
             Exit::Done
         }
-        Ended::Replaced => {
+        Some(Ended::Replaced) => {
             complain("error: another daemon has taken this one's place");
             Exit::Refused
         }

@@ -1,7 +1,7 @@
 //! Starting and ending tasks: between the scheduler's effects and the supervisor.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
@@ -20,13 +20,23 @@ use crate::time::Timestamp;
 
 /// Carries out starts and stops.
 pub(super) struct Executor {
-    pub(super) supervisor: SupervisorHandle,
-    pub(super) book: Arc<Book>,
-    pub(super) base_dir: PathBuf,
-    pub(super) environment: BTreeMap<String, String>,
+    supervisor: SupervisorHandle,
+    book: Arc<Book>,
+    base_dir: PathBuf,
+    environment: BTreeMap<String, String>,
 }
 
 impl Executor {
+    /// `base_dir` is what relative working directories count from; `environment` the daemon's own.
+    pub(super) fn new(
+        supervisor: SupervisorHandle,
+        book: Arc<Book>,
+        base_dir: &Path,
+        environment: BTreeMap<String, String>,
+    ) -> Self {
+        Self { supervisor, book, base_dir: base_dir.to_owned(), environment }
+    }
+
     /// Starts a task; an ending comes back at once when that cannot be.
     pub(super) fn start(&self, start: &Start) -> Option<Event> {
         failpoint("before_start");

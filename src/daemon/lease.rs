@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::daemon::Incoming;
 use crate::engine::event::{Event, LeaseLoss};
 use crate::io::clock;
-use crate::io::store::{Holder, LeaseAnswer, Store};
+use crate::io::store::{Bid, Holder, LeaseAnswer, Store};
 use crate::time::BootTime;
 
 /// How long a lease lasts.
@@ -35,14 +35,16 @@ enum Standing {
 /// Asks for the lease and renews it, until the daemon ends.
 pub(super) async fn hold(store: Arc<dyn Store>, holder: Holder, events: mpsc::Sender<Incoming>) {
     let mut standing = Standing::Unknown;
+    let mut bid = Bid::First;
     let mut ticks = interval(RENEWAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0.. {
         ticks.tick().await;
         let asked_at = clock::boot();
-        let answer = timeout(DEADLINE, store.take_lease(&holder, LEASE)).await;
+        let answer = timeout(DEADLINE, store.take_lease(&holder, bid, LEASE)).await;
         let incoming = match answer {
             Ok(Ok(LeaseAnswer::Held { epoch })) => {
+                bid = Bid::Again;
                 Some(held(&mut standing, epoch, asked_at.plus(LEASE)))
             }
             Ok(Ok(LeaseAnswer::HeldBy { node })) => held_by(&mut standing, &holder, node),

@@ -80,15 +80,14 @@ pub struct Handle {
 }
 
 /// Starts a daemon on an open store. `environment` is the process's own: jobs get a part of it.
-#[expect(clippy::too_many_lines, reason = "one list: which task gets which end of which channel")]
 pub async fn start(
     settings: Arc<Settings>,
     store: Arc<dyn Store>,
     exe: PathBuf,
     environment: BTreeMap<String, String>,
 ) -> Result<(Handle, JoinHandle<Ended>), DaemonError> {
-    let launch = Launch::new(&settings.state_dir, exe);
-    let (supervisor, news) = SupervisorHandle::connect_or_start(launch).await?;
+    let (supervisor, news) =
+        SupervisorHandle::connect_or_start(Launch::new(&settings.state_dir, exe)).await?;
     let node: Arc<str> = settings.node.as_str().into();
     let holder = Holder { node: Arc::clone(&node), identity: clock::unique_id().into() };
     let book = Arc::new(Book::new(settings.state_dir.join("last-good")));
@@ -134,15 +133,12 @@ pub async fn start(
         resume,
         holdings: Arc::clone(&holdings),
     };
-    let base_dir = settings.base_dir.clone();
-    let executor = Executor { supervisor: supervisor.clone(), book, base_dir, environment };
-    let scheduler = Scheduler::new(&node, &holder.identity);
     let turning = Loop {
-        scheduler,
+        scheduler: Scheduler::new(&node, &holder.identity),
         incoming,
         store: Arc::clone(&store),
         holder: holder.clone(),
-        executor,
+        executor: Executor::new(supervisor.clone(), book, &settings.base_dir, environment),
         waiting: Waiting::default(),
         parts,
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::execution::{Claim, Ending, ExecutionId, JobUid, Outcome, Range, Row};
+use crate::engine::execution::{Cause, Claim, Ending, ExecutionId, JobUid, Outcome, Range, Row};
 use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan};
 use crate::engine::request::{ReplyStatus, Request, RequestId};
 use crate::spec::job::{JobName, JobSpec};
@@ -198,10 +198,26 @@ pub struct ClaimBatch {
     pub number: u64,
     /// The rows: claimed ones, and ended ones.
     pub rows: Vec<Row>,
-    /// When every row is written, every occurrence up to here has its row.
+    /// When all is decided ([`Self::is_decided`]), every occurrence up to here has its row.
     pub watermark: Timestamp,
     /// When its answer counts as lost; it is not sent any more then. The lease lasts longer (C12).
     pub deadline: BootTime,
+}
+
+impl ClaimBatch {
+    /// Whether, by these answers, every occurrence of the batch has the row that the batch decided on;
+    /// only then may the watermark move. A foreign row may cover less than the one it kept out.
+    pub fn is_decided(&self, answers: &[ClaimAnswer]) -> bool {
+        let decided = |(row, answer): (&Row, &ClaimAnswer)| match answer {
+            ClaimAnswer::Claimed => true,
+            // A request may come twice; an occurrence is due once.
+            ClaimAnswer::AlreadyClaimed { claim } => {
+                claim.nonce == row.claim.nonce || row.cause == Cause::Request
+            }
+            ClaimAnswer::SlotTaken => false,
+        };
+        self.rows.iter().zip(answers).all(decided)
+    }
 }
 
 /// How long a claim may take before its answer counts as lost.

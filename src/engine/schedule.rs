@@ -40,7 +40,7 @@ pub fn trigger_next_after(
 ) -> Option<Timestamp> {
     // The normal form is text: it is made only for the few triggers that have a stored anchor.
     let anchor = if trigger.first_anchor(after).is_some() {
-        job.anchors.get(&trigger.due_set().to_string()).copied()
+        job.anchors.get(&trigger.to_string()).copied()
     } else {
         None
     };

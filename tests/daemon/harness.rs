@@ -62,7 +62,15 @@ impl World {
 
     /// A world on a database of its own.
     pub(crate) fn on_mongod(mongod: &Mongod) -> Self {
-        let url = mongod.url(&servers::unique("daemon"));
+        Self::on_database(mongod.url(&servers::unique("daemon")))
+    }
+
+    /// Another folder and state directory on the same database, with the same node name.
+    pub(crate) fn beside(other: &Self) -> Self {
+        Self::on_database(other.url.clone().unwrap())
+    }
+
+    fn on_database(url: String) -> Self {
         let mut world = Self::new();
         let store = world.runtime.block_on(MongoStore::open(&url)).unwrap();
         world.mongo = Some(Arc::new(store));

@@ -7,7 +7,7 @@ use cronwright::io::store::document::JobDocument;
 
 use super::harness::World;
 use super::oracle::{self, leaving_evidence};
-use crate::support::servers::{End, Mongod};
+use crate::support::servers::{self, End, Mongod};
 
 /// How long the store is away.
 const AWAY: Duration = Duration::from_secs(5);
@@ -80,6 +80,22 @@ fn a_job_whose_daemon_is_killed_ends_with_its_own_outcome() {
     world.until("ending", |world| world.rows().iter().all(|row| !row.in_flight()));
     let outcomes: Vec<_> = world.rows().iter().map(Row::outcome).collect();
     assert_eq!(outcomes, [Some(Outcome::Failed(Failed::Exit))], "{}", world.log_tail());
+}
+
+#[test]
+fn of_two_daemons_under_one_node_name_the_earlier_one_leaves() {
+    let Some(mongod) = servers::mongod() else { return };
+    let mut earlier = World::on_mongod(mongod);
+    earlier.start();
+    earlier.until_it_leads();
+    let mut later = World::beside(&earlier);
+    later.start();
+    let status = earlier.ended();
+    assert_eq!(status.code(), Some(5), "{}", earlier.log_tail());
+    let log = earlier.log_tail();
+    assert!(log.contains("another daemon has taken this one's place"), "{log}");
+    later.until_it_leads();
+    assert!(later.lives());
 }
 
 #[test]

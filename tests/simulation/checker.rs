@@ -175,7 +175,7 @@ impl Rule {
                 Self::Second { of, rest }
             }
             Schedule::Interval(interval) => {
-                let stored = spec.anchors.get(&trigger.due_set().to_string()).copied();
+                let stored = spec.anchors.get(&trigger.to_string()).copied();
                 Self::Every {
                     anchor: interval.anchor().or(stored).expect("an anchor"),
                     period_ms: i64::try_from(interval.period().as_millis()).unwrap(),

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
-use cronwright::engine::event::{Effect, Event, LeaseLoss, PlanDone, Recovery, Resume, Start};
+use cronwright::engine::event::{
+    ClaimAnswer, ClaimBatch, Effect, Event, LeaseLoss, PlanDone, Recovery, Resume, Start,
+};
 use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output};
 use cronwright::engine::plan::{AppliedSet, Sources, diff};
 use cronwright::engine::request::{Op, Request, RequestId};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::memory::Ledger;
-use cronwright::io::store::{Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
+use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
 use cronwright::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec, SourcePlace};
 use cronwright::spec::policy::{GraceTime, Misfire, Overlap};
 use cronwright::spec::task::Task;
@@ -25,6 +27,8 @@ const LEASE: Duration = Duration::from_secs(4);
 const NODE_LEASE: Duration = Duration::from_secs(20);
 /// When an answer that never comes counts as lost.
 const DEADLINE_MS: u64 = 1_500;
+/// How late a claim that was given up may still reach the store.
+const STRAGGLES_MS: u64 = 4_000;
 /// How long the record of an ending may take once there are no faults any more.
 const RECORDED_WITHIN_MS: u64 = 10_000;
 
@@ -71,6 +75,8 @@ enum Happening {
     AskLease(usize),
     /// The store takes in the first operation of a daemon.
     Arrive(usize, u64),
+    /// A claim that was given up reaches the store after all.
+    Straggle(u64),
     /// A daemon hears of its first operation.
     Answer(usize, u64),
     /// A task ends on a node.
@@ -91,6 +97,7 @@ struct Daemon {
     scheduler: Scheduler,
     holder: Holder,
     lease_until: BootTime,
+    bid: Bid,
     operations: VecDeque<Operation>,
     /// Number of the operation that is under way.
     under_way: Option<u64>,
@@ -137,6 +144,8 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     desired: JobSet,
     specs: BTreeMap<Digest, Arc<JobSpec>>,
+    /// Claims on their way whose sender has given them up, or is gone.
+    stragglers: BTreeMap<u64, ClaimBatch>,
     outage_until_ms: u64,
     loss_percent: u64,
     faults: bool,
@@ -198,6 +207,7 @@ impl World {
             ledger: Ledger::default(),
             desired: JobSet::new(),
             specs: BTreeMap::new(),
+            stragglers: BTreeMap::new(),
             outage_until_ms: 0,
             loss_percent: 0,
             faults: true,
@@ -276,6 +286,7 @@ impl World {
             }
             Happening::AskLease(node) => self.ask_lease(node),
             Happening::Arrive(node, number) => self.arrive(node, number),
+            Happening::Straggle(number) => self.straggle(number),
             Happening::Answer(node, number) => self.answer(node, number),
             Happening::TaskEnds(node, id) => self.task_ends(node, &id),
             Happening::Crash(node) => self.crash(node),
@@ -428,7 +439,12 @@ impl World {
             return;
         }
         let operation = daemon.operations[0].clone();
-        let outcomes = if lost { Outcomes::Lost } else { self.apply(node, operation) };
+        let outcomes = if lost {
+            self.lose(operation);
+            Outcomes::Lost
+        } else {
+            self.apply(node, operation)
+        };
         let outcomes = if answer_lost { Outcomes::Lost } else { outcomes };
         let in_ms = match outcomes {
             Outcomes::Lost => DEADLINE_MS,
@@ -438,6 +454,31 @@ impl World {
             daemon.answer = Some(outcomes);
         }
         self.at(self.now_ms + in_ms, Happening::Answer(node, number));
+    }
+
+    /// An operation does not arrive in time. A claim may arrive all the same, when nobody waits for it.
+    fn lose(&mut self, operation: Operation) {
+        let Operation::Effect(effect) = operation else { return };
+        if let Effect::Claim(batch) = *effect
+            && self.random.chance(50)
+        {
+            self.sequence += 1;
+            let (number, late_ms) = (self.sequence, self.random.between(1, STRAGGLES_MS));
+            self.stragglers.insert(number, batch);
+            self.at(self.now_ms + late_ms, Happening::Straggle(number));
+        }
+    }
+
+    /// The rows are written in their order until one is refused; nobody is left to send the others, or
+    /// to move the watermark.
+    fn straggle(&mut self, number: u64) {
+        let Some(batch) = self.stragglers.remove(&number) else { return };
+        for row in &batch.rows {
+            let one = ClaimBatch { rows: vec![row.clone()], watermark: origin(), ..batch.clone() };
+            if self.ledger.claim(&one) != [ClaimAnswer::Claimed] {
+                return;
+            }
+        }
     }
 
     /// What the store does.
@@ -586,9 +627,10 @@ impl World {
         let Some(daemon) = &mut self.nodes[node].daemon else { return };
         if reachable {
             self.ledger.beat(now.boot, &name(node), NODE_LEASE);
-            match self.ledger.take_lease(now.boot, &daemon.holder, LEASE) {
+            match self.ledger.take_lease(now.boot, &daemon.holder, daemon.bid, LEASE) {
                 LeaseAnswer::Held { epoch } => {
                     daemon.lease_until = now.boot.plus(LEASE);
+                    daemon.bid = Bid::Again;
                     self.turn(node, Event::LeaseHeld { epoch, until: now.boot.plus(LEASE) });
                 }
                 LeaseAnswer::HeldBy { .. } => {
@@ -615,7 +657,10 @@ impl World {
     // --- faults, edits, requests -----------------------------------------------------------------
 
     fn crash(&mut self, node: usize) {
-        if self.nodes[node].daemon.take().is_some() {
+        if let Some(mut daemon) = self.nodes[node].daemon.take() {
+            if daemon.under_way.is_some() && daemon.answer.is_none() {
+                daemon.operations.pop_front().into_iter().for_each(|sent| self.lose(sent));
+            }
             let ms = self.random.between(500, 180_000);
             let life = self.nodes[node].lives;
             self.at(self.now_ms + ms, Happening::Restart(node, life));
@@ -635,6 +680,7 @@ impl World {
             scheduler: Scheduler::new(&name(node), &identity),
             holder: Holder { node: name(node), identity },
             lease_until: BootTime::default(),
+            bid: Bid::First,
             operations: VecDeque::new(),
             under_way: None,
             answer: None,

@@ -9,7 +9,7 @@ use cronwright::engine::execution::{
 };
 use cronwright::io::store::document::JobDocument;
 use cronwright::io::store::{
-    Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
+    Bid, Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
 };
 use cronwright::spec::job::JobName;
 use cronwright::time::BootTime;
@@ -64,6 +64,23 @@ pub(crate) async fn a_taken_slot_keeps_the_watermark(store: &dyn Store) {
     claim(store, 1, vec![row("a", 1)]).await;
     claim(store, 5, vec![row("a", 2), row("b", 2)]).await;
     assert_eq!(store.load().await.unwrap().watermark, Some(at(1)));
+}
+
+pub(crate) async fn an_occurrence_that_somebody_else_claimed_keeps_the_watermark(
+    store: &dyn Store,
+) {
+    let (foreign, mut ours, mut request) = (row("a", 2), row("a", 2), row("b", 2));
+    claim(store, 1, vec![foreign.clone(), row("c", 1)]).await;
+    ours.claim.nonce = "q-1".into();
+    ours.range = Some(Range { first: at(2), last: at(9), count: 8 });
+    let already = ClaimAnswer::AlreadyClaimed { claim: foreign.claim };
+    assert_eq!(claim(store, 9, vec![ours]).await, [already]);
+    assert_eq!(store.load().await.unwrap().watermark, Some(at(1)));
+    request.cause = Cause::Request;
+    claim(store, 2, vec![request.clone()]).await;
+    request.claim.nonce = "q-1".into();
+    claim(store, 3, vec![request]).await;
+    assert_eq!(store.load().await.unwrap().watermark, Some(at(3)));
 }
 
 pub(crate) async fn the_watermark_never_goes_backward(store: &dyn Store) {
@@ -202,10 +219,10 @@ pub(crate) async fn the_same_holder_keeps_its_epoch_and_another_gets_a_higher_on
 ) {
     let ttl = Duration::from_secs(4);
     let holder = |identity: &str| Holder { node: "n1".into(), identity: identity.into() };
-    let first = store.take_lease(&holder("p1"), ttl).await.unwrap();
+    let first = store.take_lease(&holder("p1"), Bid::First, ttl).await.unwrap();
     assert_eq!(first, LeaseAnswer::Held { epoch: 1 });
-    assert_eq!(store.take_lease(&holder("p1"), ttl).await.unwrap(), first);
-    let restarted = store.take_lease(&holder("p2"), ttl).await.unwrap();
+    assert_eq!(store.take_lease(&holder("p1"), Bid::First, ttl).await.unwrap(), first);
+    let restarted = store.take_lease(&holder("p2"), Bid::First, ttl).await.unwrap();
     assert_eq!(restarted, LeaseAnswer::Held { epoch: 2 });
 }
 

@@ -66,6 +66,7 @@ suite! {
     an_id_is_claimed_once,
     a_slot_is_held_once_and_freed_by_the_ending,
     a_taken_slot_keeps_the_watermark,
+    an_occurrence_that_somebody_else_claimed_keeps_the_watermark,
     the_watermark_never_goes_backward,
     rows_after_the_watermark_are_covered_and_requests_are_not,
     an_ended_row_never_changes,

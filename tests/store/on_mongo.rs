@@ -9,7 +9,8 @@ use cronwright::engine::execution::{ExecutionId, Failed, Outcome, Row, State};
 use cronwright::io::clock;
 use cronwright::io::store::mongo::MongoStore;
 use cronwright::io::store::{
-    ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, RowAnswer, RowChange, Store, StoreError,
+    Bid, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, RowAnswer, RowChange, Store,
+    StoreError,
 };
 use cronwright::time::BootTime;
 use mongodb::{Client, Database};
@@ -37,7 +38,8 @@ const NO_LEASE: Duration = Duration::ZERO;
 async fn one_node_leads_until_its_lease_ends_by_the_servers_clock() {
     let Some(mongod) = servers::mongod() else { return };
     let (store, _) = opened(mongod).await;
-    let take = async |node, ttl| store.take_lease(&holder(node, "p"), ttl).await.unwrap();
+    let take =
+        async |node, ttl| store.take_lease(&holder(node, "p"), Bid::First, ttl).await.unwrap();
     let held_by = |node: &str| LeaseAnswer::HeldBy { node: node.to_owned() };
     assert_eq!(take("n1", LEASE).await, LeaseAnswer::Held { epoch: 1 });
     assert_eq!(take("n2", LEASE).await, held_by("n1"));
@@ -51,12 +53,26 @@ async fn one_node_leads_until_its_lease_ends_by_the_servers_clock() {
 }
 
 #[tokio::test]
+async fn two_processes_of_one_node_do_not_take_the_lease_from_each_other_for_ever() {
+    let Some(mongod) = servers::mongod() else { return };
+    let (store, _) = opened(mongod).await;
+    let take =
+        async |process, bid, ttl| store.take_lease(&holder("n1", process), bid, ttl).await.unwrap();
+    let replaced = LeaseAnswer::HeldBy { node: "n1".to_owned() };
+    assert_eq!(take("old", Bid::First, LEASE).await, LeaseAnswer::Held { epoch: 1 });
+    assert_eq!(take("new", Bid::First, LEASE).await, LeaseAnswer::Held { epoch: 2 });
+    assert_eq!(take("old", Bid::Again, LEASE).await, replaced);
+    assert_eq!(take("new", Bid::Again, NO_LEASE).await, LeaseAnswer::Held { epoch: 2 });
+    assert_eq!(take("old", Bid::Again, LEASE).await, LeaseAnswer::Held { epoch: 3 });
+}
+
+#[tokio::test]
 async fn a_node_that_looks_like_a_field_is_only_a_name() {
     let Some(mongod) = servers::mongod() else { return };
     let (store, _) = opened(mongod).await;
-    let held = store.take_lease(&holder("$identity", "p"), LEASE).await.unwrap();
+    let held = store.take_lease(&holder("$identity", "p"), Bid::First, LEASE).await.unwrap();
     assert_eq!(held, LeaseAnswer::Held { epoch: 1 });
-    let other = store.take_lease(&holder("n2", "$node"), LEASE).await.unwrap();
+    let other = store.take_lease(&holder("n2", "$node"), Bid::First, LEASE).await.unwrap();
     assert_eq!(other, LeaseAnswer::HeldBy { node: "$identity".to_owned() });
 }
 
@@ -68,7 +84,7 @@ async fn of_many_that_ask_for_the_first_lease_one_gets_it() {
     let asking = (0..8).map(|number| {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
-            store.take_lease(&holder(&format!("n{number}"), "p"), LEASE).await.unwrap()
+            store.take_lease(&holder(&format!("n{number}"), "p"), Bid::First, LEASE).await.unwrap()
         })
     });
     let mut held = 0;
@@ -262,7 +278,7 @@ async fn of_two_plans_for_one_generation_one_is_stale() {
 async fn a_server_without_replica_set_will_do() {
     let Some(mongod) = Mongod::start_standalone() else { return };
     let (store, _) = opened(&mongod).await;
-    let held = store.take_lease(&holder("n1", "p"), LEASE).await.unwrap();
+    let held = store.take_lease(&holder("n1", "p"), Bid::First, LEASE).await.unwrap();
     assert_eq!(held, LeaseAnswer::Held { epoch: 1 });
     let saved = store.save_plan(&plan(0, &["a"], &[])).await.unwrap();
     assert_eq!(saved, PlanAnswer::Saved { generation: 1 });
@@ -284,7 +300,7 @@ async fn a_newer_version_is_neither_read_nor_written() {
     let refused =
         format!("the store at {place} is of version 99; this program knows versions up to 1");
     let load = store.load().await.unwrap_err();
-    let lease = store.take_lease(&holder("n1", "p"), LEASE).await.unwrap_err();
+    let lease = store.take_lease(&holder("n1", "p"), Bid::First, LEASE).await.unwrap_err();
     assert_eq!([load.to_string(), lease.to_string()], [refused.clone(), refused]);
 }
 
@@ -335,7 +351,7 @@ async fn a_killed_server_is_an_error_at_once_and_serves_again_when_it_is_back() 
     mongod.end(End::Stop);
     assert!(store.load().await.is_err());
     mongod.start_again();
-    while store.take_lease(&holder("n1", "p"), LEASE).await.is_err() {}
+    while store.take_lease(&holder("n1", "p"), Bid::First, LEASE).await.is_err() {}
     assert!(rows.list_index_names().await.unwrap().contains(&"in_flight".to_owned()));
 }
 

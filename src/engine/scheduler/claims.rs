@@ -11,7 +11,7 @@ use crate::engine::plan::AppliedJob;
 use crate::engine::request::{ReplyStatus, RequestId};
 use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::flights::{Flight, Stage, ended_at_once};
-use crate::engine::scheduler::{Job, Scheduler};
+use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::{JobName, JobSpec};
 use crate::spec::trigger::TriggerKind;
 use crate::time::{Now, Timestamp};
@@ -210,12 +210,14 @@ impl Scheduler {
         let Some(batch) = self.batch.take() else { return };
         let claim =
             Claim { node: Arc::clone(&self.node), epoch: 0, nonce: Arc::clone(&batch.nonce) };
+        let mut undecided = Vec::new();
+        let mut surprised = false;
         for (draft, answer) in batch.drafts.into_iter().zip(answers) {
             let ours = match &answer {
                 ClaimAnswer::Claimed => true,
                 ClaimAnswer::AlreadyClaimed { claim: found } => found.nonce == batch.nonce,
                 ClaimAnswer::SlotTaken => {
-                    self.slot_taken(draft);
+                    undecided.push(draft);
                     continue;
                 }
             };
@@ -223,10 +225,33 @@ impl Scheduler {
             if ours {
                 self.claim_won(now, draft, &claim, effects);
             } else {
+                // A request may come twice; an occurrence is due once.
+                surprised |= draft.cause != Cause::Request;
                 self.claim_lost(&draft, effects);
             }
         }
-        self.save_plan_when_settled(effects);
+        if surprised || !undecided.is_empty() {
+            self.look_again(PendingBatch { drafts: undecided, ..batch }, effects);
+        } else {
+            self.save_plan_when_settled(effects);
+        }
+    }
+
+    /// The store holds a row that we did not know: a claim of a daemon that is gone, written only after
+    /// we had read the store, or a newer leader's. What the batch still leaves open is decided after
+    /// another look.
+    fn look_again(&mut self, open: PendingBatch, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Active | Phase::AwaitingPlan | Phase::Recovering => {
+                self.batch = Some(open);
+                self.recover(effects);
+            }
+            // The next leader, or the next recovery, reads the store first.
+            Phase::Standby => self.batch = Some(open),
+            Phase::Stopping => {
+                open.drafts.iter().for_each(|draft| drop(self.flights.remove(&draft.id)));
+            }
+        }
     }
 
     /// The row is ours: start it, unless it came too late or was cancelled meanwhile (C12).
@@ -271,13 +296,6 @@ impl Scheduler {
             let execution = Some(draft.id.clone());
             effects.push(Effect::Reply { to, status: ReplyStatus::Duplicate, execution });
         }
-    }
-
-    /// The store knows an execution in flight that we do not: the occurrence is surplus (B3).
-    fn slot_taken(&mut self, mut draft: Draft) {
-        self.flights.remove(&draft.id);
-        draft.verdict = Verdict::End(Outcome::Skipped(Skipped::Overlap));
-        self.ready.push(draft);
     }
 }
 

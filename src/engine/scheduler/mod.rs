@@ -69,6 +69,8 @@ pub struct Scheduler {
     batches: u64,
     /// The number of the recovery whose answer counts.
     recoveries: u64,
+    /// The next recovery is the first under this lease.
+    taking_over: bool,
     flights: Flights,
 }
 
@@ -128,6 +130,7 @@ impl Scheduler {
             batch: None,
             batches: 0,
             recoveries: 0,
+            taking_over: false,
             flights: Flights::default(),
         }
     }
@@ -205,6 +208,7 @@ impl Scheduler {
         let renewed = self.lease.epoch == epoch && self.phase != Phase::Standby;
         self.lease = Lease { epoch, until };
         if !renewed && self.phase != Phase::Stopping {
+            self.taking_over = true;
             self.recover(effects);
         }
     }

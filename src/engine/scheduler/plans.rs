@@ -218,15 +218,11 @@ impl Scheduler {
 fn keeps(from: &AppliedJob, to: &AppliedJob, occurrence: Occurrence) -> bool {
     let just_before = occurrence.fire_time - TimeDelta::milliseconds(1);
     to.spec.enabled
-        && from
-            .spec
-            .triggers
-            .iter()
-            .filter(|trigger| to.spec.triggers.iter().any(|kept| kept.is_due_like(trigger)))
-            .any(|trigger| {
-                schedule::trigger_next_after(from, trigger, just_before)
+        && from.spec.triggers.iter().any(|trigger| {
+            to.spec.triggers.iter().any(|kept| kept.is_due_like(trigger))
+                && schedule::trigger_next_after(from, trigger, just_before)
                     == Some(occurrence.fire_time)
-            })
+        })
 }
 
 /// The job that a change leads to, were it applied at `at`; none for a removal. For showing what a plan
@@ -269,7 +265,7 @@ fn anchors(
     let mut anchors = BTreeMap::new();
     for (index, trigger) in to.spec.triggers.iter().enumerate() {
         let Some(first) = trigger.first_anchor(at) else { continue };
-        let normal = trigger.due_set().to_string();
+        let normal = trigger.to_string();
         let kept = before.and_then(|before| before.anchors.get(&normal).copied());
         let edited = || (first == at).then(|| last_fire(before?, index, at)).flatten();
         anchors.insert(normal, kept.or_else(edited).unwrap_or(first));
@@ -280,7 +276,7 @@ fn anchors(
 /// The last fire time of the trigger at `index`, when that had a stored anchor and has fired.
 fn last_fire(before: &AppliedJob, index: usize, at: Timestamp) -> Option<Timestamp> {
     let trigger = before.spec.triggers.get(index)?;
-    let anchor = *before.anchors.get(&trigger.due_set().to_string())?;
+    let anchor = *before.anchors.get(&trigger.to_string())?;
     let mut alone = before.clone();
     alone.spec = std::sync::Arc::new(crate::spec::job::JobSpec {
         triggers: vec![trigger.clone()],

@@ -50,16 +50,20 @@ impl Scheduler {
         }
     }
 
-    /// Notes why nothing was started between the watermark and now.
+    /// Notes why nothing was started between the watermark and now. Another look at the store by who
+    /// led all the time notes nothing.
     fn note_gap(&mut self, now: Now, watermark: Option<Timestamp>, effects: &mut Vec<Effect>) {
+        let taking_over = std::mem::take(&mut self.taking_over);
         let kind = if let Some(from) = self.store_lost_at.take() {
             effects.push(Effect::Note(Note::Outage { from, to: now.wall }));
             GapKind::Outage
-        } else {
+        } else if taking_over {
             if let Some(from) = watermark {
                 effects.push(Effect::Note(Note::Downtime { from, to: now.wall }));
             }
             GapKind::Downtime
+        } else {
+            return;
         };
         self.gap = Some(Gap { kind, until: now.wall });
     }

@@ -11,7 +11,7 @@ use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites};
 use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row, State};
 use crate::io::store::document::{JobDocument, NoteDocument, PlanDocument};
 use crate::io::store::{
-    Answer, Contents, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
+    Answer, Bid, Contents, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
     RowChange, Store,
 };
 use crate::time::{BootTime, Timestamp};
@@ -46,14 +46,21 @@ struct Lease {
 
 impl Ledger {
     /// See [`Store::take_lease`]; `now` is the store's own clock.
-    pub fn take_lease(&mut self, now: BootTime, holder: &Holder, ttl: Duration) -> LeaseAnswer {
+    pub fn take_lease(
+        &mut self,
+        now: BootTime,
+        holder: &Holder,
+        bid: Bid,
+        ttl: Duration,
+    ) -> LeaseAnswer {
         let until = now.plus(ttl);
+        let follows = |earlier: &Holder| bid == Bid::First && earlier.node == holder.node;
         let epoch = match &mut self.lease {
             Some(lease) if lease.holder == *holder => {
                 lease.until = until;
                 return LeaseAnswer::Held { epoch: lease.epoch };
             }
-            Some(lease) if lease.until > now && lease.holder.node != holder.node => {
+            Some(lease) if lease.until > now && !follows(&lease.holder) => {
                 return LeaseAnswer::HeldBy { node: lease.holder.node.to_string() };
             }
             Some(lease) => lease.epoch + 1,
@@ -122,7 +129,7 @@ impl Ledger {
     /// See [`Store::claim`].
     pub fn claim(&mut self, batch: &ClaimBatch) -> Vec<ClaimAnswer> {
         let answers: Vec<ClaimAnswer> = batch.rows.iter().map(|row| self.claim_one(row)).collect();
-        if !answers.contains(&ClaimAnswer::SlotTaken) {
+        if batch.is_decided(&answers) {
             self.watermark = self.watermark.max(Some(batch.watermark));
         }
         answers
@@ -286,8 +293,13 @@ impl Store for MemoryStore {
         "memory".to_owned()
     }
 
-    fn take_lease<'a>(&'a self, holder: &'a Holder, ttl: Duration) -> Answer<'a, LeaseAnswer> {
-        Self::answer(self.ledger().take_lease(crate::io::clock::now().boot, holder, ttl))
+    fn take_lease<'a>(
+        &'a self,
+        holder: &'a Holder,
+        bid: Bid,
+        ttl: Duration,
+    ) -> Answer<'a, LeaseAnswer> {
+        Self::answer(self.ledger().take_lease(crate::io::clock::now().boot, holder, bid, ttl))
     }
 
     fn release_lease<'a>(&'a self, holder: &'a Holder) -> Answer<'a, ()> {

@@ -79,10 +79,20 @@ pub enum StoreError {
 /// Who asks for the lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// The node's name. The same name takes the lease over at once, with a higher epoch.
+    /// The node's name.
     pub node: Arc<str>,
     /// Drawn once per process.
     pub identity: Arc<str>,
+}
+
+/// Why the lease is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bid {
+    /// By a process that has not led yet: it follows an earlier process of its own node at once, with a
+    /// higher epoch.
+    First,
+    /// By one that has led: a younger process of its node that has taken its place keeps it.
+    Again,
 }
 
 /// The answer to who leads.
@@ -202,7 +212,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn describe(&self) -> String;
 
     /// Takes or renews the right to decide what fires, for `ttl` from now by the store's own clock.
-    fn take_lease<'a>(&'a self, holder: &'a Holder, ttl: Duration) -> Answer<'a, LeaseAnswer>;
+    fn take_lease<'a>(
+        &'a self,
+        holder: &'a Holder,
+        bid: Bid,
+        ttl: Duration,
+    ) -> Answer<'a, LeaseAnswer>;
 
     /// Gives the lease back, when `holder` has it.
     fn release_lease<'a>(&'a self, holder: &'a Holder) -> Answer<'a, ()>;
@@ -217,7 +232,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn save_plan<'a>(&'a self, plan: &'a PlanWrites) -> Answer<'a, PlanAnswer>;
 
     /// Inserts rows under their deterministic ids, one answer each, durably (majority, synced). Moves the
-    /// watermark only when no answer is [`ClaimAnswer::SlotTaken`]; never backward.
+    /// watermark only when the batch is decided by the answers ([`ClaimBatch::is_decided`]); never backward.
     fn claim<'a>(&'a self, batch: &'a ClaimBatch) -> Answer<'a, Vec<ClaimAnswer>>;
 
     /// Changes rows, one answer each. Doing it again changes nothing.

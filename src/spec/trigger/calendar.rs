@@ -1,7 +1,6 @@
 //! Calendars and exclusions: they remove fire times, and never move one (A7).
 //!
-//! Days and windows are those of the trigger's zone. [`FireFilter`] is what a trigger asks. Sets are
-//! kept in a normal form, so that equal ones compare and print equal.
+//! Days and windows are those of the trigger's zone. [`FireFilter`] is what a trigger asks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,17 +8,8 @@ use std::time::Duration;
 
 use chrono::{Datelike, NaiveDate, TimeDelta, Weekday};
 
-use crate::spec::trigger::cron::next_fire;
-use crate::spec::trigger::expr::CronExpr;
+use crate::spec::trigger::cron::CronTrigger;
 use crate::time::{DurationText, LocalTime, Timestamp, Zone, rfc3339};
-
-/// Which fire times of a trigger remain. `Display` is a part of its normal form: empty, or words
-/// that begin with a blank.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FireFilter {
-    calendar: Option<Arc<DayCalendar>>,
-    exclude: Vec<Window>,
-}
 
 /// A set of days: some weekdays, without the exceptions, with the additions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +38,22 @@ pub enum Window {
         /// The instant after the last.
         end: Timestamp,
     },
-    /// From each time that matches an expression on, in the trigger's zone, for this long.
+    /// From each fire time of a cron on, for this long.
     Recurring {
         /// Begins the window.
-        cron: Box<CronExpr>,
-        /// How long it lasts; never zero.
+        cron: Box<CronTrigger>,
+        /// How long it lasts.
         duration: Duration,
     },
+}
+
+/// Which fire times of a trigger remain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FireFilter {
+    /// Only on its days.
+    pub calendar: Option<Arc<DayCalendar>>,
+    /// Never inside these.
+    pub exclude: Vec<Window>,
 }
 
 /// What a search for a fire time found.
@@ -64,173 +63,129 @@ pub enum Search {
     Found(Timestamp),
     /// There is none any more.
     Finished,
-    /// None up to here; whether there is one later would take too long to find out now.
+    /// None up to here; whether there is one later would take too long to find out in one go.
     Unknown(Timestamp),
 }
 
-/// How many windows a search looks at, and fire times it gets, before it gives up: a few
-/// milliseconds.
+/// How many fire times and windows a search looks at before it gives up: a few milliseconds.
 pub const SEARCH_STEPS_MAX: usize = 20_000;
 
-/// Weekdays as they are written, Monday first.
-pub const WEEKDAY_NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-
-impl FireFilter {
-    /// Only on the days of a calendar, and never inside the windows.
-    pub fn new(calendar: Option<Arc<DayCalendar>>, exclude: Vec<Window>) -> Self {
-        Self { calendar, exclude: normal_windows(exclude) }
+impl DayCalendar {
+    /// The days of some weekdays, without `except`, with `also`. An addition wins. Order, repetition
+    /// and whether neighbours are written as one range do not matter.
+    pub fn new(weekdays: &[Weekday], except: Vec<DayRange>, also: Vec<DayRange>) -> Self {
+        let is_listed = |from_monday: usize| {
+            weekdays.iter().any(|day| day.num_days_from_monday() as usize == from_monday)
+        };
+        let weekdays = std::array::from_fn(is_listed);
+        Self { weekdays, except: apart(except), also: apart(also) }
     }
 
-    /// The days on which fire times remain; none: every day.
-    pub fn calendar(&self) -> Option<&DayCalendar> {
-        self.calendar.as_deref()
+    /// Its weekdays, Monday first.
+    pub fn weekdays(&self) -> impl Iterator<Item = Weekday> {
+        WEEK.into_iter().zip(self.weekdays).filter_map(|(day, is_in)| is_in.then_some(day))
     }
 
-    /// The windows in which none remains; those from instant to instant in order and apart.
-    pub fn exclude(&self) -> &[Window] {
-        &self.exclude
+    /// The days that are taken out of its weekdays, ascending.
+    pub fn except(&self) -> &[DayRange] {
+        &self.except
     }
 
-    /// Whether every fire time remains.
-    pub fn is_empty(&self) -> bool {
-        self.calendar.is_none() && self.exclude.is_empty()
+    /// The days that are added, ascending.
+    pub fn also(&self) -> &[DayRange] {
+        &self.also
     }
 
-    /// Whether a fire time remains.
-    pub fn admits(&self, zone: &Zone, at: Timestamp) -> bool {
-        self.removed_until(zone, at) == Removed::No
+    /// The first day of the set, at this day or after it.
+    pub fn first_from(&self, day: NaiveDate) -> Option<NaiveDate> {
+        let added = range_from(&self.also, day).map(|range| range.first.max(day));
+        added.into_iter().chain(self.first_regular_from(day)).min()
     }
 
-    /// The first fire time strictly after `after` that remains, given the next one of the schedule.
-    /// Stretches that remove everything are passed over in one step.
-    pub fn search(
-        &self,
-        zone: &Zone,
-        after: Timestamp,
-        next: impl Fn(Timestamp) -> Option<Timestamp>,
-    ) -> Search {
-        let mut after = after;
-        let steps = SEARCH_STEPS_MAX / (1 + self.exclude.len());
-        for _ in 0..steps.max(1) {
-            let Some(at) = next(after) else { return Search::Finished };
-            match self.removed_until(zone, at) {
-                Removed::No => return Search::Found(at),
-                Removed::ForEver => return Search::Finished,
-                Removed::Until(end) => {
-                    let before_end = end.checked_sub_signed(TimeDelta::nanoseconds(1));
-                    after = before_end.unwrap_or(end).max(at);
-                }
-            }
+    /// The first of its weekdays from `day` on that is not taken out.
+    fn first_regular_from(&self, day: NaiveDate) -> Option<NaiveDate> {
+        if !self.weekdays.contains(&true) {
+            return None;
         }
-        Search::Unknown(after)
-    }
-
-    /// For how long the rule that removes a fire time goes on removing all.
-    fn removed_until(&self, zone: &Zone, at: Timestamp) -> Removed {
-        if let Some(calendar) = &self.calendar {
-            let day = zone.local(at).date();
-            match calendar.first_from(day) {
-                Some(first) if first == day => {}
-                Some(first) => return Removed::Until(midnight(zone, first)),
-                None => return Removed::ForEver,
-            }
+        let mut day = day;
+        // Each turn passes a range for good, or a day between two of its weekdays.
+        loop {
+            let weekday = day.weekday().num_days_from_monday() as usize;
+            day = match range_from(&self.except, day) {
+                Some(range) if range.contains(day) => range.last.succ_opt()?,
+                Some(_) | None if self.weekdays.get(weekday) == Some(&true) => return Some(day),
+                Some(_) | None => day.succ_opt()?,
+            };
         }
-        let end = self.exclude.iter().find_map(|window| window.end_around(zone, at));
-        end.map_or(Removed::No, Removed::Until)
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Removed {
-    No,
-    Until(Timestamp),
-    ForEver,
-}
-
-impl fmt::Display for FireFilter {
+impl fmt::Display for DayCalendar {
+    /// `mon,tue without 2026-01-01..2026-01-03 with 2026-01-04`; equal texts mean equal sets as written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(calendar) = &self.calendar {
-            write!(f, " calendar={calendar}")?;
-        }
-        for window in &self.exclude {
-            write!(f, " exclude={window}")?;
+        let names: Vec<&str> = self.weekdays().map(weekday_name).collect();
+        f.write_str(&names.join(","))?;
+        for (word, ranges) in [("without", &self.except), ("with", &self.also)] {
+            let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+            if !ranges.is_empty() {
+                write!(f, " {word} {}", ranges.join(","))?;
+            }
         }
         Ok(())
     }
 }
 
-impl DayCalendar {
-    /// The days of some weekdays, without `except`, with `also`. An addition wins.
-    pub fn new(weekdays: &[Weekday], except: Vec<DayRange>, also: Vec<DayRange>) -> Self {
-        let is_listed = |from_monday: usize| {
-            weekdays.iter().any(|day| day.num_days_from_monday() as usize == from_monday)
-        };
-        Self {
-            weekdays: std::array::from_fn(is_listed),
-            except: normal_ranges(except),
-            also: normal_ranges(also),
-        }
-    }
-
-    /// The names of its weekdays, Monday first.
-    pub fn weekday_names(&self) -> Vec<&'static str> {
-        let named = WEEKDAY_NAMES.iter().zip(self.weekdays);
-        named.filter(|(_, is_in)| *is_in).map(|(name, _)| *name).collect()
-    }
-
-    /// Days of those weekdays that are not in it; in order and apart.
-    pub fn except(&self) -> &[DayRange] {
-        &self.except
-    }
-
-    /// Further days, whatever else is said; in order and apart.
-    pub fn also(&self) -> &[DayRange] {
-        &self.also
-    }
-
-    /// Whether a day is in the set.
-    pub fn contains(&self, day: NaiveDate) -> bool {
-        self.first_from(day) == Some(day)
-    }
-
-    /// The first day of the set, from one on.
-    fn first_from(&self, day: NaiveDate) -> Option<NaiveDate> {
-        let added = range_from(&self.also, day).map(|range| range.first.max(day));
-        let by_weekday = self.first_weekday_from(day, added);
-        match (added, by_weekday) {
-            (Some(added), Some(by_weekday)) => Some(added.min(by_weekday)),
-            (found, None) | (None, found) => found,
-        }
-    }
-
-    /// The first day by its weekday that is no exception; of no interest from `limit` on.
-    fn first_weekday_from(&self, day: NaiveDate, limit: Option<NaiveDate>) -> Option<NaiveDate> {
-        if self.weekdays == [false; 7] {
-            return None;
-        }
-        let mut day = day;
-        while limit.is_none_or(|limit| day < limit) {
-            let weekday = day.weekday().num_days_from_monday() as usize;
-            if !self.weekdays.get(weekday).copied().unwrap_or(false) {
-                day = day.succ_opt()?;
-            } else if let Some(range) = range_from(&self.except, day).filter(|r| r.contains(day)) {
-                day = range.last.succ_opt()?;
-            } else {
-                return Some(day);
-            }
-        }
-        None
+/// The name of a weekday as manifests write it.
+pub fn weekday_name(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Mon => "mon",
+        Weekday::Tue => "tue",
+        Weekday::Wed => "wed",
+        Weekday::Thu => "thu",
+        Weekday::Fri => "fri",
+        Weekday::Sat => "sat",
+        Weekday::Sun => "sun",
     }
 }
 
-impl fmt::Display for DayCalendar {
+/// The days of the week in the order of their names in manifests.
+const WEEK: [Weekday; 7] = [
+    Weekday::Mon,
+    Weekday::Tue,
+    Weekday::Wed,
+    Weekday::Thu,
+    Weekday::Fri,
+    Weekday::Sat,
+    Weekday::Sun,
+];
+
+impl fmt::Display for DayRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.weekday_names().join(","))?;
-        for (key, ranges) in [("except", &self.except), ("also", &self.also)] {
-            if !ranges.is_empty() {
-                let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
-                write!(f, ";{key}:{}", ranges.join(","))?;
+        write!(f, "{}", self.first)?;
+        if self.last == self.first { Ok(()) } else { write!(f, "..{}", self.last) }
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Once { start, end } => write!(f, "{}..{}", rfc3339(*start), rfc3339(*end)),
+            Self::Recurring { cron, duration } => {
+                write!(f, "{} for {}", cron.expr, DurationText(*duration))
             }
+        }
+    }
+}
+
+impl fmt::Display for FireFilter {
+    /// Nothing, or ` calendar=(…) exclude=(…; …)`, to stand behind the rule that it filters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(calendar) = &self.calendar {
+            write!(f, " calendar=({calendar})")?;
+        }
+        if !self.exclude.is_empty() {
+            let windows: Vec<String> = self.exclude.iter().map(ToString::to_string).collect();
+            write!(f, " exclude=({})", windows.join("; "))?;
         }
         Ok(())
     }
@@ -248,27 +203,15 @@ impl DayRange {
     }
 }
 
-/// As it is written in a manifest.
-impl fmt::Display for DayRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last {
-            write!(f, "{}", self.first)
-        } else {
-            write!(f, "{}..{}", self.first, self.last)
-        }
-    }
-}
-
 impl Window {
     /// The end of a window that an instant lies in; none when it lies in none.
-    fn end_around(&self, zone: &Zone, at: Timestamp) -> Option<Timestamp> {
+    fn end_around(&self, at: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Once { start, end } => (*start..*end).contains(&at).then_some(*end),
             Self::Recurring { cron, duration } => {
                 let duration = TimeDelta::from_std(*duration).ok()?;
                 // Windows that began earlier are over. One of several that overlap will do.
-                let begun_after = at.checked_sub_signed(duration)?;
-                let start = next_fire(cron, zone, None, None, begun_after)?;
+                let start = cron.next_after(at.checked_sub_signed(duration)?)?;
                 let end = start.checked_add_signed(duration)?;
                 (start <= at).then_some(end)
             }
@@ -276,20 +219,61 @@ impl Window {
     }
 }
 
-/// Without blanks: a word of the trigger's normal form.
-impl fmt::Display for Window {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Once { start, end } => write!(f, "{}..{}", rfc3339(*start), rfc3339(*end)),
-            Self::Recurring { cron, duration } => {
-                write!(f, "{}/{}", DurationText(*duration), cron.to_string().replace(' ', "_"))
+impl FireFilter {
+    /// Only on the days of a calendar, never inside the windows. Order and repetition of windows do not
+    /// matter.
+    pub fn new(calendar: Option<Arc<DayCalendar>>, exclude: Vec<Window>) -> Self {
+        Self { calendar, exclude: normal_windows(exclude) }
+    }
+
+    /// Whether it removes nothing.
+    pub fn is_idle(&self) -> bool {
+        self.calendar.is_none() && self.exclude.is_empty()
+    }
+
+    /// Whether a fire time remains.
+    pub fn admits(&self, zone: &Zone, at: Timestamp) -> bool {
+        self.removed_until(zone, at).is_none()
+    }
+
+    /// The first fire time strictly after `after` that remains, given the next one of the schedule.
+    /// Stretches that remove everything are passed over in one step.
+    pub fn search(
+        &self,
+        zone: &Zone,
+        after: Timestamp,
+        next: impl Fn(Timestamp) -> Option<Timestamp>,
+    ) -> Search {
+        let mut after = after;
+        for _ in 0..=SEARCH_STEPS_MAX / (1 + self.exclude.len()) {
+            let Some(at) = next(after) else { return Search::Finished };
+            match self.removed_until(zone, at) {
+                None => return Search::Found(at),
+                Some(end) => {
+                    let before_end = end.checked_sub_signed(TimeDelta::nanoseconds(1));
+                    after = before_end.unwrap_or(end).max(at);
+                }
             }
         }
+        Search::Unknown(after)
+    }
+
+    /// For a removed fire time, the first instant that the same rule does not remove.
+    fn removed_until(&self, zone: &Zone, at: Timestamp) -> Option<Timestamp> {
+        if let Some(calendar) = &self.calendar {
+            let day = zone.local(at).date();
+            match calendar.first_from(day) {
+                Some(first) if first == day => {}
+                Some(first) => return Some(midnight(zone, first)),
+                None => return Some(Timestamp::MAX_UTC),
+            }
+        }
+        self.exclude.iter().find_map(|window| window.end_around(at))
     }
 }
 
-/// Sorted, with those that touch made one.
-fn normal_ranges(mut ranges: Vec<DayRange>) -> Vec<DayRange> {
+/// Ranges in order, those that touch made one.
+fn apart(mut ranges: Vec<DayRange>) -> Vec<DayRange> {
     ranges.retain(|range| range.first <= range.last);
     ranges.sort_unstable();
     let mut apart: Vec<DayRange> = Vec::with_capacity(ranges.len());
@@ -304,16 +288,21 @@ fn normal_ranges(mut ranges: Vec<DayRange>) -> Vec<DayRange> {
     apart
 }
 
-/// Those from instant to instant sorted, with those that touch made one; then the recurring ones.
+/// Of ranges that are in order and apart, the first that does not end before a day.
+fn range_from(ranges: &[DayRange], day: NaiveDate) -> Option<DayRange> {
+    ranges.get(ranges.partition_point(|range| range.last < day)).copied()
+}
+
+/// Windows from instant to instant in order, those that touch made one; then the recurring ones.
 fn normal_windows(windows: Vec<Window>) -> Vec<Window> {
     let (mut spans, mut recurring) = (Vec::new(), Vec::new());
     for window in windows {
         match window {
-            Window::Once { start, end } if start < end => spans.push((start, end)),
-            Window::Once { .. } => {}
+            Window::Once { start, end } => spans.push((start, end)),
             Window::Recurring { .. } => recurring.push(window),
         }
     }
+    spans.retain(|(start, end)| start < end);
     spans.sort_unstable();
     let mut apart: Vec<(Timestamp, Timestamp)> = Vec::with_capacity(spans.len());
     for (start, end) in spans {
@@ -324,14 +313,9 @@ fn normal_windows(windows: Vec<Window>) -> Vec<Window> {
     }
     recurring.sort_by_cached_key(ToString::to_string);
     recurring.dedup();
-    let spans = apart.into_iter().map(|(start, end)| Window::Once { start, end });
-    spans.chain(recurring).collect()
+    apart.into_iter().map(|(start, end)| Window::Once { start, end }).chain(recurring).collect()
 }
 
-/// Of ranges that are in order and apart, the first that does not end before a day.
-fn range_from(ranges: &[DayRange], day: NaiveDate) -> Option<DayRange> {
-    ranges.get(ranges.partition_point(|range| range.last < day)).copied()
-}
 /// The first instant of a day; where clocks skip midnight, the first after the gap.
 fn midnight(zone: &Zone, day: NaiveDate) -> Timestamp {
     let at_s = match zone.resolve(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp()) {
@@ -344,7 +328,7 @@ fn midnight(zone: &Zone, day: NaiveDate) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::trigger::{CronTrigger, Dialect};
+    use crate::spec::trigger::{CronExpr, Dialect};
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
@@ -376,7 +360,7 @@ mod tests {
         let holiday = DayRange { first: day("2026-02-15"), last: day("2026-02-23") };
         let calendar =
             DayCalendar::new(&workdays, vec![holiday], vec![DayRange::day(day("2026-02-14"))]);
-        let filter = FireFilter::new(Some(Arc::new(calendar)), Vec::new());
+        let filter = FireFilter { calendar: Some(Arc::new(calendar)), exclude: Vec::new() };
         assert_eq!(
             fires(&filter, &cron("30 2 * * *", &zone), "2026-02-13T00:00:00Z", 3),
             ["2026-02-14T02:30:00+08:00", "2026-02-24T02:30:00+08:00", "2026-02-25T02:30:00+08:00"]
@@ -390,16 +374,16 @@ mod tests {
             start: "2026-11-10T00:00:00Z".parse().unwrap(),
             end: "2026-11-12T00:00:00Z".parse().unwrap(),
         };
-        let filter = FireFilter::new(None, vec![freeze]);
+        let filter = FireFilter { calendar: None, exclude: vec![freeze] };
         assert_eq!(
             fires(&filter, &cron("0 */12 * * *", &zone), "2026-11-09T12:00:00Z", 2),
             ["2026-11-12T00:00:00+00:00", "2026-11-12T12:00:00+00:00"]
         );
         let weekly = Window::Recurring {
-            cron: Box::new(CronExpr::parse("0 22 * * sat", Dialect::Standard).unwrap()),
+            cron: Box::new(cron("0 22 * * sat", &zone)),
             duration: Duration::from_hours(6),
         };
-        let filter = FireFilter::new(None, vec![weekly]);
+        let filter = FireFilter { calendar: None, exclude: vec![weekly] };
         assert_eq!(
             fires(&filter, &cron("0 */2 * * *", &zone), "2026-11-21T19:00:00Z", 3),
             ["2026-11-21T20:00:00+00:00", "2026-11-22T04:00:00+00:00", "2026-11-22T06:00:00+00:00"]
@@ -410,7 +394,7 @@ mod tests {
     fn a_day_begins_after_a_gap_over_midnight() {
         let zone = Zone::load("America/Santiago").unwrap();
         let sundays = DayCalendar::new(&[Weekday::Sun], Vec::new(), Vec::new());
-        let filter = FireFilter::new(Some(Arc::new(sundays)), Vec::new());
+        let filter = FireFilter { calendar: Some(Arc::new(sundays)), exclude: Vec::new() };
         assert_eq!(
             fires(&filter, &cron("0 * * * *", &zone), "2026-09-05T12:00:00Z", 2),
             ["2026-09-06T01:00:00-03:00", "2026-09-06T02:00:00-03:00"]
@@ -420,7 +404,7 @@ mod tests {
     #[test]
     fn a_calendar_without_days_ends_the_search() {
         let calendar = DayCalendar::new(&[], Vec::new(), Vec::new());
-        let filter = FireFilter::new(Some(Arc::new(calendar)), Vec::new());
+        let filter = FireFilter { calendar: Some(Arc::new(calendar)), exclude: Vec::new() };
         let every_second = cron("* * * * * *", &Zone::utc());
         assert_eq!(fires(&filter, &every_second, "2026-01-01T00:00:00Z", 1), [""; 0]);
     }

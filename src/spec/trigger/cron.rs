@@ -37,36 +37,20 @@ impl CronTrigger {
         let before_start =
             self.start_date.and_then(|start| start.checked_sub_signed(TimeDelta::nanoseconds(1)));
         let after = before_start.map_or(after, |before_start| before_start.max(after));
-        let at = next_fire(&self.expr, &self.zone, self.gap, self.fold, after)?;
+        let next_local = |local_s| self.expr.next_local(local_s);
+        let at_s = next_instant(&self.zone, self.shift_rules(), after.timestamp(), next_local)?;
+        let at = Timestamp::from_timestamp(at_s, 0)?;
         self.end_date.is_none_or(|end| at <= end).then_some(at)
     }
 
     pub(super) fn shift_rules(&self) -> ShiftRules {
-        shift_rules(&self.expr, self.gap, self.fold)
+        let (gap, fold) = if self.expr.is_interval_like() {
+            (GapRule::Skip, FoldRule::Both)
+        } else {
+            (GapRule::Next, FoldRule::First)
+        };
+        ShiftRules { gap: self.gap.unwrap_or(gap), fold: self.fold.unwrap_or(fold) }
     }
-}
-
-/// The first instant strictly after `after` at which an expression matches in a zone.
-pub(super) fn next_fire(
-    expr: &CronExpr,
-    zone: &Zone,
-    gap: Option<GapRule>,
-    fold: Option<FoldRule>,
-    after: Timestamp,
-) -> Option<Timestamp> {
-    let rules = shift_rules(expr, gap, fold);
-    let next_local = |local_s| expr.next_local(local_s);
-    let at_s = next_instant(zone, rules, after.timestamp(), next_local)?;
-    Timestamp::from_timestamp(at_s, 0)
-}
-
-fn shift_rules(expr: &CronExpr, gap: Option<GapRule>, fold: Option<FoldRule>) -> ShiftRules {
-    let (default_gap, default_fold) = if expr.is_interval_like() {
-        (GapRule::Skip, FoldRule::Both)
-    } else {
-        (GapRule::Next, FoldRule::First)
-    };
-    ShiftRules { gap: gap.unwrap_or(default_gap), fold: fold.unwrap_or(default_fold) }
 }
 
 impl fmt::Display for CronTrigger {

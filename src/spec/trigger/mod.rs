@@ -1,7 +1,7 @@
 //! Triggers: when a job is due. Pure: fire times are a function of the trigger and, for some
 //! intervals, of a stored anchor (A2).
 //!
-//! Start at [`Trigger`]. A cron trigger is text ([`parse`] over [`field`]) compiled to masks
+//! Start at [`Trigger`]: a [`Schedule`], a [`FireFilter`] and jitter. A cron trigger is text ([`parse`] over [`field`]) compiled to masks
 //! ([`expr`]), asked for local times, which [`zone`] maps to instants; [`normal`] is the way back.
 
 mod calendar;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 pub use crate::spec::trigger::calendar::{
-    DayCalendar, DayRange, FireFilter, SEARCH_STEPS_MAX, Search, WEEKDAY_NAMES, Window,
+    DayCalendar, DayRange, FireFilter, SEARCH_STEPS_MAX, Search, Window, weekday_name,
 };
 pub use crate::spec::trigger::cron::CronTrigger;
 pub use crate::spec::trigger::date::{DateTextError, DateTrigger, parse_date_text};
@@ -40,7 +40,7 @@ pub use crate::spec::trigger::parse::EXPRESSION_BYTES_MAX;
 pub use crate::spec::trigger::shift_notes::{ShiftEffect, ShiftNote};
 pub use crate::spec::trigger::words::{Language, describe, describe_shift};
 pub use crate::spec::trigger::zone::{FoldRule, GapRule, LARGE_SHIFT};
-use crate::time::{DurationText, Timestamp, Zone};
+use crate::time::{Timestamp, Zone};
 
 /// The kinds of trigger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,20 +72,21 @@ impl TriggerKind {
     }
 }
 
-/// When a job is due. `Display` is the normal form: equal texts mean equal triggers. A trigger
-/// whose every fire time remains, without jitter, is written as its schedule alone.
+/// When a job is due: fire times by a rule, less those that a filter removes.
+///
+/// `Display` is the normal form of the due set: equal texts mean equal fire times (D1). Jitter is not
+/// part of it: it moves starts, not fire times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {
-    /// The fire times before any is removed.
+    /// The rule.
     pub schedule: Schedule,
-    /// Which of them remain.
+    /// What remains of its fire times.
     pub filter: FireFilter,
-    /// Executions start less than this after their fire time (A10); zero: on it. No part of the
-    /// due set: an edit of it alone keeps the phase and the fire times that have not started.
+    /// By how much the start of an execution may be delayed, drawn for each fire time (A10).
     pub jitter: Duration,
 }
 
-/// The kinds of trigger with what each says.
+/// The rule that fire times follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Schedule {
     /// At the times that match a cron expression.
@@ -96,52 +97,41 @@ pub enum Schedule {
     Date(DateTrigger),
 }
 
-/// The normal form of a trigger's due set: schedule and filter, without the jitter. Triggers with
-/// equal texts are due at the same times (D1).
-#[derive(Debug, Clone, Copy)]
-pub struct DueSet<'t>(&'t Trigger);
-
-impl fmt::Display for DueSet<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.0.schedule, self.0.filter)
-    }
-}
-
-impl fmt::Display for Trigger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.due_set().fmt(f)?;
-        if self.jitter.is_zero() {
-            return Ok(());
-        }
-        write!(f, " jitter={}", DurationText(self.jitter))
-    }
-}
-
-impl From<Schedule> for Trigger {
-    fn from(schedule: Schedule) -> Self {
-        Self { schedule, filter: FireFilter::default(), jitter: Duration::ZERO }
-    }
-}
-
 impl From<CronTrigger> for Trigger {
     fn from(cron: CronTrigger) -> Self {
-        Schedule::Cron(cron).into()
+        Self::plain(Schedule::Cron(cron))
     }
 }
 
 impl From<IntervalTrigger> for Trigger {
     fn from(interval: IntervalTrigger) -> Self {
-        Schedule::Interval(interval).into()
+        Self::plain(Schedule::Interval(interval))
     }
 }
 
 impl From<DateTrigger> for Trigger {
     fn from(date: DateTrigger) -> Self {
-        Schedule::Date(date).into()
+        Self::plain(Schedule::Date(date))
+    }
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schedule {
+            Schedule::Cron(cron) => cron.fmt(f),
+            Schedule::Interval(interval) => interval.fmt(f),
+            Schedule::Date(date) => date.fmt(f),
+        }?;
+        self.filter.fmt(f)
     }
 }
 
 impl Trigger {
+    /// All fire times of a rule, without jitter.
+    pub fn plain(schedule: Schedule) -> Self {
+        Self { schedule, filter: FireFilter::default(), jitter: Duration::ZERO }
+    }
+
     /// The first fire time strictly after `after`; none, too, when finding it would take too long
     /// ([`Self::search`] tells the two apart).
     ///
@@ -156,7 +146,7 @@ impl Trigger {
     /// The first fire time strictly after `after`, as far as it can be found in bounded time.
     pub fn search(&self, after: Timestamp, anchor: Option<Timestamp>) -> Search {
         let next = |after| self.schedule.next_after(after, anchor);
-        if self.filter.is_empty() {
+        if self.filter.is_idle() {
             return next(after).map_or(Search::Finished, Search::Found);
         }
         self.filter.search(self.zone(), after, next)
@@ -165,34 +155,26 @@ impl Trigger {
     /// The anchor to store when the trigger is first applied at `applied_at`; none when the trigger
     /// itself says all (A5).
     pub fn first_anchor(&self, applied_at: Timestamp) -> Option<Timestamp> {
-        self.schedule.first_anchor(applied_at)
-    }
-
-    /// The normal form of when it is due, without the jitter: what decides whether an edit changes
-    /// it (D1), and the key of its stored anchor.
-    pub fn due_set(&self) -> DueSet<'_> {
-        DueSet(self)
-    }
-
-    /// Whether both are due at the same times by what they say (D1).
-    pub fn is_due_like(&self, other: &Self) -> bool {
-        self.schedule == other.schedule && self.filter == other.filter
+        match &self.schedule {
+            Schedule::Interval(interval) => interval.first_anchor(applied_at),
+            Schedule::Cron(_) | Schedule::Date(_) => None,
+        }
     }
 
     /// Whether there is any fire time at all, past ones included (A11). Independent of today: a
-    /// trigger for which this is false is a mistake, or its filter takes too long to pass; one
-    /// whose times are over is only finished.
+    /// trigger for which this is false is a mistake, one whose times are over is only finished. False,
+    /// too, for one whose first fire time takes too long to find.
     pub fn can_ever_fire(&self) -> bool {
         // Where the anchor of an interval will lie is not known; as early as possible is fairest.
         let anchor = self.first_anchor(Timestamp::UNIX_EPOCH);
         let first = self.schedule.next_after(Timestamp::MIN_UTC, anchor);
-        if self.filter.is_empty() || first.is_none() {
+        if self.filter.is_idle() || first.is_none() {
             return first.is_some();
         }
         if anchor.is_none() {
-            return matches!(self.search(Timestamp::MIN_UTC, None), Search::Found(_));
+            return self.next_after(Timestamp::MIN_UTC, None).is_some();
         }
-        // Any second may turn out to be on its grid.
+        // Any second may turn out to lie on its grid.
         let end = self.schedule.end_date();
         let every_second = |after: Timestamp| {
             let at = after.checked_add_signed(TimeDelta::seconds(1))?;
@@ -200,6 +182,11 @@ impl Trigger {
         };
         let found = self.filter.search(self.zone(), Timestamp::UNIX_EPOCH, every_second);
         matches!(found, Search::Found(_))
+    }
+
+    /// Whether both have the same fire times (D1); jitter may differ.
+    pub fn is_due_like(&self, other: &Self) -> bool {
+        self.schedule == other.schedule && self.filter == other.filter
     }
 
     /// The kind.
@@ -211,7 +198,7 @@ impl Trigger {
         }
     }
 
-    /// The zone in which it was written and is shown; days and windows are in it.
+    /// The zone in which it was written and is shown.
     pub fn zone(&self) -> &Zone {
         match &self.schedule {
             Schedule::Cron(cron) => &cron.zone,
@@ -231,28 +218,11 @@ impl Schedule {
         }
     }
 
-    fn first_anchor(&self, applied_at: Timestamp) -> Option<Timestamp> {
-        match self {
-            Self::Interval(interval) => interval.first_anchor(applied_at),
-            Self::Cron(_) | Self::Date(_) => None,
-        }
-    }
-
     fn end_date(&self) -> Option<Timestamp> {
         match self {
             Self::Cron(cron) => cron.end_date,
             Self::Interval(interval) => interval.end_date(),
             Self::Date(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cron(cron) => cron.fmt(f),
-            Self::Interval(interval) => interval.fmt(f),
-            Self::Date(date) => date.fmt(f),
         }
     }
 }

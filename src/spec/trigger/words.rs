@@ -10,7 +10,7 @@ use crate::spec::trigger::cron::CronTrigger;
 use crate::spec::trigger::expr::{ALL_DAYS, ALL_MONTHS, ALL_WEEKDAYS, CronExpr, bits};
 use crate::spec::trigger::shift_notes::ShiftNote;
 use crate::spec::trigger::{Schedule, Trigger};
-use crate::time::{Timestamp, Zone};
+use crate::time::{DurationText, Timestamp, Zone};
 
 /// A language that triggers can be described in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +26,40 @@ const CLOCK_TIMES_MAX: usize = 6;
 
 /// Says in one line when a trigger fires.
 pub fn describe(trigger: &Trigger, language: Language) -> String {
-    match (&trigger.schedule, language) {
+    let rule = match (&trigger.schedule, language) {
         (Schedule::Cron(cron), Language::English) => english::cron(cron),
         (Schedule::Cron(cron), Language::Chinese) => chinese::cron(cron),
         (Schedule::Interval(interval), Language::English) => english::interval(interval),
         (Schedule::Interval(interval), Language::Chinese) => chinese::interval(interval),
         (Schedule::Date(date), Language::English) => english::date(date),
         (Schedule::Date(date), Language::Chinese) => chinese::date(date),
+    };
+    rule + &conditions(trigger, language)
+}
+
+/// What of a trigger removes fire times, or delays starts.
+fn conditions(trigger: &Trigger, language: Language) -> String {
+    let mut text = String::new();
+    if trigger.filter.calendar.is_some() {
+        text += match language {
+            Language::English => "; only on the days of its calendar",
+            Language::Chinese => "；仅限日历中的日期",
+        };
     }
+    if !trigger.filter.exclude.is_empty() {
+        text += match language {
+            Language::English => "; not inside the windows that it excludes",
+            Language::Chinese => "；排除的时段内不触发",
+        };
+    }
+    if !trigger.jitter.is_zero() {
+        let jitter = DurationText(trigger.jitter);
+        text += &match language {
+            Language::English => format!("; started up to {jitter} later"),
+            Language::Chinese => format!("；启动最多推迟 {jitter}"),
+        };
+    }
+    text
 }
 
 /// Says in one line what a change of clocks does to a trigger.

@@ -10,7 +10,7 @@ use mongodb::options::ReturnDocument;
 use crate::engine::execution::ExecutionId;
 use crate::io::store::mongo::connection::{all, is_duplicate};
 use crate::io::store::mongo::form;
-use crate::io::store::{ForeignNews, Holder, LeaseAnswer, STORE_VERSION, StoreError};
+use crate::io::store::{Bid, ForeignNews, Holder, LeaseAnswer, STORE_VERSION, StoreError};
 
 /// The lease of the leader; there is no other so far.
 const LEADER: &str = "leader";
@@ -19,12 +19,13 @@ const LEADER: &str = "leader";
 pub(super) async fn take(
     database: &Database,
     holder: &Holder,
+    bid: Bid,
     ttl: Duration,
 ) -> Result<Result<LeaseAnswer, StoreError>, mongodb::error::Error> {
     let leases = database.collection::<Document>("leases");
     let ask = || {
         leases
-            .find_one_and_update(doc! { "_id": LEADER }, take_or_keep(holder, ttl))
+            .find_one_and_update(doc! { "_id": LEADER }, take_or_keep(holder, bid, ttl))
             .upsert(true)
             .return_document(ReturnDocument::After)
     };
@@ -47,18 +48,22 @@ fn answer(lease: &Document, holder: &Holder) -> Result<LeaseAnswer, StoreError> 
     }
 }
 
-/// The change of the lease: renewed by its holder, taken with the next epoch when it is free or of
-/// the same node, else kept as it is.
-fn take_or_keep(holder: &Holder, ttl: Duration) -> Vec<Document> {
+/// The change of the lease: renewed by its holder, taken with the next epoch when it has ended or an
+/// earlier process of the same node has it, else kept as it is.
+fn take_or_keep(holder: &Holder, bid: Bid, ttl: Duration) -> Vec<Document> {
     let (node, identity) = (&*holder.node, &*holder.identity);
     let same_node = doc! { "$eq": ["$node", { "$literal": node }] };
     let same_identity = doc! { "$eq": ["$identity", { "$literal": identity }] };
+    let follows = match bid {
+        Bid::First => same_node.clone(),
+        Bid::Again => doc! { "$literal": false },
+    };
     let until = doc! { "$ifNull": ["$until", DateTime::from_millis(0)] };
     let ended = doc! { "$lte": [until, "$$NOW"] };
     let fate = doc! { "$switch": {
         "branches": [
-            { "case": { "$and": [&same_node, same_identity] }, "then": "renewed" },
-            { "case": { "$or": [ended, same_node] }, "then": "taken" },
+            { "case": { "$and": [same_node, same_identity] }, "then": "renewed" },
+            { "case": { "$or": [ended, follows] }, "then": "taken" },
         ],
         "default": "kept",
     } };

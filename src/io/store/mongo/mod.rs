@@ -19,8 +19,8 @@ use crate::engine::execution::{ExecutionId, Row};
 use crate::io::store::document::{NoteDocument, PlanDocument};
 use crate::io::store::mongo::connection::{CALL_WITHIN, Connection};
 use crate::io::store::{
-    Answer, Contents, ForeignNews, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange,
-    Store, StoreError,
+    Answer, Bid, Contents, ForeignNews, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
+    RowChange, Store, StoreError,
 };
 use crate::time::Timestamp;
 
@@ -67,10 +67,15 @@ impl Store for MongoStore {
         self.connection.place.clone()
     }
 
-    fn take_lease<'a>(&'a self, holder: &'a Holder, ttl: Duration) -> Answer<'a, LeaseAnswer> {
+    fn take_lease<'a>(
+        &'a self,
+        holder: &'a Holder,
+        bid: Bid,
+        ttl: Duration,
+    ) -> Answer<'a, LeaseAnswer> {
         Box::pin(async move {
             self.connection.ready_to_write().await?;
-            let take = lease::take(&self.connection.pulse, holder, ttl);
+            let take = lease::take(&self.connection.pulse, holder, bid, ttl);
             self.connection.call("take the lease", CALL_WITHIN, take).await?
         })
     }

@@ -42,7 +42,7 @@ pub(super) async fn claim(
             };
         }
     }
-    if !answers.contains(&ClaimAnswer::SlotTaken) {
+    if batch.is_decided(&answers) {
         move_watermark(connection, batch).await?;
     }
     Ok(answers)
@@ -58,24 +58,26 @@ pub(super) fn time_left(batch: &ClaimBatch) -> Result<Duration, StoreError> {
     Ok(left)
 }
 
-/// Inserts rows; answers the places of those that a unique index refused.
+/// Inserts rows in their order; answers the places of those that a unique index refused.
+///
+/// The command stops at the first refusal, and the next one goes on behind it. So a command whose
+/// sender is gone, and which arrives when a successor has covered what it claims, stops at the first
+/// occurrence that both know, before it would add rows for times inside a successor's range row.
 async fn insert(
     executions: Collection<Document>,
     rows: Vec<Document>,
 ) -> Result<Vec<usize>, Error> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
+    let mut refused = Vec::new();
+    let mut left = rows.as_slice();
+    while !left.is_empty() {
+        let Err(error) = executions.insert_many(left).ordered(true).await else { break };
+        let ErrorKind::InsertMany(many) = &*error.kind else { return Err(error) };
+        let first = many.write_errors.iter().flatten().next().map(|error| error.index);
+        let (Some(first), true) = (first, is_duplicate(&error)) else { return Err(error) };
+        refused.push(rows.len() - left.len() + first);
+        left = left.get(first + 1..).unwrap_or_default();
     }
-    let Err(error) = executions.insert_many(rows).ordered(false).await else {
-        return Ok(Vec::new());
-    };
-    if let ErrorKind::InsertMany(many) = &*error.kind
-        && is_duplicate(&error)
-    {
-        let refused = many.write_errors.iter().flatten();
-        return Ok(refused.map(|error| error.index).collect());
-    }
-    Err(error)
+    Ok(refused)
 }
 
 /// Whose the rows are that exist.

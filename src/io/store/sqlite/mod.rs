@@ -18,8 +18,8 @@ use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites};
 use crate::engine::execution::{ExecutionId, Row};
 use crate::io::store::document::{JobDocument, NoteDocument, PlanDocument};
 use crate::io::store::{
-    Answer, Contents, ForeignNews, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange,
-    STORE_VERSION, Store, StoreError,
+    Answer, Bid, Contents, ForeignNews, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
+    RowChange, STORE_VERSION, Store, StoreError,
 };
 use crate::time::Timestamp;
 
@@ -285,7 +285,13 @@ impl Store for SqliteStore {
         format!("sqlite:{}", self.path.display())
     }
 
-    fn take_lease<'a>(&'a self, holder: &'a Holder, _ttl: Duration) -> Answer<'a, LeaseAnswer> {
+    /// Whoever has opened the file holds it alone, so nobody else can ask.
+    fn take_lease<'a>(
+        &'a self,
+        holder: &'a Holder,
+        _bid: Bid,
+        _ttl: Duration,
+    ) -> Answer<'a, LeaseAnswer> {
         let holder = holder.clone();
         self.write("take the lease", move |connection| take_lease(connection, &holder))
     }

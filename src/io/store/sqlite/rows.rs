@@ -20,7 +20,7 @@ pub(super) fn claim(
         answers.push(claim_one(connection, row)?);
     }
     let stored = meta(connection, "watermark")?.and_then(|text| parse_time(&text));
-    if !answers.contains(&ClaimAnswer::SlotTaken) && stored < Some(batch.watermark) {
+    if batch.is_decided(&answers) && stored < Some(batch.watermark) {
         set_meta(connection, "watermark", &time_text(batch.watermark))?;
     }
     Ok(answers)
