@@ -66,6 +66,10 @@ codes! {
     BAD_ENV_NAME = "E0311", "not a name of an environment variable";
     ENV_TOO_LARGE = "E0312", "an environment or argument over the limit of the system";
     TEMPLATE = "E0313", "a template, which is not supported yet";
+    BAD_CALENDAR = "E0314", "a calendar that cannot be used";
+    UNKNOWN_CALENDAR = "E0315", "a calendar that nothing declares";
+    DUPLICATE_CALENDAR = "E0316", "the same calendar name twice";
+    BAD_JITTER = "E0317", "a jitter that is too long";
     EITHER_DAY = "W0301", "day and weekday both given: either of them fires";
     SHELL_WORDS = "W0302", "characters for a shell in a command that has none";
     SECRET_LITERAL = "W0303", "what looks like a secret, written out";

@@ -6,12 +6,16 @@
 //! A [`CronExpr`] holds what an expression means, not how it was written: `0 0 * * 7` and `@weekly`
 //! are equal.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::spec::trigger::civil::{
     CivilDate, DAY_NUMBER_MAX, EPOCH_DAY, month_length, next_leap_year, weekday,
 };
 
 /// How an expression is read (A4). Never guessed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// All of crontab(5), and more where crontab has an error.
     Standard,
@@ -44,7 +48,8 @@ impl Dialect {
 }
 
 /// What two restricted day fields mean together (A3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum DayMatch {
     /// The dialect's own rule.
     Any,
