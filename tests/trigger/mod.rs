@@ -6,11 +6,12 @@
     reason = "test support outside test functions"
 )]
 
+mod bad_input;
 mod brute_force;
 mod errors;
 mod kinds;
 mod normal_form;
 mod random;
 mod references;
-mod vectors;
+mod standard;
 mod words;

@@ -99,6 +99,8 @@ pub struct CronExpr {
     pub(super) interval_like: bool,
     /// Only 29 February can match, so that other years need no look.
     pub(super) leap_day_only: bool,
+    /// Every 29 February matches, and no other day.
+    pub(super) every_leap_day: bool,
 }
 
 /// A set of years from [`YEAR_FIRST`] on. Bit `n % 64` of word `n / 64` is the year `YEAR_FIRST + n`.
@@ -175,6 +177,11 @@ impl CronExpr {
     /// The first matching day of a search, as a day number.
     fn first_day(&self, search: &MonthSearch) -> Option<u32> {
         let MonthSearch { mut year, mut month, mut days } = *search;
+        if days == 0 && self.every_leap_day {
+            // One step instead of a walk over months.
+            let year = self.next_year(year + u32::from(month >= 2))?;
+            return Some(CivilDate { year, month: 2, day: 29 }.day_number());
+        }
         while days == 0 {
             let months_left = u32::from(self.months) >> (month + 1);
             if months_left == 0 {

@@ -153,6 +153,7 @@ impl Fields {
             either_day,
             interval_like,
             leap_day_only: false,
+            every_leap_day: false,
         };
         canonical(expr)
     }
@@ -222,6 +223,8 @@ fn canonical(mut expr: CronExpr) -> CronExpr {
         && expr.days.trailing_zeros() >= 29
         && !has_special_days
         && !expr.either_day;
+    expr.every_leap_day =
+        expr.leap_day_only && expr.days >> 29 & 1 != 0 && every_weekday && expr.years.is_none();
     debug_assert!(expr.seconds & !ALL_SIXTY == 0 && expr.minutes & !ALL_SIXTY == 0);
     debug_assert!(expr.hours & !ALL_HOURS == 0 && expr.months & !ALL_MONTHS == 0);
     expr

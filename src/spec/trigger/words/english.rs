@@ -9,6 +9,7 @@ use crate::spec::trigger::shift_notes::{ShiftEffect, ShiftNote};
 use crate::spec::trigger::words::{
     DateWords, Days, Spread, TimesOfDay, WeekdayWords, YearWords, clock, local_text,
 };
+use crate::spec::trigger::zone::{FoldRule, GapRule};
 use crate::time::{Timestamp, Zone};
 
 const WEEKDAYS: [&str; 7] =
@@ -88,6 +89,29 @@ pub(super) fn shift_note(cron: &CronTrigger, note: &ShiftNote) -> String {
         start.format("%H:%M"),
         end.format(end_text)
     )
+}
+
+/// `fixed-time, since …: what clocks skip fires once, right after the gap; …`.
+pub(super) fn clock_rule(cron: &CronTrigger) -> String {
+    let kind = match cron.expr.wild_item() {
+        Some((field, item)) => {
+            format!("interval-like, since its {field} field begins with `{item}`")
+        }
+        None => "fixed-time, since no second, minute or hour field begins with `*`, `*/n` or `a/n`"
+            .to_owned(),
+    };
+    let gap = match cron.gap_rule() {
+        GapRule::Next => "what clocks skip fires once, right after the gap",
+        GapRule::Skip => "what clocks skip does not fire",
+    };
+    let fold = match cron.fold_rule() {
+        FoldRule::First => "what they repeat fires in the first pass",
+        FoldRule::Last => "what they repeat fires in the second pass",
+        FoldRule::Both => "what they repeat fires in both passes",
+    };
+    let declared = |is_declared| if is_declared { " (declared)" } else { "" };
+    let (by_gap, by_fold) = (declared(cron.gap.is_some()), declared(cron.fold.is_some()));
+    format!("{kind}: {gap}{by_gap}; {fold}{by_fold}")
 }
 
 fn zone_words(zone: &Zone) -> String {
@@ -215,6 +239,10 @@ fn weekdays_text(weekdays: &[WeekdayWords], of_month: &str) -> String {
         }
         WeekdayWords::Last(day) => format!("the last {} of {of_month}", name(&WEEKDAYS, *day)),
     }))
+}
+
+pub(super) fn weekday_name(weekday: u32) -> &'static str {
+    WEEKDAYS.get(weekday as usize).copied().unwrap_or_default()
 }
 
 fn duration(duration: Duration) -> String {
