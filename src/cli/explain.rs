@@ -1,7 +1,7 @@
 //! `explain`: a cron expression in words, with its next fire times and what changes of clocks do to it;
 //! or the long text of a diagnostic code. Asks no daemon.
 
-use chrono::TimeDelta;
+use chrono::{Datelike, TimeDelta};
 use clap::Args;
 use serde::Serialize;
 
@@ -55,7 +55,7 @@ struct CronDocument {
     timezone: String,
     words: String,
     normal_form: String,
-    /// Names; null: the weekday field leaves all open.
+    /// Their names in a manifest; null: the weekday field leaves all open.
     weekdays: Option<Vec<&'static str>>,
     schedule: &'static str,
     gap: &'static str,
@@ -65,6 +65,9 @@ struct CronDocument {
     fires: Vec<Fire>,
     clock_changes_until: At,
     clock_changes: Vec<ClockChange>,
+    /// Whether there are any until then, be it that they do not touch it.
+    #[serde(skip)]
+    clocks_are_changed: bool,
     other_dialects: Vec<OtherReading>,
 }
 
@@ -128,7 +131,8 @@ impl CronDocument {
         let local = |at| at_in(zone, at);
         let fires = std::iter::successors(cron.next_after(from), |last| cron.next_after(*last));
         let fire = |at| Fire { at: local(at), utc: rfc3339(at) };
-        let until = from.checked_add_signed(CLOCK_CHANGES_AHEAD).unwrap_or(from);
+        let ahead_s = from.timestamp().saturating_add(CLOCK_CHANGES_AHEAD.num_seconds());
+        let until = Timestamp::from_timestamp(ahead_s, 0).unwrap_or(from);
         let words = |cron: CronTrigger| describe(&Trigger::Cron(cron), language);
         let change = |note: &ShiftNote| ClockChange {
             at: local(note.at),
@@ -139,7 +143,6 @@ impl CronDocument {
             dialect: expr.dialect().as_str(),
             words: words(CronTrigger::new(expr, zone.clone())),
         };
-        let name = |weekday| weekday_name(weekday, language);
         Self {
             schema: SCHEMA,
             kind: "cron",
@@ -149,7 +152,7 @@ impl CronDocument {
             timezone: zone.name().to_owned(),
             words: words(cron.clone()),
             normal_form: expr.to_string(),
-            weekdays: expr.named_weekdays().map(|days| days.into_iter().map(name).collect()),
+            weekdays: expr.named_weekdays().map(|days| days.into_iter().map(weekday_key).collect()),
             schedule: if expr.is_interval_like() { "interval_like" } else { "fixed_time" },
             gap: cron.gap_rule().as_str(),
             fold: cron.fold_rule().as_str(),
@@ -158,6 +161,8 @@ impl CronDocument {
             fires: fires.take(FIRES_SHOWN).map(fire).collect(),
             clock_changes_until: local(until),
             clock_changes: cron.shift_notes(from, until).iter().map(change).collect(),
+            clocks_are_changed: zone.shifts_until(until.timestamp())
+                > zone.shifts_until(from.timestamp()),
             other_dialects: other_readings(text, expr).into_iter().map(other).collect(),
         }
     }
@@ -172,16 +177,17 @@ impl CronDocument {
             rows.push(vec![Cell::painted(label, Paint::Dim), text.into()]);
         };
         tell(labels.normal_form, format!("{} ({})", self.normal_form, self.dialect));
-        if let Some(weekdays) = &self.weekdays {
-            tell(labels.weekdays, weekdays.join(labels.comma));
+        if let Some(weekdays) = cron.expr.named_weekdays() {
+            let names = weekdays.into_iter().map(|weekday| weekday_name(weekday, language));
+            tell(labels.weekdays, names.collect::<Vec<_>>().join(labels.comma));
         }
         for other in &self.other_dialects {
             tell(labels.read_by, format!("{}: {}", other.dialect, other.words));
         }
         tell(labels.clocks, self.clock_rule.clone());
-        page.line(columns(&[], &rows, look.colour).trim());
+        lines(columns(&["", ""], &rows, look.colour).trim_start(), &mut page);
         page.line("");
-        self.fires_lines(&labels, look, &mut page);
+        self.fires_lines(language, look, &mut page);
         if !cron.zone.shifts().is_empty() && !self.never_fires {
             page.line("");
             self.clock_lines(&labels, look, &mut page);
@@ -189,7 +195,8 @@ impl CronDocument {
         page.text()
     }
 
-    fn fires_lines(&self, labels: &Labels, look: &Look, page: &mut Page) {
+    fn fires_lines(&self, language: Language, look: &Look, page: &mut Page) {
+        let labels = Labels::of(language);
         if self.fires.is_empty() {
             page.line(if self.never_fires { labels.never } else { labels.finished });
             return;
@@ -197,17 +204,20 @@ impl CronDocument {
         let is_utc = self.timezone == "UTC";
         let row = |fire: &Fire| {
             let local = fire.at.format(if is_utc { "%F %T" } else { "%F %T %:z" });
-            let mut row = vec![Cell::from(local.to_string())];
+            let weekday = weekday_name(fire.at.weekday().num_days_from_monday(), language);
+            let mut row = vec![local.to_string().into(), weekday.into()];
             if !is_utc {
                 row.push(fire.at.to_utc().format("%F %T").to_string().into());
             }
-            row.push(look.clock.relative(&fire.at).into());
+            if language == Language::English {
+                row.push(look.clock.relative(&fire.at).into());
+            }
             row
         };
         let rows: Vec<Vec<Cell>> = self.fires.iter().map(row).collect();
         let next = format!("{} ({})", labels.next, self.timezone);
-        let headings: &[&str] = if is_utc { &[&next, ""] } else { &[&next, "UTC", ""] };
-        page.line(columns(headings, &rows, look.colour).trim_end());
+        let headings: &[&str] = if is_utc { &[&next, "", ""] } else { &[&next, "", "UTC", ""] };
+        lines(&columns(headings, &rows, look.colour), page);
     }
 
     fn clock_lines(&self, labels: &Labels, look: &Look, page: &mut Page) {
@@ -217,7 +227,7 @@ impl CronDocument {
             page.line(&change.words);
         }
         if self.clock_changes.is_empty() {
-            page.line(labels.no_changes);
+            page.line(if self.clocks_are_changed { labels.untouched } else { labels.unchanged });
         }
     }
 }
@@ -230,7 +240,8 @@ struct Labels {
     clocks: &'static str,
     next: &'static str,
     changes: &'static str,
-    no_changes: &'static str,
+    untouched: &'static str,
+    unchanged: &'static str,
     never: &'static str,
     finished: &'static str,
     comma: &'static str,
@@ -242,11 +253,12 @@ impl Labels {
             Language::English => Self {
                 normal_form: "normal form",
                 weekdays: "weekdays",
-                read_by: "elsewhere",
+                read_by: "other dialects",
                 clocks: "clock changes",
                 next: "NEXT",
                 changes: "CLOCK CHANGES UNTIL",
-                no_changes: "none of them touches it",
+                untouched: "none of them touches it",
+                unchanged: "there are none",
                 never: "It never fires: no date in any year fits.",
                 finished: "It fires no more: its last year is over.",
                 comma: ", ",
@@ -258,13 +270,27 @@ impl Labels {
                 clocks: "时钟调整",
                 next: "下次触发",
                 changes: "时钟调整截至",
-                no_changes: "都不影响此表达式",
+                untouched: "都不影响此表达式",
+                unchanged: "无",
                 never: "永不触发：任何年份都没有匹配的日期。",
                 finished: "不再触发：所列年份已过。",
                 comma: "、",
             },
         }
     }
+}
+
+/// Adds the lines of a table, without the blanks of empty cells at their end.
+fn lines(text: &str, page: &mut Page) {
+    for line in text.lines() {
+        page.line(line.trim_end());
+    }
+}
+
+/// The name of a weekday in expressions, Monday = 0.
+fn weekday_key(weekday: u32) -> &'static str {
+    const KEYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    KEYS.get(weekday as usize).copied().unwrap_or_default()
 }
 
 fn effect_word(effect: ShiftEffect) -> &'static str {

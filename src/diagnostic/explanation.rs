@@ -85,9 +85,9 @@ mod tests {
             assert!(!is_code(word), "{word}");
         }
         assert_eq!(explanation("e0107"), explanation("E0107"));
-        assert_eq!(nearest_code("W0107"), Some("E0107"));
+        assert_eq!(nearest_code("w0107"), Some("E0107"));
         assert_eq!(nearest_code("E01o7"), Some("E0107"));
-        assert_eq!(nearest_code("E0106"), Some("E0101"));
+        assert_eq!(nearest_code("e0106"), Some("E0101"));
         assert_eq!(nearest_code("E99999999"), None);
     }
 }

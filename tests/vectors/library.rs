@@ -143,7 +143,7 @@ pub(super) fn instant(text: &str) -> Timestamp {
 }
 
 /// Whether `standard` gives a meaning to what the vector's own dialect refuses.
-fn standard_accepts(vector: &Vector) -> bool {
+pub(super) fn standard_accepts(vector: &Vector) -> bool {
     let theme = vector.text("theme");
     let fields = vector.text("expr").split([' ', '\t']).filter(|field| !field.is_empty());
     let added = ["foreign-dialect", "reversed-range", "question-mark", "open-step"];

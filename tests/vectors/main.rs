@@ -96,7 +96,8 @@ fn main() -> ExitCode {
             trials.extend(vectors.iter().map(|vector| vector.trial("standard", renumbered::check)));
         }
         if name.starts_with("cron") {
-            trials.extend(sample(&vectors).map(|vector| vector.trial("next", program::check)));
+            let sample = sample(&vectors).filter(|vector| !program::accepts(vector));
+            trials.extend(sample.map(|vector| vector.trial("next", program::check)));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -7,7 +7,7 @@ use cronwright::spec::trigger::{Dialect, Field};
 use serde_json::Value;
 
 use super::Vector;
-use super::library::{dialects, wrong_field};
+use super::library::{dialects, standard_accepts, wrong_field};
 
 pub(super) fn check(vector: &Vector) -> Result<(), String> {
     // The first is the vector's own dialect.
@@ -17,6 +17,12 @@ pub(super) fn check(vector: &Vector) -> Result<(), String> {
     } else {
         check_fires(vector, dialect)
     }
+}
+
+/// Whether the program gives a meaning to an expression that should be invalid in its own dialect.
+pub(super) fn accepts(vector: &Vector) -> bool {
+    let is_standard = dialects(vector)[0] == Dialect::Standard;
+    vector.maybe("error_about").is_some() && is_standard && standard_accepts(vector)
 }
 
 fn check_fires(vector: &Vector, dialect: Dialect) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use crate::spec::trigger::error::{CronError, Field, Piece};
 use crate::spec::trigger::expr::{
-    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, CronExpr, DayMatch, Dialect,
+    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, CronExpr, DayMatch, Dialect, LeapDays,
 };
 use crate::spec::trigger::field::{FieldForm, FieldSet, FieldShape};
 use crate::time::quoted;
@@ -152,8 +152,7 @@ impl Fields {
             dialect,
             either_day,
             interval_like,
-            leap_day_only: false,
-            every_leap_day: false,
+            leap_days: LeapDays::AmongOthers,
         };
         canonical(expr)
     }
@@ -219,12 +218,16 @@ fn canonical(mut expr: CronExpr) -> CronExpr {
         expr.nth_weekdays &= !(u64::from(expr.weekdays) << (7 * nth));
     }
     let has_special_days = (expr.last_days | expr.nearest | expr.last_nearest) != 0;
-    expr.leap_day_only = expr.months == 1 << 2
+    let only_leap_days = expr.months == 1 << 2
         && expr.days.trailing_zeros() >= 29
         && !has_special_days
         && !expr.either_day;
-    expr.every_leap_day =
-        expr.leap_day_only && expr.days >> 29 & 1 != 0 && every_weekday && expr.years.is_none();
+    let is_each = expr.days >> 29 & 1 != 0 && every_weekday && expr.years.is_none();
+    expr.leap_days = match (only_leap_days, is_each) {
+        (false, _) => LeapDays::AmongOthers,
+        (true, false) => LeapDays::Only,
+        (true, true) => LeapDays::Each,
+    };
     debug_assert!(expr.seconds & !ALL_SIXTY == 0 && expr.minutes & !ALL_SIXTY == 0);
     debug_assert!(expr.hours & !ALL_HOURS == 0 && expr.months & !ALL_MONTHS == 0);
     expr
