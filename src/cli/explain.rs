@@ -14,7 +14,7 @@ use crate::diagnostic::explanation::{Explanation, explanation, is_code, nearest_
 use crate::diagnostic::{codes, quoted};
 use crate::io::http::documents::{At, at_in};
 use crate::spec::trigger::{
-    CronExpr, CronTrigger, Language, ShiftEffect, ShiftNote, Trigger, describe,
+    CronExpr, CronTrigger, DayMatch, Language, ShiftEffect, ShiftNote, Trigger, describe,
     describe_clock_rule, describe_shift, other_readings, weekday_name,
 };
 use crate::time::{Timestamp, Zone, rfc3339};
@@ -55,6 +55,8 @@ struct CronDocument {
     timezone: String,
     words: String,
     normal_form: String,
+    /// How day and weekday of the normal form are combined.
+    day_match: &'static str,
     /// Their names in a manifest; null: the weekday field leaves all open.
     weekdays: Option<Vec<&'static str>>,
     schedule: &'static str,
@@ -152,6 +154,7 @@ impl CronDocument {
             timezone: zone.name().to_owned(),
             words: words(cron.clone()),
             normal_form: expr.to_string(),
+            day_match: expr.day_match().as_str(),
             weekdays: expr.named_weekdays().map(|days| days.into_iter().map(weekday_key).collect()),
             schedule: if expr.is_interval_like() { "interval_like" } else { "fixed_time" },
             gap: cron.gap_rule().as_str(),
@@ -176,7 +179,9 @@ impl CronDocument {
         let mut tell = |label: &str, text: String| {
             rows.push(vec![Cell::painted(label, Paint::Dim), text.into()]);
         };
-        tell(labels.normal_form, format!("{} ({})", self.normal_form, self.dialect));
+        let all = cron.expr.day_match() == DayMatch::All;
+        let day_match = if all { ", day_match: all" } else { "" };
+        tell(labels.normal_form, format!("{} ({}{day_match})", self.normal_form, self.dialect));
         if let Some(weekdays) = cron.expr.named_weekdays() {
             let names = weekdays.into_iter().map(|weekday| weekday_name(weekday, language));
             tell(labels.weekdays, names.collect::<Vec<_>>().join(labels.comma));

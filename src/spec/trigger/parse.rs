@@ -7,7 +7,7 @@ use crate::spec::trigger::expr::{
 use crate::spec::trigger::field::{FieldForm, FieldSet, FieldShape};
 use crate::time::quoted;
 
-/// The longest expression, in bytes: far more than every field as a full list.
+/// The longest expression, blanks around it included, in bytes: far more than every field as a full list.
 pub const EXPRESSION_BYTES_MAX: usize = 4096;
 
 /// The most fields that any dialect has.
@@ -43,16 +43,16 @@ impl CronExpr {
         dialect: Dialect,
         day_match: DayMatch,
     ) -> Result<Self, CronError> {
+        let all = Piece { text, start: 0 };
+        if text.len() > EXPRESSION_BYTES_MAX {
+            let message = format!("the expression is longer than {EXPRESSION_BYTES_MAX} bytes");
+            return Err(all.error(Field::Expression, message));
+        }
         let blank = |c| c == ' ' || c == '\t';
         let start = text.len() - text.trim_start_matches(blank).len();
         let whole = Piece { text: text.trim_matches(blank), start };
         if whole.text.is_empty() {
-            let all = Piece { text, start: 0 };
             return Err(all.error(Field::Expression, "the expression is empty".to_owned()));
-        }
-        if whole.text.len() > EXPRESSION_BYTES_MAX {
-            let message = format!("the expression is longer than {EXPRESSION_BYTES_MAX} bytes");
-            return Err(whole.error(Field::Expression, message));
         }
         let has_nicknames = matches!(dialect, Dialect::Standard | Dialect::Crontab);
         if has_nicknames && whole.text.starts_with('@') {
