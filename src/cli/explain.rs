@@ -14,8 +14,8 @@ use crate::diagnostic::explanation::{Explanation, explanation, is_code, nearest_
 use crate::diagnostic::{codes, quoted};
 use crate::io::http::documents::{At, at_in};
 use crate::spec::trigger::{
-    CronExpr, CronTrigger, DayMatch, Language, ShiftEffect, ShiftNote, Trigger, describe,
-    describe_clock_rule, describe_shift, other_readings, weekday_name,
+    CronExpr, CronTrigger, DayMatch, Language, ShiftEffect, ShiftNote, describe_clock_rule,
+    describe_cron, describe_shift, other_readings, weekday_name,
 };
 use crate::time::{Timestamp, Zone, rfc3339};
 
@@ -135,7 +135,6 @@ impl CronDocument {
         let fire = |at| Fire { at: local(at), utc: rfc3339(at) };
         let ahead_s = from.timestamp().saturating_add(CLOCK_CHANGES_AHEAD.num_seconds());
         let until = Timestamp::from_timestamp(ahead_s, 0).unwrap_or(from);
-        let words = |cron: CronTrigger| describe(&Trigger::Cron(cron), language);
         let change = |note: &ShiftNote| ClockChange {
             at: local(note.at),
             effect: effect_word(note.effect),
@@ -143,7 +142,7 @@ impl CronDocument {
         };
         let other = |expr: CronExpr| OtherReading {
             dialect: expr.dialect().as_str(),
-            words: words(CronTrigger::new(expr, zone.clone())),
+            words: describe_cron(&CronTrigger::new(expr, zone.clone()), language),
         };
         Self {
             schema: SCHEMA,
@@ -152,7 +151,7 @@ impl CronDocument {
             expression: text.to_owned(),
             dialect: expr.dialect().as_str(),
             timezone: zone.name().to_owned(),
-            words: words(cron.clone()),
+            words: describe_cron(cron, language),
             normal_form: expr.to_string(),
             day_match: expr.day_match().as_str(),
             weekdays: expr.named_weekdays().map(|days| days.into_iter().map(weekday_key).collect()),

@@ -16,10 +16,10 @@ use cronwright::time::{Timestamp, Zone, parse_duration};
 use super::random::{Random, expression};
 
 /// How many texts are tried.
-const TEXTS: usize = 60_000;
+const TEXTS: usize = 20_000;
 
 /// One in so many errors is drawn: drawing is slower than reading.
-const DRAWN_OF: u64 = 40;
+const DRAWN_OF: u64 = 100;
 
 /// No text takes longer to read, or its first fire time to find.
 const TIME_MAX: Duration = Duration::from_millis(1);
@@ -103,7 +103,7 @@ fn anything_at_all_is_read_or_refused() {
         is_quick(&text);
     }
     println!("bad input: {TEXTS} texts, read {read} times, refused {refused} times, {drawn} drawn");
-    assert!(read > 20_000 && refused > 100_000, "the generator should make both kinds");
+    assert!(read > 5_000 && refused > 50_000, "the generator should make both kinds");
 }
 
 #[test]

@@ -62,6 +62,14 @@ pub fn describe_shift(cron: &CronTrigger, note: &ShiftNote, language: Language) 
     }
 }
 
+/// Says in one line when a cron trigger fires.
+pub fn describe_cron(cron: &CronTrigger, language: Language) -> String {
+    match language {
+        Language::English => english::cron(cron),
+        Language::Chinese => chinese::cron(cron),
+    }
+}
+
 /// Says in one line whether a trigger follows the real clock where clocks are changed, why, and what
 /// that means (A9).
 pub fn describe_clock_rule(cron: &CronTrigger, language: Language) -> String {
