@@ -132,12 +132,13 @@ fn times(times: &TimesOfDay) -> String {
         TimesOfDay::Fields { second, minute, hour } => (second, minute, hour),
     };
     let minute_is_listed = matches!(minute, Spread::Ranges(_));
+    let second_is_listed = matches!(second, Spread::Ranges(_));
     let second = match second {
         Spread::Ranges(ranges) if ranges[..] == [(0, 0)] => String::new(),
         Spread::Every | Spread::Step { .. } | Spread::Ranges(_) => of_unit(second, "second") + " ",
     };
     let minute = match minute {
-        Spread::Every if !second.is_empty() => String::new(),
+        Spread::Every if !second_is_listed => String::new(),
         Spread::Every | Spread::Step { .. } | Spread::Ranges(_) if second.is_empty() => {
             of_unit(minute, "minute")
         }
