@@ -15,7 +15,7 @@ use crate::diagnostic::{codes, quoted};
 use crate::io::http::documents::{At, at_in};
 use crate::spec::trigger::{
     CronExpr, CronTrigger, DayMatch, Language, ShiftEffect, ShiftNote, describe_clock_rule,
-    describe_cron, describe_shift, other_readings, weekday_name,
+    describe_cron, describe_shift, other_readings, weekday_word,
 };
 use crate::time::{Timestamp, Zone, rfc3339};
 
@@ -182,7 +182,7 @@ impl CronDocument {
         let day_match = if all { ", day_match: all" } else { "" };
         tell(labels.normal_form, format!("{} ({}{day_match})", self.normal_form, self.dialect));
         if let Some(weekdays) = cron.expr.named_weekdays() {
-            let names = weekdays.into_iter().map(|weekday| weekday_name(weekday, language));
+            let names = weekdays.into_iter().map(|weekday| weekday_word(weekday, language));
             tell(labels.weekdays, names.collect::<Vec<_>>().join(labels.comma));
         }
         for other in &self.other_dialects {
@@ -208,7 +208,7 @@ impl CronDocument {
         let is_utc = self.timezone == "UTC";
         let row = |fire: &Fire| {
             let local = fire.at.format(if is_utc { "%F %T" } else { "%F %T %:z" });
-            let weekday = weekday_name(fire.at.weekday().num_days_from_monday(), language);
+            let weekday = weekday_word(fire.at.weekday().num_days_from_monday(), language);
             let mut row = vec![local.to_string().into(), weekday.into()];
             if !is_utc {
                 row.push(fire.at.to_utc().format("%F %T").to_string().into());

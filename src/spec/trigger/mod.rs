@@ -38,7 +38,7 @@ pub use crate::spec::trigger::jitter::start_time;
 pub use crate::spec::trigger::parse::EXPRESSION_BYTES_MAX;
 pub use crate::spec::trigger::shift_notes::{ShiftEffect, ShiftNote};
 pub use crate::spec::trigger::words::{
-    Language, describe, describe_clock_rule, describe_cron, describe_shift, weekday_name,
+    Language, describe, describe_clock_rule, describe_cron, describe_shift, weekday_word,
 };
 pub use crate::spec::trigger::zone::{FoldRule, GapRule, LARGE_SHIFT};
 use crate::time::{Timestamp, Zone};

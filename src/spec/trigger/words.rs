@@ -80,7 +80,7 @@ pub fn describe_clock_rule(cron: &CronTrigger, language: Language) -> String {
 }
 
 /// The name of a weekday, Monday = 0.
-pub fn weekday_name(weekday: u32, language: Language) -> &'static str {
+pub fn weekday_word(weekday: u32, language: Language) -> &'static str {
     match language {
         Language::English => english::weekday_name(weekday),
         Language::Chinese => chinese::weekday_name(weekday),
