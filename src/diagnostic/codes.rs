@@ -3,6 +3,8 @@
 //! Ranges: 01 structure, 02 syntax, 03 time and task semantics, 04 requests, 05 sources and plans,
 //! 06 settings, 09 deprecated; E for errors, W for warnings. A code is never given a new meaning.
 
+use crate::diagnostic::Severity;
+
 /// A code and its title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {
@@ -110,6 +112,11 @@ codes! {
 /// The explanation's heading for a code.
 pub fn title(id: &str) -> Option<&'static str> {
     ALL.iter().find(|code| code.id == id).map(|code| code.title)
+}
+
+/// How bad it is: its first letter says so.
+pub fn severity(id: &str) -> Severity {
+    if id.starts_with('W') { Severity::Warning } else { Severity::Error }
 }
 
 #[cfg(test)]

@@ -21,6 +21,24 @@ pub enum Language {
     Chinese,
 }
 
+impl Language {
+    /// Every language.
+    pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
+
+    /// The code of ISO 639.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh",
+        }
+    }
+
+    /// The language with this code.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.as_str() == word)
+    }
+}
+
 /// More clock times than this are told field by field.
 const CLOCK_TIMES_MAX: usize = 6;
 
@@ -67,6 +85,31 @@ pub fn describe_shift(cron: &CronTrigger, note: &ShiftNote, language: Language) 
     match language {
         Language::English => english::shift_note(cron, note),
         Language::Chinese => chinese::shift_note(cron, note),
+    }
+}
+
+/// Says in one line when a cron trigger fires.
+pub fn describe_cron(cron: &CronTrigger, language: Language) -> String {
+    match language {
+        Language::English => english::cron(cron),
+        Language::Chinese => chinese::cron(cron),
+    }
+}
+
+/// Says in one line whether a trigger follows the real clock where clocks are changed, why, and what
+/// that means (A9).
+pub fn describe_clock_rule(cron: &CronTrigger, language: Language) -> String {
+    match language {
+        Language::English => english::clock_rule(cron),
+        Language::Chinese => chinese::clock_rule(cron),
+    }
+}
+
+/// The name of a weekday, Monday = 0.
+pub fn weekday_word(weekday: u32, language: Language) -> &'static str {
+    match language {
+        Language::English => english::weekday_name(weekday),
+        Language::Chinese => chinese::weekday_name(weekday),
     }
 }
 
