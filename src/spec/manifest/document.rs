@@ -253,7 +253,7 @@ impl Document {
         for root in &self.parsed.documents {
             let site = Site::root(&self.source, root).child("calendars");
             for entry in root.get("calendars").map(Node::entries).unwrap_or_default() {
-                let sound = faulty.get(entry.key.as_str()).is_none();
+                let sound = !faulty.contains_key(entry.key.as_str());
                 let raw = decode::<RawCalendar>(&entry.node).ok().filter(|_| sound);
                 let site = site.child(&entry.key);
                 declared.push(DeclaredCalendar {
@@ -335,6 +335,14 @@ impl Document {
             let place = self.job_entries().next().map_or(Span::default(), |entry| entry.key_span);
             let fault = SyntaxFault::new(codes::DEFAULTS_FILE, place, message)
                 .help("move the jobs into a file of another name");
+            let diagnostic = self.diagnostic(fault, None);
+            self.diagnostics.push(diagnostic);
+        }
+        let calendars = self.parsed.documents.iter().find_map(|tree| tree.entry("calendars"));
+        if let Some(place) = calendars.map(|entry| entry.key_span) {
+            let message = "a file of defaults holds no calendars";
+            let fault = SyntaxFault::new(codes::DEFAULTS_FILE, place, message)
+                .help("move them into a manifest: every manifest may use them from there");
             let diagnostic = self.diagnostic(fault, None);
             self.diagnostics.push(diagnostic);
         }

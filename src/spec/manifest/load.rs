@@ -48,6 +48,8 @@ struct Outcome {
     source: Arc<SourceText>,
     calendars: Vec<DeclaredCalendar>,
     uses_calendars: bool,
+    /// Whether nothing of it could be told.
+    broken: bool,
     declared: Vec<(JobName, Place)>,
     jobs: Vec<DeclaredJob>,
     diagnostics: Vec<Diagnostic>,
@@ -122,7 +124,7 @@ impl Text<'_> {
     /// Whether nothing of it can be told.
     fn is_broken(&self) -> bool {
         match self {
-            Self::Same(last) => !last.outcome.valid && last.outcome.jobs.is_empty(),
+            Self::Same(last) => last.outcome.broken,
             Self::Read(document, _) => document.parsed.broken,
         }
     }
@@ -168,6 +170,7 @@ impl Outcome {
             valid: document.is_valid(),
             calendars: declared,
             uses_calendars: document.uses_calendars(),
+            broken: document.parsed.broken,
             declared: document.declared(),
             jobs,
             diagnostics: kept(document.diagnostics),
@@ -179,28 +182,26 @@ impl Outcome {
 /// All calendars of a snapshot. A name that stands twice is refused, and each place but the first
 /// reported.
 fn gather(texts: &[Text<'_>], loaded: &mut Loaded) -> Calendars {
+    let mut declared: Vec<_> = texts.iter().flat_map(Text::calendars).collect();
+    declared.sort_by_key(|calendar| (&calendar.place.source.path, calendar.place.start));
     let mut first: BTreeMap<&str, &Place> = BTreeMap::new();
-    let mut calendars = Calendars::default();
-    for text in texts {
-        calendars.is_partial |= text.is_broken();
-        for declared in text.calendars() {
-            let entry = calendars.by_name.entry(declared.name.clone());
-            if let Some(first) = first.get(declared.name.as_str()) {
-                entry.and_modify(|calendar| *calendar = None);
-                let message = format!("the calendar `{}` is declared twice", declared.name);
-                let diagnostic = Diagnostic::new(codes::DUPLICATE_CALENDAR, message)
-                    .at(declared.place.clone())
-                    .label("again here")
-                    .related((*first).clone(), "first here")
-                    .help("rename one of them: until then no trigger can use either");
-                loaded.diagnostics.push(diagnostic);
-            } else {
-                entry.or_insert_with(|| declared.calendar.clone());
-                first.insert(&declared.name, &declared.place);
-            }
+    let mut by_name = BTreeMap::new();
+    for declared in declared {
+        if let Some(first) = first.get(declared.name.as_str()) {
+            by_name.insert(declared.name.clone(), None);
+            let message = format!("the calendar `{}` is declared twice", declared.name);
+            let diagnostic = Diagnostic::new(codes::DUPLICATE_CALENDAR, message)
+                .at(declared.place.clone())
+                .label("again here")
+                .related((*first).clone(), "first here")
+                .help("rename one of them: until then no trigger can use either");
+            loaded.diagnostics.push(diagnostic);
+        } else {
+            by_name.insert(declared.name.clone(), declared.calendar.clone());
+            first.insert(&declared.name, &declared.place);
         }
     }
-    calendars
+    Calendars { by_name, is_partial: texts.iter().any(Text::is_broken) }
 }
 
 /// The first complaints about a file, in order.

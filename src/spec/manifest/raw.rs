@@ -262,7 +262,7 @@ pub struct RawTrigger {
     pub calendar: Option<RawCalendarUse>,
     /// Never inside the windows of these calendars; a window's start belongs to it, its end does not.
     #[serde(default)]
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 100), extend("examples" = [["freeze"]]))]
     pub exclude: Option<Vec<RawCalendarUse>>,
     /// The start is delayed by less than this, by another delay for each fire time, always the same
     /// one. Built in: 0s.

@@ -57,27 +57,21 @@ pub fn describe(trigger: &Trigger, language: Language) -> String {
 
 /// What of a trigger removes fire times, or delays starts.
 fn conditions(trigger: &Trigger, language: Language) -> String {
-    let mut text = String::new();
-    if trigger.filter.calendar.is_some() {
-        text += match language {
-            Language::English => "; only on the days of its calendar",
-            Language::Chinese => "；仅限日历中的日期",
-        };
-    }
-    if !trigger.filter.exclude.is_empty() {
-        text += match language {
-            Language::English => "; not inside the windows that it excludes",
-            Language::Chinese => "；排除的时段内不触发",
-        };
-    }
-    if !trigger.jitter.is_zero() {
-        let jitter = DurationText(trigger.jitter);
-        text += &match language {
-            Language::English => format!("; started up to {jitter} later"),
-            Language::Chinese => format!("；启动最多推迟 {jitter}"),
-        };
-    }
-    text
+    let days = trigger.filter.calendar.as_ref().map(|_| match language {
+        Language::English => "; only on the days of its calendar".to_owned(),
+        Language::Chinese => "；仅限日历中的日期".to_owned(),
+    });
+    let excludes = !trigger.filter.exclude.is_empty();
+    let windows = excludes.then(|| match language {
+        Language::English => "; not inside the windows that it excludes".to_owned(),
+        Language::Chinese => "；排除的时段内不触发".to_owned(),
+    });
+    let jitter = DurationText(trigger.jitter);
+    let delay = (!trigger.jitter.is_zero()).then(|| match language {
+        Language::English => format!("; started up to {jitter} later"),
+        Language::Chinese => format!("；启动最多推迟 {jitter}"),
+    });
+    [days, windows, delay].into_iter().flatten().collect()
 }
 
 /// Says in one line what a change of clocks does to a trigger.

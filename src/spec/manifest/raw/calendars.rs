@@ -40,6 +40,7 @@ pub struct RawCalendar {
     /// Stretches of time, in the zone of the trigger that excludes them.
     #[serde(default)]
     #[schemars(length(min = 1, max = 100))]
+    #[schemars(extend("examples" = [[{ "cron": "0 22 * * sat", "duration": "6h" }]]))]
     pub windows: Option<Vec<RawWindow>>,
 }
 
