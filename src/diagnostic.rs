@@ -5,6 +5,7 @@
 //! rule that finds the fault.
 
 pub mod codes;
+pub mod explanation;
 pub mod render;
 pub mod report;
 pub mod suggest;
@@ -146,10 +147,9 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A complaint with one of [`codes`], whose first letter gives the severity.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        let severity = if code.starts_with('W') { Severity::Warning } else { Severity::Error };
         Self {
             code,
-            severity,
+            severity: codes::severity(code),
             message: message.into(),
             place: None,
             label: String::new(),

@@ -207,6 +207,96 @@ fn fire_times_of_expressions_and_of_manifests_need_no_daemon() {
     assert_eq!(world.run("next nobody").exit, 3);
 }
 
+#[test]
+fn fire_times_of_several_jobs_in_a_range_need_no_daemon() {
+    let world = World::new(&[(
+        "jobs.d/a.yaml",
+        "jobs:\n  a: {cron: '0 3 * * *', command: x}\n  b: {cron: '0 4 * * *', command: x}\n  \
+            c: {cron: '0 4 * * *', timezone: Asia/Shanghai, command: x}\n",
+    )]);
+    let range = "--from 2026-11-22T03:00:00Z --until 2026-11-24T03:00:00Z -o jsonl";
+    let fire = |job: &str, at: &str| {
+        format!("{{\"at\":\"{at}\",\"job\":\"{job}\",\"starts_at\":\"{at}\"}}\n")
+    };
+    let said = world.run(&format!("next a b {range}"));
+    let expected = [
+        fire("b", "2026-11-22T04:00:00Z"),
+        fire("a", "2026-11-23T03:00:00Z"),
+        fire("b", "2026-11-23T04:00:00Z"),
+    ];
+    assert_eq!((said.exit, said.stdout), (0, expected.concat()));
+    assert_eq!(world.json("next a b")["timezone"], "UTC");
+    assert_eq!(world.json("next a c")["timezone"], Value::Null);
+    let said = world.run(&format!("next a nobody {range}"));
+    assert_eq!(said.exit, 3);
+    let gap = "next --gap skip --from 2026-03-28T12:00:00Z --until 2026-03-31T00:00:00Z -o jsonl \
+        --timezone Europe/Berlin --cron";
+    let output =
+        world.command(&[&gap.split(' ').collect::<Vec<_>>()[..], &["30 2 * * *"]].concat());
+    let output = { output }.output().unwrap();
+    let at = "2026-03-30T02:30:00+02:00";
+    let only = format!("{{\"at\":\"{at}\",\"job\":null,\"starts_at\":\"{at}\"}}\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), only);
+    assert_eq!(world.run("next --gap skip").exit, 2);
+}
+
+#[test]
+fn expressions_are_explained_in_two_languages() {
+    let world = World::new(&[]);
+    let explain = |arguments: &[&str]| {
+        let from = ["explain", "--from", "2026-11-22T13:00:00Z", "--timezone", "Europe/Berlin"];
+        let mut command = world.command(&[&from[..], arguments].concat());
+        let output = command.env("LC_ALL", "zh_CN.UTF-8").output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (exit, text) = explain(&["0 30 2 * * 0"]);
+    assert_eq!((exit, text.as_str()), (0, include_str!("cli/explain-zh.txt")));
+    let (exit, text) = explain(&["0 30 2 * * 0", "--lang", "en"]);
+    // How far away a fire time is depends on when this is run.
+    let relative = regex::Regex::new(r"  (now|in .*|\d.* ago)$").unwrap();
+    let text: String = text.lines().map(|line| relative.replace(line, "") + "\n").collect();
+    assert_eq!((exit, text.as_str()), (0, include_str!("cli/explain-en.txt")));
+
+    let (exit, text) = explain(&["0 30 2 * * 0", "--json"]);
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((exit, &document["schema"]), (0, &"cronwright.explain/v1".into()));
+    assert_eq!(document["language"], "zh");
+    assert_eq!(document["normal_form"], "30 2 * * sun");
+    assert_eq!(document["weekdays"], serde_json::json!(["sun"]));
+    assert_eq!(document["schedule"], "fixed_time");
+    assert_eq!(document["fires"].as_array().unwrap().len(), 5);
+    assert_eq!(document["fires"][0]["utc"], "2026-11-29T01:30:00Z");
+    assert_eq!(document["clock_changes"][0]["effect"], "fires_after_gap");
+    assert_eq!(document["other_dialects"][0]["dialect"], "apscheduler");
+
+    let (exit, text) = explain(&["0 0 30 2 *", "--json"]);
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((exit, &document["never_fires"]), (0, &true.into()));
+    assert_eq!(document["fires"], serde_json::json!([]));
+    let (exit, text) = explain(&["*/0 * * * *", "--json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((exit, &report["schema"]), (1, &"cronwright.diagnostics/v1".into()));
+    assert_eq!(report["diagnostics"][0]["column"], 3);
+    let message = "this is not a cron expression: minute field: a step of 0 never moves on";
+    assert_eq!(report["diagnostics"][0]["message"], message);
+}
+
+#[test]
+fn codes_are_explained() {
+    let world = World::new(&[]);
+    let said = world.run("explain e0203");
+    let text = "E0203: an unquoted `*`, which YAML reads as an alias\n\n\
+        In YAML a value that begins with `*` is an alias, and a cron expression often begins so.\n\n  \
+        jobs:\n    report:\n      cron: */5 * * * *\n      command: make-report\n\n\
+        Fix: quote it: `cron: \"*/5 * * * *\"`.\n";
+    assert_eq!((said.exit, said.stdout.as_str()), (0, text));
+    let document = world.json("explain W0311");
+    assert_eq!(document["severity"], "warning");
+    assert_eq!(document["title"], "a weekday number that other programs read differently");
+    let unknown = "error: there is no code `W0107`\n  help: did you mean `E0107`?\n";
+    exits(&world.run("explain W0107"), 3, unknown);
+}
+
 /// A job that succeeds, one that fails, one that runs until it is ended, one that is never due soon.
 const JOBS: &str = "
 jobs:
@@ -247,6 +337,10 @@ fn the_verbs_ask_the_daemon_and_its_answers_are_documents() {
     assert_eq!(shown["next"].as_array().unwrap().len(), 5);
     assert!(shown["next"][0].as_str().unwrap().ends_with("-01-01T00:00:00+08:00"), "{shown}");
     assert_eq!(world.json("next -n 2")["fires"].as_array().unwrap().len(), 2);
+    let year = "--from 2026-06-01T00:00:00Z --until 2027-12-31T12:00:00+08:00";
+    let fires = &world.json(&format!("next yearly good {year}"))["fires"];
+    assert_eq!(fires.as_array().unwrap().len(), 1);
+    assert_eq!(fires[0]["at"], "2027-01-01T00:00:00+08:00");
 
     exits(
         &world.run("show yaerly"),

@@ -7,6 +7,8 @@ mod apply;
 mod cancel;
 pub mod client;
 pub mod exit;
+mod explain;
+mod expression;
 mod history;
 mod list;
 mod logs;
@@ -121,6 +123,8 @@ enum Verb {
     Cancel(cancel::CancelArgs),
     /// Coming fire times.
     Next(next::NextArgs),
+    /// A cron expression, or a code of a diagnostic, in words.
+    Explain(explain::ExplainArgs),
     /// What ran, and what did not and why.
     History(history::HistoryArgs),
     /// What an execution printed.
@@ -173,6 +177,7 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Run(args) => wait_for(run::run(args, session()?))?,
         Verb::Cancel(args) => wait_for(cancel::cancel(args, session()?))?,
         Verb::Next(args) => wait_for(next::next(args, global, session()?))?,
+        Verb::Explain(args) => explain::explain(&args, output)?,
         Verb::History(args) => wait_for(history::history(args, session()?))?,
         Verb::Logs(args) => wait_for(logs::logs(args, session()?))?,
         Verb::Status(args) => wait_for(status::status(args, session()?))?,

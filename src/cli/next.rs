@@ -1,49 +1,45 @@
 //! `next`: coming fire times: of jobs, as the daemon knows them, else as the manifests say; or of a cron
 //! expression.
 
-use std::sync::Arc;
-
 use clap::Args;
 
 use crate::cli::client::path;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Document, Look, Output, Shape};
+use crate::cli::expression::{Reading, refused};
+use crate::cli::output::{Document, Look, Shape};
 use crate::cli::table::{Cell, columns};
+use crate::cli::times::Clock;
 use crate::cli::validate::{snapshot, surroundings};
 use crate::cli::{Global, Session};
-use crate::daemon::api::coming;
-use crate::diagnostic::render::{Colour, render};
-use crate::diagnostic::report::Report;
-use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
+use crate::daemon::api::{coming, common_zone};
+use crate::diagnostic::quoted;
 use crate::engine::plan::{AppliedJob, Change, Owner};
 use crate::engine::scheduler::preview;
 use crate::io::http::documents::at_in;
 use crate::io::http::documents::jobs::{FireEntry, NextDocument};
 use crate::spec::manifest::load;
-use crate::spec::trigger::{CronError, CronExpr, CronTrigger, DayMatch, Dialect};
-use crate::time::{Timestamp, Zone};
+use crate::spec::trigger::CronTrigger;
+use crate::time::{Timestamp, Zone, rfc3339};
 
 /// Arguments of `next`.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  cronwright next\n  cronwright next backup -n 3 --utc\n  \
     cronwright next --cron '30 2 * * mon-fri' --timezone Asia/Shanghai")]
 pub(super) struct NextArgs {
-    /// Fire times of this job; without it, of all jobs.
-    name: Option<String>,
+    /// Fire times of these jobs; without any, of all jobs.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
     /// Fire times of this expression, in `--timezone` (else UTC); asks no daemon.
-    #[arg(long, value_name = "EXPRESSION", conflicts_with = "name")]
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "names")]
     cron: Option<String>,
-    /// How the expression is read.
-    #[arg(long, value_name = "DIALECT", requires = "cron", default_value = "standard",
-          value_parser = Dialect::ALL.map(Dialect::as_str))]
-    dialect: String,
-    /// Whether day and weekday, both given, must both match.
-    #[arg(long, value_name = "RULE", requires = "cron", default_value = "any",
-          value_parser = DayMatch::ALL.map(DayMatch::as_str))]
-    day_match: String,
+    #[command(flatten)]
+    reading: Reading,
     /// Fire times after this, RFC 3339; without it, after now.
-    #[arg(long, value_name = "TIME", requires = "cron")]
+    #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
+    /// Fire times before this, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
     /// How many.
     #[arg(short = 'n', default_value_t = 10, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -56,10 +52,13 @@ pub(super) async fn next(
     session: Session,
 ) -> Result<Exit, Failure> {
     let document = match &args.cron {
-        Some(text) => match of_expression(text, &args, &session) {
-            Ok(document) => Document::of(&document)?,
-            Err(error) => return refused(text, error, &session.output),
-        },
+        Some(text) => {
+            let zone = session.output.clock.zone.clone().unwrap_or_else(Zone::utc);
+            match args.reading.trigger(text, zone) {
+                Ok(trigger) => Document::of(&of_trigger(&trigger, &args, &session))?,
+                Err(error) => return refused("--cron", text, error, &session.output),
+            }
+        }
         None => of_jobs(&args, global, &session).await?,
     };
     let shape = Shape { list: Some("fires"), name: "/at" };
@@ -69,7 +68,13 @@ pub(super) async fn next(
 
 /// Asks the daemon; where none answers, looks into the manifests.
 async fn of_jobs(args: &NextArgs, global: &Global, session: &Session) -> Result<Document, Failure> {
-    let parameters = [("job", args.name.clone()), ("n", Some(args.count.to_string()))];
+    let names = args.names.join(",");
+    let parameters = [
+        ("job", (!names.is_empty()).then_some(names)),
+        ("from", args.from.map(rfc3339)),
+        ("until", args.until.map(rfc3339)),
+        ("n", Some(args.count.to_string())),
+    ];
     match session.client.get(&path("/api/v1/next", &parameters)).await {
         Err(failure) if failure.exit == Exit::Unreachable => {
             session
@@ -84,69 +89,62 @@ async fn of_jobs(args: &NextArgs, global: &Global, session: &Session) -> Result<
 fn of_manifests(args: &NextArgs, global: &Global, now: Timestamp) -> Result<NextDocument, Failure> {
     let (sources, known, _) = surroundings(global)?;
     let loaded = load(&snapshot(sources)?.manifests(), &known);
-    let wanted = |name: &str| args.name.as_ref().is_none_or(|wanted| wanted == name);
+    let wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|one| one == name);
     let declared = loaded.jobs.into_values().filter(|job| wanted(job.spec.name.as_str()));
     // What is new now counts from now on: an interval without an anchor begins here.
     let applied = |to| preview(now, &Change::Create { to, owner: Owner::source("") });
     let jobs: Vec<AppliedJob> = declared.filter_map(applied).collect();
-    if let (true, Some(name)) = (jobs.is_empty(), &args.name) {
+    let is_declared = |name: &&String| jobs.iter().any(|job| job.spec.name.as_str() == **name);
+    if let Some(name) = args.names.iter().find(|name| !is_declared(name)) {
         let message = format!("no valid manifest declares {}", quoted(name));
         return Err(Failure::new(Exit::NotFound, message)
             .help("`cronwright validate` says what is wrong with them"));
     }
-    let fires = coming(&jobs, now, args.count as usize);
-    Ok(NextDocument { schema: NextDocument::SCHEMA.to_owned(), timezone: None, fires })
+    let fires = coming(&jobs, args.from.unwrap_or(now), args.until, args.count as usize);
+    let timezone = common_zone(&jobs);
+    Ok(NextDocument { schema: NextDocument::SCHEMA.to_owned(), timezone, fires })
 }
 
-fn of_expression(
-    text: &str,
-    args: &NextArgs,
-    session: &Session,
-) -> Result<NextDocument, CronError> {
-    let zone = session.output.clock.zone.clone().unwrap_or_else(Zone::utc);
-    // The words were checked when they were read.
-    let dialect = Dialect::parse(&args.dialect).unwrap_or(Dialect::Standard);
-    let day_match = DayMatch::parse(&args.day_match).unwrap_or(DayMatch::Any);
-    let expr = CronExpr::parse_matching(text, dialect, day_match)?;
-    let trigger = CronTrigger::new(expr, zone.clone());
+fn of_trigger(trigger: &CronTrigger, args: &NextArgs, session: &Session) -> NextDocument {
+    let zone = &trigger.zone;
     let from = args.from.unwrap_or(session.output.clock.now);
-    let fires = std::iter::successors(trigger.next_after(from), |last| trigger.next_after(*last));
-    let entry = |at| FireEntry { job: None, at: at_in(&zone, at), starts_at: at_in(&zone, at) };
-    Ok(NextDocument {
+    let fires = std::iter::successors(trigger.next_after(from), |last| trigger.next_after(*last))
+        .take_while(|at| args.until.is_none_or(|until| *at < until));
+    let entry = |at| FireEntry { job: None, at: at_in(zone, at), starts_at: at_in(zone, at) };
+    NextDocument {
         schema: NextDocument::SCHEMA.to_owned(),
         timezone: Some(zone.name().to_owned()),
         fires: fires.take(args.count as usize).map(entry).collect(),
-    })
-}
-
-/// Says what is wrong with an expression, as `validate` would.
-fn refused(text: &str, error: CronError, output: &Output) -> Result<Exit, Failure> {
-    let source = Arc::new(SourceText::new("--cron", text));
-    let message = format!("{} is not a cron expression", quoted(text));
-    let mut diagnostic = Diagnostic::new(codes::BAD_CRON, message)
-        .at(Place::new(&source, error.start, error.end))
-        .label(error.message);
-    diagnostic.help = error.help;
-    let shape = Shape { list: Some("diagnostics"), name: "/code" };
-    let report = Document::of(&Report::new(0, 0, std::slice::from_ref(&diagnostic)))?;
-    let colour = if output.colour { Colour::Ansi } else { Colour::Plain };
-    output.document(&report, shape, |_: &serde_json::Value, _| render(&diagnostic, colour))?;
-    Ok(Exit::No)
+    }
 }
 
 fn table(document: &NextDocument, look: &Look) -> String {
     if document.fires.is_empty() {
         return "no coming fire times\n".to_owned();
     }
+    // Jitter moves the start away from the fire time; without it there is nothing more to say.
+    let starts_later = document.fires.iter().any(|fire| fire.starts_at != fire.at);
     let row = |fire: &FireEntry| {
-        vec![
-            look.clock.time(&fire.at).into(),
-            look.clock.relative(&fire.at).into(),
-            Cell::maybe(fire.job.clone()),
-        ]
+        let mut row: Vec<Cell> = vec![look.clock.time(&fire.at).into()];
+        if starts_later {
+            row.push(look.clock.time(&fire.starts_at).into());
+        }
+        row.extend([look.clock.relative(&fire.at).into(), Cell::maybe(fire.job.clone())]);
+        row
     };
     let rows: Vec<Vec<Cell>> = document.fires.iter().map(row).collect();
-    columns(&[&look.clock.heading("NEXT"), "", "JOB"], &rows, look.colour)
+    let next = heading(document, &look.clock);
+    let headings: &[&str] =
+        if starts_later { &[&next, "STARTS", "", "JOB"] } else { &[&next, "", "JOB"] };
+    columns(headings, &rows, look.colour)
+}
+
+/// The zone stands in the heading when all times are in one.
+fn heading(document: &NextDocument, clock: &Clock) -> String {
+    match (&clock.zone, &document.timezone) {
+        (None, Some(zone)) => format!("NEXT ({zone})"),
+        (Some(_), _) | (None, None) => clock.heading("NEXT"),
+    }
 }
 
 #[cfg(test)]
@@ -154,21 +152,36 @@ mod tests {
     use super::*;
     use crate::cli::output::tests::look;
 
-    #[test]
-    fn fire_times_are_told_with_how_far_away_they_are() {
+    fn document(timezone: Option<&str>, starts: [&str; 2]) -> NextDocument {
         let document = serde_json::json!({
-            "schema": "cronwright.next/v1", "timezone": null,
+            "schema": "cronwright.next/v1", "timezone": timezone,
             "fires": [
-                {"job": "a", "at": "2026-11-22T13:00:05+00:00", "starts_at": "2026-11-22T13:00:05+00:00"},
-                {"job": "b", "at": "2026-11-23T03:00:00+08:00", "starts_at": "2026-11-23T03:00:00+08:00"},
+                {"job": "a", "at": "2026-11-22T13:00:05+00:00", "starts_at": starts[0]},
+                {"job": "b", "at": "2026-11-23T03:00:00+08:00", "starts_at": starts[1]},
             ],
         });
-        let document: NextDocument = serde_json::from_value(document).unwrap();
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn fire_times_are_told_with_how_far_away_they_are() {
+        let document = document(None, ["2026-11-22T13:00:05+00:00", "2026-11-23T03:00:00+08:00"]);
         assert_eq!(
             table(&document, &look()),
             "NEXT                                JOB\n\
              2026-11-22 13:00:05 +00:00  in 5 s  a\n\
              2026-11-23 03:00:00 +08:00  in 6 h  b\n"
+        );
+    }
+
+    #[test]
+    fn start_times_stand_beside_fire_times_that_jitter_moves() {
+        let starts = ["2026-11-22T13:00:05+00:00", "2026-11-23T03:00:17+08:00"];
+        assert_eq!(
+            table(&document(Some("Asia/Shanghai"), starts), &look()),
+            "NEXT (Asia/Shanghai)        STARTS                              JOB\n\
+             2026-11-22 13:00:05 +00:00  2026-11-22 13:00:05 +00:00  in 5 s  a\n\
+             2026-11-23 03:00:00 +08:00  2026-11-23 03:00:17 +08:00  in 6 h  b\n"
         );
     }
 }

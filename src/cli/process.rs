@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::exit::{Exit, Failure};
 use crate::daemon::settings::{self, Environment, Flags, Places, SOCKET_PATH_BYTES_MAX};
 use crate::io::files::{FileProblem, read_alone};
+use crate::spec::trigger::Language;
 
 /// The socket's name in the state directory.
 const SOCKET_NAME: &str = "cronwright.sock";
@@ -27,6 +28,14 @@ pub fn environment() -> Result<Environment, Failure> {
         host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         present,
     })
+}
+
+/// The language of this process's messages, by the first of the usual variables that is set.
+pub fn language() -> Language {
+    let value = |name: &&str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(value).unwrap_or_default();
+    let is_chinese = locale.to_string_lossy().starts_with("zh");
+    if is_chinese { Language::Chinese } else { Language::English }
 }
 
 /// The bytes of the settings file, if there is one.

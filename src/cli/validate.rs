@@ -172,6 +172,9 @@ fn print(found: &Found, output: &Output) -> Result<(), Failure> {
         if diagnostics.is_empty() {
             return format!("{}\n", ending.trim_end());
         }
-        format!("{}\n{}\n", render_all(diagnostics, colour), ending.trim_end())
+        // One of its codes, so that the line can be copied.
+        let code = diagnostics.first().map_or("E0107", |first| first.code);
+        let more = format!("more about a code: cronwright explain {code}");
+        format!("{}\n{more}\n{}\n", render_all(diagnostics, colour), ending.trim_end())
     })
 }

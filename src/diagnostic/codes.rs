@@ -3,6 +3,8 @@
 //! Ranges: 01 structure, 02 syntax, 03 time and task semantics, 04 requests, 05 sources and plans,
 //! 06 settings, 09 deprecated; E for errors, W for warnings. A code is never given a new meaning.
 
+use crate::diagnostic::Severity;
+
 /// A code and its title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {
@@ -66,6 +68,10 @@ codes! {
     BAD_ENV_NAME = "E0311", "not a name of an environment variable";
     ENV_TOO_LARGE = "E0312", "an environment or argument over the limit of the system";
     TEMPLATE = "E0313", "a template, which is not supported yet";
+    BAD_CALENDAR = "E0314", "a calendar that cannot be used";
+    UNKNOWN_CALENDAR = "E0315", "a calendar that nothing declares";
+    DUPLICATE_CALENDAR = "E0316", "the same calendar name twice";
+    BAD_JITTER = "E0317", "a jitter that is too long";
     EITHER_DAY = "W0301", "day and weekday both given: either of them fires";
     SHELL_WORDS = "W0302", "characters for a shell in a command that has none";
     SECRET_LITERAL = "W0303", "what looks like a secret, written out";
@@ -106,6 +112,11 @@ codes! {
 /// The explanation's heading for a code.
 pub fn title(id: &str) -> Option<&'static str> {
     ALL.iter().find(|code| code.id == id).map(|code| code.title)
+}
+
+/// How bad it is: its first letter says so.
+pub fn severity(id: &str) -> Severity {
+    if id.starts_with('W') { Severity::Warning } else { Severity::Error }
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use serde_json::{Map, Value, json};
 use crate::spec::policy::{GraceTime, Misfire, Overlap};
 use crate::spec::size::SizeText;
 use crate::spec::task::Task;
-use crate::spec::trigger::{DayMatch, Dialect, IntervalStart, Schedule, Trigger};
+use crate::spec::trigger::{
+    DayCalendar, DayMatch, DayRange, Dialect, IntervalStart, Schedule, Trigger, Window,
+    weekday_name,
+};
 use crate::time::{DurationText, rfc3339};
 
 /// The identity of a job for people: `[a-z0-9][a-z0-9._-]{0,62}`.
@@ -207,7 +210,40 @@ fn trigger_value(trigger: &Trigger) -> Value {
             put("date", rfc3339(date.at()));
         }
     }
+    if !trigger.jitter.is_zero() {
+        put("jitter", DurationText(trigger.jitter).to_string());
+    }
+    if let Some(calendar) = &trigger.filter.calendar {
+        entry.insert("calendar".to_owned(), days_value(calendar));
+    }
+    if !trigger.filter.exclude.is_empty() {
+        let windows: Vec<Value> = trigger.filter.exclude.iter().map(window_value).collect();
+        entry.insert("exclude".to_owned(), json!([{ "windows": windows }]));
+    }
     Value::Object(entry)
+}
+
+/// A calendar written on the spot, since the one that it came from may change or go.
+fn days_value(calendar: &DayCalendar) -> Value {
+    let texts =
+        |ranges: &[DayRange]| -> Vec<String> { ranges.iter().map(ToString::to_string).collect() };
+    let weekdays: Vec<&str> = calendar.weekdays().map(weekday_name).collect();
+    let mut value = json!({ "weekdays": weekdays });
+    for (key, ranges) in [("except", calendar.except()), ("also", calendar.also())] {
+        if !ranges.is_empty() {
+            value[key] = json!(texts(ranges));
+        }
+    }
+    value
+}
+
+fn window_value(window: &Window) -> Value {
+    match window {
+        Window::Once { start, end } => json!({ "start": rfc3339(*start), "end": rfc3339(*end) }),
+        Window::Recurring { cron, duration } => {
+            json!({ "cron": cron.expr.to_string(), "duration": DurationText(*duration).to_string() })
+        }
+    }
 }
 
 /// The digest of a job spec in canonical form: 32 hexadecimal digits (128 bits of BLAKE3).

@@ -3,17 +3,19 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::time::quoted;
+
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
     /// No unit: `90`.
-    #[error("`{0}` has no unit; write for example `{0}s` or `{0}m`")]
+    #[error("`{text}` has no unit; write for example `{text}s` or `{text}m`", text = quoted(.0))]
     NoUnit(String),
     /// Anything that is not number, unit, number, unit …
-    #[error("`{0}` is not a duration; write for example `90s`, `1h30m` or `7d`")]
+    #[error("`{}` is not a duration; write for example `90s`, `1h30m` or `7d`", quoted(.0))]
     Syntax(String),
     /// More than fits.
-    #[error("`{0}` is too long for a duration (at most 36500d)")]
+    #[error("`{}` is too long for a duration (at most 36500d)", quoted(.0))]
     TooLong(String),
 }
 

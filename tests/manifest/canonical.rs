@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use chrono::Weekday;
 use cronwright::spec::job::{JobName, JobSpec};
 use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
 use cronwright::spec::policy::{GraceTime, Misfire, Overlap};
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::{
-    CronExpr, CronTrigger, DateTrigger, Dialect, IntervalStart, IntervalTrigger, Trigger,
+    CronExpr, CronTrigger, DateTrigger, DayCalendar, DayRange, Dialect, FireFilter, FoldRule,
+    GapRule, IntervalStart, IntervalTrigger, Trigger, Window,
 };
 use cronwright::time::{Timestamp, Zone};
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestRunner};
 use snapbox::IntoData;
 use std::time::Duration;
@@ -122,7 +124,14 @@ fn trigger() -> impl Strategy<Value = Trigger> {
     let cron =
         (select(expressions.to_vec()), zone(), of(instant())).prop_map(|(text, zone, start)| {
             let expr = CronExpr::parse(text, Dialect::Standard).unwrap();
-            Trigger::from(CronTrigger { start_date: start, ..CronTrigger::new(expr, zone) })
+            let (gap, fold) = match start.map_or(0, |start| start.timestamp_millis() % 4) {
+                0 => (None, None),
+                1 => (Some(GapRule::Next), Some(FoldRule::Last)),
+                2 => (Some(GapRule::Skip), None),
+                _ => (None, Some(FoldRule::Both)),
+            };
+            let plain = CronTrigger::new(expr, zone);
+            Trigger::from(CronTrigger { start_date: start, gap, fold, ..plain })
         });
     let interval = (1000..10_000_000_u64, zone(), of(instant()), of(instant())).prop_map(
         |(ms, zone, anchor, start)| {
@@ -131,13 +140,49 @@ fn trigger() -> impl Strategy<Value = Trigger> {
                 trigger = trigger.with_anchor(anchor);
             }
             if let Some(start) = start {
-                trigger = trigger.with_start(IntervalStart::At(start));
+                let ms = start.timestamp_millis();
+                trigger = trigger.with_start(if ms % 2 == 0 {
+                    IntervalStart::At(start)
+                } else {
+                    IntervalStart::AfterApplied(Duration::from_millis(ms.unsigned_abs() % 90_000))
+                });
             }
             Trigger::from(trigger)
         },
     );
     let date = (instant(), zone()).prop_map(|(at, zone)| Trigger::from(DateTrigger::new(at, zone)));
-    prop_oneof![cron, interval, date]
+    let jitter = of((0..86_400_000_u64).prop_map(Duration::from_millis));
+    (prop_oneof![cron, interval, date], filter(), jitter).prop_map(|(trigger, filter, jitter)| {
+        // What excludes everything is refused, which is not what is tested here.
+        let jitter = jitter.unwrap_or_default();
+        let filtered = Trigger { filter, jitter, ..trigger.clone() };
+        if filtered.can_ever_fire() { filtered } else { Trigger { jitter, ..trigger } }
+    })
+}
+
+/// Windows are written in UTC here: the zone in which they repeat is that of their trigger.
+fn filter() -> impl Strategy<Value = FireFilter> {
+    let day = || {
+        (0..20_000_u64).prop_map(|days| {
+            chrono::NaiveDate::default().checked_add_days(chrono::Days::new(days)).unwrap()
+        })
+    };
+    let range = (day(), 0..40_u64).prop_map(|(first, more)| DayRange {
+        first,
+        last: first.checked_add_days(chrono::Days::new(more)).unwrap(),
+    });
+    let weekdays = subsequence(
+        vec![Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Fri, Weekday::Sun],
+        1..5,
+    );
+    let calendar = (weekdays, vec(range.clone(), 0..4), vec(range, 0..4))
+        .prop_map(|(weekdays, except, also)| DayCalendar::new(&weekdays, except, also).into());
+    let window = (instant(), duration()).prop_map(|(start, length)| Window::Once {
+        start,
+        end: start + chrono::TimeDelta::from_std(length).unwrap(),
+    });
+    (of(calendar), vec(window, 0..3))
+        .prop_map(|(calendar, exclude)| FireFilter { calendar, exclude })
 }
 
 fn spec() -> impl Strategy<Value = JobSpec> {

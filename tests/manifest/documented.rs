@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use cronwright::diagnostic::codes;
+use cronwright::diagnostic::explanation::{Explanation, explanation};
+use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,10 +22,29 @@ fn every_code_is_explained_under_its_title() {
     let mut found = headings.clone();
     found.sort_by_key(|heading| (heading[1..3].to_owned(), (*heading).to_owned()));
     assert_eq!(found, expected);
-    for section in page.split("\n## ").skip(1) {
-        let (heading, words) = section.split_once('\n').unwrap();
-        assert!(words.trim().len() > 20, "{heading}");
+}
+
+/// Manifests and settings among the examples show what they are examples of.
+#[test]
+fn the_examples_are_real() {
+    let mut checked = 0;
+    for code in codes::ALL {
+        let Explanation { language, example, .. } = explanation(code.id).unwrap();
+        if !matches!(language, "yaml" | "toml") {
+            continue;
+        }
+        let content = Content::Bytes(example.as_bytes().into());
+        let path = format!("jobs.d/example.{language}");
+        let file = ManifestFile { path: path.into(), source: "jobs.d".into(), content };
+        let mut found = load(&[file], &Known::default()).diagnostics;
+        if language == "toml" {
+            found.extend(super::settings::diagnostics(example));
+        }
+        let shown: Vec<_> = found.iter().map(|diagnostic| diagnostic.code).collect();
+        assert!(shown.contains(&code.id), "the example of {} shows {shown:?}", code.id);
+        checked += 1;
     }
+    assert!(checked > 40, "only {checked} examples are checked");
 }
 
 fn rust_files(folder: &Path, found: &mut Vec<String>) {

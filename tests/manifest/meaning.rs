@@ -184,6 +184,42 @@ fn the_order_of_files_and_threads_changes_nothing() {
     assert_eq!(told(&load(&files, &Known::default())), first);
 }
 
+const USES_DAYS: &str =
+    "jobs: { e: { command: x, triggers: [{ cron: '@daily', calendar: days }] } }";
+
+/// The days of the week on which the job `e` fires, and the manifests that are invalid.
+fn days_of_e(loaded: &Loaded) -> (Option<String>, Vec<String>) {
+    let triggers = loaded.jobs.get(&JobName::parse("e").unwrap()).map(|job| &job.spec.triggers);
+    let days = triggers.map(|triggers| triggers[0].filter.calendar.as_ref().unwrap().to_string());
+    (days, loaded.invalid.iter().map(|manifest| manifest.path.to_string()).collect())
+}
+
+#[test]
+fn a_calendar_reaches_its_users_in_other_files_and_a_broken_one_leaves_them_as_they_were() {
+    let users = file("e.yaml", USES_DAYS);
+    let days = |text: &str| file("d.yaml", text);
+    let mut loader = Loader::default();
+    let mut load = |files: &[ManifestFile]| days_of_e(&loader.load(files, &Known::default()));
+    let sound = |days: &str| (Some(days.to_owned()), Vec::new());
+    let held = |files: &[&str]| (None, files.iter().map(|path| (*path).to_owned()).collect());
+    let monday = days("calendars: { days: { weekdays: [mon] } }\njobs: {}");
+    assert_eq!(load(&[monday.clone(), users.clone()]), sound("mon"));
+    let tuesday = days("calendars: { days: { weekdays: [tue] } }\njobs: {}");
+    assert_eq!(load(&[tuesday, users.clone()]), sound("tue"));
+    // Its jobs stay at their last good definition (D7), whatever is wrong with the calendar.
+    let wrong = days("calendars: { days: { weekdays: [tuesday] } }\njobs: {}");
+    assert_eq!(load(&[wrong, users.clone()]), held(&["d.yaml", "e.yaml"]));
+    let unreadable = days("calendars: { days");
+    assert_eq!(load(&[unreadable, users.clone()]), held(&["d.yaml", "e.yaml"]));
+    assert_eq!(load(&[users.clone()]), held(&["e.yaml"]));
+    let twice = file("f.yaml", "calendars: { days: { weekdays: [sun] } }\njobs: {}");
+    assert_eq!(load(&[monday.clone(), twice, users.clone()]), held(&["e.yaml"]));
+    // A mistake in a job beside it does not make the calendar another one.
+    let beside = days("calendars: { days: { weekdays: [mon] } }\njobs: { x: {} }");
+    assert_eq!(load(&[beside, users.clone()]), (Some("mon".to_owned()), vec!["d.yaml".to_owned()]));
+    assert_eq!(load(&[monday, users]), sound("mon"));
+}
+
 #[test]
 fn a_loader_that_remembers_answers_as_one_that_does_not() {
     let mut files = vec![
@@ -191,19 +227,27 @@ fn a_loader_that_remembers_answers_as_one_that_does_not() {
         file("jobs.d/a.yaml", "jobs: { a: { command: x } }"),
         file("jobs.d/b.yaml", "jobs: { b: { comand: x } }"),
         file("jobs.d/c.yaml", "jobs: { c: { command: x } }"),
+        file("jobs.d/d.yaml", "calendars: { days: { weekdays: [mon] } }\njobs: {}"),
+        file("jobs.d/e.yaml", USES_DAYS),
     ];
     let mut loader = Loader::default();
     let told = |loaded: &Loaded| {
         let invalid: Vec<_> = loaded.invalid.iter().map(|manifest| &manifest.path).collect();
         format!("{:?} {:?} {invalid:?} {:?}", loaded.jobs, loaded.diagnostics, loaded.conflicts)
     };
-    let steps: [(usize, &str); 6] = [
+    let steps: [(usize, &str); 12] = [
         (2, "jobs: { b: { command: x } }"),
         (1, "jobs: { c: { command: x } }"),
         (0, "defaults: { timeout: 2m }"),
         (0, "defaults: { timeout: 2 }"),
         (0, "defaults: { timeout: 3m }"),
         (1, "jobs: { a: { command: y } }"),
+        (4, "calendars: { days: { weekdays: [tue] } }\njobs: {}"),
+        (4, "calendars: { days: { weekdays: [tuesday] } }\njobs: {}"),
+        (4, "calendars: { days"),
+        (4, "calendars: { dayz: { weekdays: [tue] } }\njobs: {}"),
+        (4, "calendars: { days: { weekdays: [wed] } }\njobs: {}"),
+        (1, "calendars: { days: { weekdays: [wed] } }\njobs: { a: { command: y } }"),
     ];
     let known = Known::default();
     for (at, text) in steps {

@@ -30,12 +30,17 @@ fn loaded(
     load(&places, places.file.as_ref().map(|_| text.as_bytes()), flags, environment)
 }
 
-/// What people see of the mistakes in a settings file.
-fn complaints(text: &str) -> String {
+/// The mistakes in a settings file.
+pub(super) fn diagnostics(text: &str) -> Vec<Diagnostic> {
     let environment = environment(&["/srv/cronwright.toml"], &[]);
     let (settings, diagnostics) = loaded(text, &Flags::default(), &environment);
     assert_eq!(settings.is_some(), !diagnostics.iter().any(Diagnostic::is_error));
-    render_all(&diagnostics, Colour::Plain)
+    diagnostics
+}
+
+/// What people see of them.
+fn complaints(text: &str) -> String {
+    render_all(&diagnostics(text), Colour::Plain)
 }
 
 #[test]

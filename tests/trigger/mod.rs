@@ -1,16 +1,13 @@
 //! Triggers, from outside the library.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "test support outside test functions"
-)]
+#![expect(clippy::unwrap_used, reason = "test support outside test functions")]
 
+mod bad_input;
 mod brute_force;
 mod errors;
 mod kinds;
 mod normal_form;
 mod random;
 mod references;
-mod vectors;
+mod standard;
 mod words;

@@ -66,20 +66,24 @@ impl Answers {
         })
     }
 
-    pub(super) fn next(&self, name: Option<&str>, count: usize) -> Result<NextDocument, Refusal> {
-        let now = clock::wall();
-        let jobs = match name {
-            Some(name) => vec![self.applied_job(name)?],
-            None => self.handle.applied.borrow().jobs.values().cloned().collect(),
-        };
-        let timezone = match jobs.as_slice() {
-            [job] => Some(zone(job).name().to_owned()),
-            [] | [_, ..] => None,
+    pub(super) fn next(
+        &self,
+        names: &[String],
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+        count: usize,
+    ) -> Result<NextDocument, Refusal> {
+        let jobs: Vec<AppliedJob> = if names.is_empty() {
+            self.handle.applied.borrow().jobs.values().cloned().collect()
+        } else {
+            // Two fire times of one job at one instant would be one too many.
+            let names: BTreeSet<&String> = names.iter().collect();
+            names.into_iter().map(|name| self.applied_job(name)).collect::<Result<_, _>>()?
         };
         Ok(NextDocument {
             schema: NextDocument::SCHEMA.to_owned(),
-            timezone,
-            fires: coming(&jobs, now, count),
+            timezone: common_zone(&jobs),
+            fires: coming(&jobs, from.unwrap_or_else(clock::wall), until, count),
         })
     }
 
@@ -126,12 +130,25 @@ impl Answers {
     }
 }
 
-/// The coming fire times of all jobs together, earliest first.
-pub fn coming(jobs: &[AppliedJob], now: Timestamp, count: usize) -> Vec<FireEntry> {
+/// The name of the zone that all jobs share, if they do.
+pub fn common_zone(jobs: &[AppliedJob]) -> Option<String> {
+    let (first, others) = jobs.split_first()?;
+    let shared = zone(first);
+    others.iter().all(|job| zone(job) == shared).then(|| shared.name().to_owned())
+}
+
+/// The fire times of all jobs together after `from` and before `until`, earliest first.
+pub fn coming(
+    jobs: &[AppliedJob],
+    from: Timestamp,
+    until: Option<Timestamp>,
+    count: usize,
+) -> Vec<FireEntry> {
+    let in_range = |fire_time: &Timestamp| until.is_none_or(|until| *fire_time < until);
     // The next fire time of each job; the one that is taken moves on.
     let mut due: BTreeSet<(Timestamp, usize)> = BTreeSet::new();
     for (index, job) in jobs.iter().enumerate() {
-        due.extend(fires(job, now).next().map(|fire_time| (fire_time, index)));
+        due.extend(fires(job, from).next().filter(in_range).map(|fire_time| (fire_time, index)));
     }
     let mut taken = Vec::new();
     while taken.len() < count {
@@ -139,7 +156,7 @@ pub fn coming(jobs: &[AppliedJob], now: Timestamp, count: usize) -> Vec<FireEntr
         let job = &jobs[index];
         let at = at_in(&zone(job), fire_time);
         taken.push(FireEntry { job: Some(job.spec.name.to_string()), at, starts_at: at });
-        due.extend(fires(job, fire_time).next().map(|next| (next, index)));
+        due.extend(fires(job, fire_time).next().filter(in_range).map(|next| (next, index)));
     }
     taken
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-pub use crate::daemon::api::jobs::coming;
+pub use crate::daemon::api::jobs::{coming, common_zone};
 use crate::daemon::parts::Handle;
 use crate::daemon::requests;
 use crate::daemon::view::RedisHealth;
@@ -75,8 +75,8 @@ impl Answers {
             }
             Question::Execution { id } => self.execution(&id).await.map(|document| body(&document)),
             Question::Output { id } => self.output(&id).await.map(|document| body(&document)),
-            Question::Next { job, count } => {
-                self.next(job.as_deref(), count).map(|document| body(&document))
+            Question::Next { jobs, from, until, count } => {
+                self.next(&jobs, from, until, count).map(|document| body(&document))
             }
             Question::Plan => self.plan().await.map(|document| body(&document)),
             Question::Sync => Ok(body(&self.sync())),

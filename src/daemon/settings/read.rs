@@ -11,10 +11,11 @@ use crate::daemon::settings::{
 };
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
 use crate::spec::manifest::check::Rules;
-use crate::spec::manifest::document::{Document, Format, text_of};
+use crate::spec::manifest::document::{Document, Format};
 use crate::spec::manifest::lower::layer::{Layer, read_zone};
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::{Given, RawDefaults};
+use crate::spec::manifest::text::text_of;
 use crate::spec::manifest::{FILE_BYTES_MAX, Known};
 use crate::spec::schema;
 use crate::spec::settings::{RawPassword, RawRedis, RawSettings, RawStore};

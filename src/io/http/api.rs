@@ -4,6 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::request::Refusal;
 use crate::io::http::documents::request::Envelope;
+use crate::time::Timestamp;
 
 /// How many questions may wait for the daemon.
 pub const QUESTIONS_MAX: usize = 256;
@@ -50,8 +51,12 @@ pub enum Question {
     },
     /// Coming fire times.
     Next {
-        /// Of one job.
-        job: Option<String>,
+        /// Of these jobs; empty: of all.
+        jobs: Vec<String>,
+        /// After this; none: after now.
+        from: Option<Timestamp>,
+        /// Before this.
+        until: Option<Timestamp>,
         /// How many.
         count: usize,
     },

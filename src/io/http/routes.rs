@@ -14,7 +14,7 @@ use crate::io::clock;
 use crate::io::http::api::{Api, Question, RowsWanted};
 use crate::io::http::documents::request::{ENVELOPE_BYTES_MAX, Envelope};
 use crate::io::http::documents::{ErrorDocument, ErrorEntry};
-use crate::time::parse_duration;
+use crate::time::{Timestamp, parse_duration};
 
 /// How many rows one answer holds where none is said.
 const ROWS_DEFAULT: usize = 50;
@@ -70,8 +70,10 @@ async fn output(State(api): State<Api>, id: Piece) -> Response {
 }
 
 async fn next(State(api): State<Api>, query: Parameters<NextQuery>) -> Response {
-    let wanted = parameters(query).and_then(|NextQuery { job, n }| {
-        Ok(Question::Next { job, count: bounded("n", n, FIRES_DEFAULT, FIRES_MAX)? })
+    let wanted = parameters(query).and_then(|NextQuery { job, from, until, n }| {
+        let jobs = job.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
+        let count = bounded("n", n, FIRES_DEFAULT, FIRES_MAX)?;
+        Ok(Question::Next { jobs, from, until, count })
     });
     answer(&api, wanted).await
 }
@@ -136,6 +138,8 @@ struct RowsQuery {
 #[serde(deny_unknown_fields)]
 struct NextQuery {
     job: Option<String>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
     n: Option<usize>,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, SourceText};
 use crate::spec::job::{JobName, JobSpec};
 use crate::spec::manifest::document::{Document, Format};
+use crate::spec::manifest::lower::calendars::Calendars;
 use crate::spec::manifest::lower::layer::Layer;
 
 impl JobSpec {
@@ -16,7 +17,7 @@ impl JobSpec {
         let manifest = format!("{{\"jobs\":{{\"{name}\":{text}}}}}");
         let source = Arc::new(SourceText::new(format!("{name}.json"), manifest));
         let mut document = Document::of_manifest(source, Format::Yaml);
-        let jobs = document.lower(&Layer::default());
+        let jobs = document.lower(&Layer::default(), &Calendars::default());
         document.diagnostics.retain(Diagnostic::is_error);
         match jobs.into_iter().next() {
             Some(job) if document.diagnostics.is_empty() => Ok(Arc::unwrap_or_clone(job.spec)),

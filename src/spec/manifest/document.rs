@@ -11,11 +11,13 @@ use crate::spec::job::{DeclaredJob, JobName, JobSpec, SourcePlace};
 use crate::spec::manifest::check::faults::describe;
 use crate::spec::manifest::check::{Rules, check};
 use crate::spec::manifest::lower;
+use crate::spec::manifest::lower::calendars::{self, Calendars, DeclaredCalendar};
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::node::de::decode;
 use crate::spec::manifest::node::{Entry, Node, Parsed, Span, SyntaxFault, Value, toml, yaml};
-use crate::spec::manifest::raw::{RawDefaults, RawJob};
+use crate::spec::manifest::raw::{RawCalendar, RawDefaults, RawJob};
+use crate::spec::manifest::text::text_of;
 use crate::spec::manifest::{Content, FILE_BYTES_MAX, ManifestFile};
 use crate::spec::schema;
 
@@ -24,6 +26,8 @@ pub const DIAGNOSTICS_MAX: usize = 200;
 
 /// JSON pointer of the jobs.
 const JOBS: &str = "/jobs";
+/// JSON pointer of the calendars.
+const CALENDARS: &str = "/calendars";
 
 /// The schema of manifests, compiled once.
 static RULES: LazyLock<Rules> = LazyLock::new(|| match Rules::compile(&schema::jobs()) {
@@ -233,14 +237,46 @@ impl Document {
         for found in errors.filter_map(|diagnostic| diagnostic.pointer.as_deref()) {
             let Some(rest) = found.strip_prefix(pointer) else { continue };
             let mut steps = rest.split('/').skip(1);
-            let key = if pointer == JOBS { steps.next().unwrap_or_default() } else { "" };
+            let is_keyed = pointer == JOBS || pointer == CALENDARS;
+            let key = if is_keyed { steps.next().unwrap_or_default() } else { "" };
             faulty.entry(key).or_default().insert(steps.next().unwrap_or_default());
         }
         faulty
     }
 
+    /// Reads every calendar that the file declares, and where; none where it has a mistake. Complaints
+    /// are added.
+    pub fn calendars(&mut self) -> Vec<DeclaredCalendar> {
+        let mut out = Vec::new();
+        let mut declared = Vec::new();
+        let faulty = self.faulty(CALENDARS);
+        for root in &self.parsed.documents {
+            let site = Site::root(&self.source, root).child("calendars");
+            for entry in root.get("calendars").map(Node::entries).unwrap_or_default() {
+                let sound = !faulty.contains_key(entry.key.as_str());
+                let raw = decode::<RawCalendar>(&entry.node).ok().filter(|_| sound);
+                let site = site.child(&entry.key);
+                declared.push(DeclaredCalendar {
+                    name: entry.key.clone(),
+                    place: Place::new(&self.source, entry.key_span.start, entry.key_span.end),
+                    calendar: raw.and_then(|raw| calendars::read(&raw, &site, &mut out)),
+                });
+            }
+        }
+        self.add(out);
+        declared
+    }
+
+    /// Whether a job of the file refers to a calendar by its name.
+    pub fn uses_calendars(&self) -> bool {
+        let triggers = self.job_entries().filter_map(|job| job.node.get("triggers"));
+        triggers
+            .flat_map(Node::items)
+            .any(|trigger| trigger.get("calendar").is_some() || trigger.get("exclude").is_some())
+    }
+
     /// Lowers every job over the layers below. Complaints are added; jobs with an error are left out.
-    pub fn lower(&mut self, below: &Layer) -> Vec<DeclaredJob> {
+    pub fn lower(&mut self, below: &Layer, calendars: &Calendars) -> Vec<DeclaredJob> {
         if self.parsed.broken {
             return Vec::new();
         }
@@ -251,7 +287,7 @@ impl Document {
         for tree in 0..self.parsed.documents.len() {
             let layer = self.defaults(tree, below);
             let mut out = Vec::new();
-            jobs.extend(self.lower_tree(tree, &layer, &mut out));
+            jobs.extend(self.lower_tree(tree, &layer, calendars, &mut out));
             self.add(out);
         }
         jobs
@@ -261,6 +297,7 @@ impl Document {
         &self,
         tree: usize,
         layer: &Layer,
+        calendars: &Calendars,
         out: &mut Vec<Diagnostic>,
     ) -> Vec<DeclaredJob> {
         let Some(root) = self.parsed.documents.get(tree) else { return Vec::new() };
@@ -273,7 +310,7 @@ impl Document {
             let site = site.child(&entry.key).of_job(&entry.key);
             match decode::<RawJob>(&without(&entry.node, wrong)) {
                 Ok(raw) => {
-                    let spec = lower::job(&name, raw, layer, &site, out);
+                    let spec = lower::job(&name, raw, layer, calendars, &site, out);
                     let spec = spec.filter(|_| wrong.is_none());
                     jobs.extend(spec.map(|spec| self.declare(spec, entry.key_span)));
                 }
@@ -298,6 +335,14 @@ impl Document {
             let place = self.job_entries().next().map_or(Span::default(), |entry| entry.key_span);
             let fault = SyntaxFault::new(codes::DEFAULTS_FILE, place, message)
                 .help("move the jobs into a file of another name");
+            let diagnostic = self.diagnostic(fault, None);
+            self.diagnostics.push(diagnostic);
+        }
+        let calendars = self.parsed.documents.iter().find_map(|tree| tree.entry("calendars"));
+        if let Some(place) = calendars.map(|entry| entry.key_span) {
+            let message = "a file of defaults holds no calendars";
+            let fault = SyntaxFault::new(codes::DEFAULTS_FILE, place, message)
+                .help("move them into a manifest: every manifest may use them from there");
             let diagnostic = self.diagnostic(fault, None);
             self.diagnostics.push(diagnostic);
         }
@@ -347,35 +392,4 @@ fn too_large(bytes: usize) -> Diagnostic {
     let message =
         format!("this file has {bytes} bytes, more than the {FILE_BYTES_MAX} of a manifest");
     Diagnostic::new(codes::FILE_TOO_LARGE, message).help("split it into several files")
-}
-
-/// The text of a file without its byte order mark; else what is wrong, at its place in what can be
-/// shown of it.
-pub fn text_of(path: &str, bytes: &[u8]) -> Result<Arc<SourceText>, Box<Diagnostic>> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let wrong = |at: usize, code: &'static str, message: &str, help: &str| {
-        let before = String::from_utf8_lossy(bytes.get(..at).unwrap_or_default()).len();
-        let source = Arc::new(SourceText::new(path, String::from_utf8_lossy(bytes)));
-        let end = source
-            .text
-            .get(before..)
-            .and_then(|rest| rest.chars().next())
-            .map_or(0, char::len_utf8);
-        let place = Place::new(&source, before, before + end);
-        Err(Box::new(Diagnostic::new(code, message).at(place).help(help)))
-    };
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return wrong(0, codes::NOT_UTF8, "this file is UTF-16", "save it as UTF-8");
-    }
-    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
-        let help = "it was probably cut off while it was written; write it again";
-        return wrong(at, codes::NUL_BYTE, "this file holds a NUL byte", help);
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(Arc::new(SourceText::new(path, text))),
-        Err(error) => {
-            let message = "this file is not UTF-8 from here on";
-            wrong(error.valid_up_to(), codes::NOT_UTF8, message, "save it as UTF-8")
-        }
-    }
 }

@@ -16,6 +16,7 @@ use crate::spec::job::{DeclaredJob, JobName};
 use crate::spec::manifest::document::{DIAGNOSTICS_MAX, Document};
 use crate::spec::manifest::load::folders::{Below, Folders, is_defaults};
 use crate::spec::manifest::load::parallel::in_parallel;
+use crate::spec::manifest::lower::calendars::{Calendars, DeclaredCalendar};
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::{Content, InvalidManifest, Known, Loaded, ManifestFile};
 
@@ -36,6 +37,8 @@ pub struct Loader {
 struct Remembered {
     content: Content,
     below: Layer,
+    /// The calendars of its snapshot; they matter only to a file that uses some.
+    calendars: Arc<Calendars>,
     outcome: Arc<Outcome>,
 }
 
@@ -43,6 +46,10 @@ struct Remembered {
 #[derive(Debug)]
 struct Outcome {
     source: Arc<SourceText>,
+    calendars: Vec<DeclaredCalendar>,
+    uses_calendars: bool,
+    /// Whether nothing of it could be told.
+    broken: bool,
     declared: Vec<(JobName, Place)>,
     jobs: Vec<DeclaredJob>,
     diagnostics: Vec<Diagnostic>,
@@ -56,16 +63,24 @@ impl Loader {
             files.iter().partition(|file| is_defaults(file));
         let mut loaded = Loaded { files: files.len(), ..Loaded::default() };
         let folders = Folders::read(&defaults, known, &mut loaded);
-        let outcomes =
-            in_parallel(&manifests, |file| self.outcome(file, folders.below(file).layer));
+        let texts = in_parallel(manifests.clone(), |file| self.text(file, folders.below(file)));
+        let calendars = Arc::new(gather(&texts, &mut loaded));
+        let read = manifests.iter().copied().zip(texts).collect();
+        let outcomes = in_parallel(read, |(file, text)| {
+            text.outcome(file, folders.below(file).layer, &calendars)
+        });
         let mut found = Vec::new();
         let mut last = BTreeMap::new();
         for (file, outcome) in manifests.iter().zip(outcomes) {
             let below = folders.below(file);
             found.extend(outcome.declared.iter().cloned());
             take(file, &outcome, below, &mut loaded);
-            let remembered =
-                Remembered { content: file.content.clone(), below: below.layer.clone(), outcome };
+            let remembered = Remembered {
+                content: file.content.clone(),
+                below: below.layer.clone(),
+                calendars: Arc::clone(&calendars),
+                outcome,
+            };
             last.insert(Arc::clone(&file.path), remembered);
         }
         self.last = last;
@@ -74,11 +89,61 @@ impl Loader {
         loaded
     }
 
-    fn outcome(&self, file: &ManifestFile, below: &Layer) -> Arc<Outcome> {
-        let same = |last: &&Remembered| last.content.is_same(&file.content) && last.below == *below;
+    fn text(&self, file: &ManifestFile, below: Below<'_>) -> Text<'_> {
+        let same =
+            |last: &&Remembered| last.content.is_same(&file.content) && last.below == *below.layer;
         match self.last.get(&file.path).filter(same) {
-            Some(last) => Arc::clone(&last.outcome),
-            None => Arc::new(Outcome::read(file, below)),
+            Some(last) => Text::Same(last),
+            None => Text::read(file),
+        }
+    }
+}
+
+/// A file after the first of two looks: its calendars are known, its jobs not yet.
+enum Text<'l> {
+    /// It is as it was.
+    Same(&'l Remembered),
+    /// It was read.
+    Read(Box<Document>, Vec<DeclaredCalendar>),
+}
+
+impl Text<'_> {
+    fn read(file: &ManifestFile) -> Self {
+        let mut document = Document::read(file);
+        let calendars = document.calendars();
+        Self::Read(Box::new(document), calendars)
+    }
+
+    fn calendars(&self) -> &[DeclaredCalendar] {
+        match self {
+            Self::Same(last) => &last.outcome.calendars,
+            Self::Read(_, calendars) => calendars,
+        }
+    }
+
+    /// Whether nothing of it can be told.
+    fn is_broken(&self) -> bool {
+        match self {
+            Self::Same(last) => last.outcome.broken,
+            Self::Read(document, _) => document.parsed.broken,
+        }
+    }
+
+    /// What becomes of the file among the calendars of the snapshot.
+    fn outcome(
+        self,
+        file: &ManifestFile,
+        below: &Layer,
+        calendars: &Arc<Calendars>,
+    ) -> Arc<Outcome> {
+        match self {
+            Self::Same(last) if !last.outcome.uses_calendars || last.calendars == *calendars => {
+                Arc::clone(&last.outcome)
+            }
+            Self::Same(_) => Self::read(file).outcome(file, below, calendars),
+            Self::Read(document, declared) => {
+                Arc::new(Outcome::of(*document, declared, below, calendars))
+            }
         }
     }
 }
@@ -94,17 +159,49 @@ impl Content {
 }
 
 impl Outcome {
-    fn read(file: &ManifestFile, below: &Layer) -> Self {
-        let mut document = Document::read(file);
-        let jobs = document.lower(below);
+    fn of(
+        mut document: Document,
+        declared: Vec<DeclaredCalendar>,
+        below: &Layer,
+        calendars: &Calendars,
+    ) -> Self {
+        let jobs = document.lower(below, calendars);
         Self {
             valid: document.is_valid(),
+            calendars: declared,
+            uses_calendars: document.uses_calendars(),
+            broken: document.parsed.broken,
             declared: document.declared(),
             jobs,
             diagnostics: kept(document.diagnostics),
             source: document.source,
         }
     }
+}
+
+/// All calendars of a snapshot. A name that stands twice is refused, and each place but the first
+/// reported.
+fn gather(texts: &[Text<'_>], loaded: &mut Loaded) -> Calendars {
+    let mut declared: Vec<_> = texts.iter().flat_map(Text::calendars).collect();
+    declared.sort_by_key(|calendar| (&calendar.place.source.path, calendar.place.start));
+    let mut first: BTreeMap<&str, &Place> = BTreeMap::new();
+    let mut by_name = BTreeMap::new();
+    for declared in declared {
+        if let Some(first) = first.get(declared.name.as_str()) {
+            by_name.insert(declared.name.clone(), None);
+            let message = format!("the calendar `{}` is declared twice", declared.name);
+            let diagnostic = Diagnostic::new(codes::DUPLICATE_CALENDAR, message)
+                .at(declared.place.clone())
+                .label("again here")
+                .related((*first).clone(), "first here")
+                .help("rename one of them: until then no trigger can use either");
+            loaded.diagnostics.push(diagnostic);
+        } else {
+            by_name.insert(declared.name.clone(), declared.calendar.clone());
+            first.insert(&declared.name, &declared.place);
+        }
+    }
+    Calendars { by_name, is_partial: texts.iter().any(Text::is_broken) }
 }
 
 /// The first complaints about a file, in order.

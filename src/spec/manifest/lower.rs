@@ -1,6 +1,8 @@
 //! From what is written to what is meant: a decoded job with the layers below it becomes a
 //! [`JobSpec`]. One function per group of fields; each returns its value and pushes its complaints.
 
+pub mod calendars;
+pub mod conditions;
 pub mod layer;
 pub mod site;
 pub mod task;
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, codes};
 use crate::spec::job::{JobName, JobSpec};
+use crate::spec::manifest::lower::calendars::Calendars;
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::lower::triggers::RawTriggers;
@@ -31,6 +34,7 @@ pub fn job(
     name: &JobName,
     mut raw: RawJob,
     below: &Layer,
+    calendars: &Calendars,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<JobSpec> {
@@ -52,7 +56,7 @@ pub fn job(
         },
         list: raw.triggers,
     };
-    let triggers = triggers::read(&triggers, &zone, site, out);
+    let triggers = triggers::read(&triggers, &zone, calendars, site, out);
     let overlap = layer.overlap.unwrap_or(Overlap::Skip);
     let timeout = layer.timeout.value();
     if own_timeout && overlap == Overlap::Skip {

@@ -13,6 +13,7 @@ pub mod lower;
 pub mod node;
 pub mod raw;
 pub mod rules;
+pub mod text;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -5,19 +5,22 @@
 //! and what texts mean, is looked at when lowering. The doc comments are the descriptions that
 //! editors show.
 
+mod calendars;
+mod command;
 mod given;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Deserializer, SeqAccess, Visitor};
 
+pub use crate::spec::manifest::raw::calendars::{
+    RawCalendar, RawCalendarUse, RawCalendars, RawWeekday, RawWindow,
+};
+pub use crate::spec::manifest::raw::command::RawCommand;
 pub use crate::spec::manifest::raw::given::{Given, NULLABLE};
 use crate::spec::policy::Overlap;
+use crate::spec::trigger::{DayMatch, Dialect, FoldRule, GapRule};
 
 /// A file that declares jobs.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -34,6 +37,9 @@ pub struct RawManifest {
     /// `_defaults.yaml` or `_defaults.toml`: for every job of its folder and the folders below.
     #[serde(default)]
     pub defaults: Option<RawDefaults>,
+    /// Sets of days and of windows that triggers refer to, by name; every manifest may use them.
+    #[serde(default)]
+    pub calendars: Option<RawCalendars>,
     /// The jobs, by name. The name is the identity of a job; the name of the file means nothing.
     #[serde(default)]
     pub jobs: Option<RawJobs>,
@@ -232,9 +238,41 @@ pub struct RawTrigger {
     #[serde(default)]
     #[schemars(example = &"UTC")]
     pub timezone: Option<RawZone>,
-    /// With `cron` or `interval`: nothing is due before this moment, which is itself included.
+    /// With `cron`: which program's expressions it is written in. Built in: standard.
     #[serde(default)]
-    #[schemars(example = "2026-01-01T00:00:00")]
+    #[schemars(example = &"quartz")]
+    pub dialect: Option<Dialect>,
+    /// With `cron`: day and weekday both given: any (as crontab has it) or all must match.
+    #[serde(default)]
+    #[schemars(example = &"all")]
+    pub day_match: Option<DayMatch>,
+    /// With `cron`: what becomes of wall times that a change of clocks skips. When absent, those of
+    /// fixed times fire once after the gap, and those of every minute, hour or so do not.
+    #[serde(default)]
+    #[schemars(example = &"skip")]
+    pub gap: Option<GapRule>,
+    /// With `cron`: which of two passes of a wall time fires when clocks are set back. When absent,
+    /// fixed times fire in the first, and those of every minute, hour or so in both.
+    #[serde(default)]
+    #[schemars(example = &"last")]
+    pub fold: Option<FoldRule>,
+    /// Only on the days of this calendar: a name under `calendars`, or the calendar itself. Days are
+    /// those of the trigger's zone.
+    #[serde(default)]
+    pub calendar: Option<RawCalendarUse>,
+    /// Never inside the windows of these calendars; a window's start belongs to it, its end does not.
+    #[serde(default)]
+    #[schemars(length(max = 100), extend("examples" = [["freeze"]]))]
+    pub exclude: Option<Vec<RawCalendarUse>>,
+    /// The start is delayed by less than this, by another delay for each fire time, always the same
+    /// one. Built in: 0s.
+    #[serde(default)]
+    #[schemars(example = "2m")]
+    pub jitter: Option<RawDuration>,
+    /// With `cron` or `interval`: nothing is due before this moment, which is itself included. With
+    /// `interval` also relative to the moment at which the trigger is first applied: `+5s`.
+    #[serde(default)]
+    #[schemars(example = "2026-01-01T00:00:00", example = "+5s")]
     pub start_date: Option<RawDate>,
     /// With `cron` or `interval`: nothing is due after this moment, which is itself included.
     #[serde(default)]
@@ -303,56 +341,12 @@ texts! {
     #[schemars(rename = "Date")]
     #[schemars(example = "2026-03-01T09:00:00", example = "2026-03-01", example = "2026-03-01T09:00:00+08:00")]
     RawDate;
+    /// A day, or the days from one to another, both included.
+    #[schemars(rename = "Days", extend("pattern" = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([.][.][0-9]{4}-[0-9]{2}-[0-9]{2})?$"))]
+    #[schemars(example = "2026-01-01", example = "2026-02-15..2026-02-23")]
+    RawDays;
     /// An IANA time zone name.
     #[schemars(rename = "Zone", extend("minLength" = 1))]
     #[schemars(example = "Asia/Shanghai", example = &"UTC")]
     RawZone;
-}
-
-/// A command: one text, or a list of arguments.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RawCommand {
-    /// To be split into words.
-    Line(String),
-    /// Program and arguments.
-    Argv(Vec<String>),
-}
-
-impl JsonSchema for RawCommand {
-    fn schema_name() -> Cow<'static, str> {
-        "Command".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A program with its arguments; a text is split into words as in a shell, but no shell is used.",
-            "anyOf": [
-                { "type": "string", "minLength": 1 },
-                { "type": "array", "minItems": 1, "items": { "type": "string" } },
-            ],
-            "examples": ["/usr/local/bin/backup --all", ["/opt/etl/bin/load", "--mode", "full"]],
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for RawCommand {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = RawCommand;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or a list of texts")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<RawCommand, E> {
-                Ok(RawCommand::Line(text.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<RawCommand, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(items)).map(RawCommand::Argv)
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
 }

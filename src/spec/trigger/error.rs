@@ -102,6 +102,16 @@ impl<'a> Piece<'a> {
 }
 
 impl CronError {
+    /// The message, with the field that is wrong where it does not say it by itself.
+    pub fn sentence(&self) -> String {
+        let field = self.field.as_str();
+        if self.field == Field::Expression || self.message.contains(field) {
+            self.message.clone()
+        } else {
+            format!("{field} field: {}", self.message)
+        }
+    }
+
     pub(super) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self

@@ -6,12 +6,16 @@
 //! A [`CronExpr`] holds what an expression means, not how it was written: `0 0 * * 7` and `@weekly`
 //! are equal.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::spec::trigger::civil::{
     CivilDate, DAY_NUMBER_MAX, EPOCH_DAY, month_length, next_leap_year, weekday,
 };
 
 /// How an expression is read (A4). Never guessed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// All of crontab(5), and more where crontab has an error.
     Standard,
@@ -44,7 +48,8 @@ impl Dialect {
 }
 
 /// What two restricted day fields mean together (A3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum DayMatch {
     /// The dialect's own rule.
     Any,
@@ -97,8 +102,18 @@ pub struct CronExpr {
     /// Of two restricted day fields one suffices.
     pub(super) either_day: bool,
     pub(super) interval_like: bool,
-    /// Only 29 February can match, so that other years need no look.
-    pub(super) leap_day_only: bool,
+    pub(super) leap_days: LeapDays,
+}
+
+/// What an expression has to do with 29 February, so that it is found without a walk over months.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LeapDays {
+    /// Other days can match.
+    AmongOthers,
+    /// No other day can match: other years need no look.
+    Only,
+    /// It matches in every leap year, and no other day does.
+    Each,
 }
 
 /// A set of years from [`YEAR_FIRST`] on. Bit `n % 64` of word `n / 64` is the year `YEAR_FIRST + n`.
@@ -175,6 +190,11 @@ impl CronExpr {
     /// The first matching day of a search, as a day number.
     fn first_day(&self, search: &MonthSearch) -> Option<u32> {
         let MonthSearch { mut year, mut month, mut days } = *search;
+        if days == 0 && self.leap_days == LeapDays::Each {
+            // One step instead of a walk over months.
+            let year = self.next_year(year + u32::from(month >= 2))?;
+            return Some(CivilDate { year, month: 2, day: 29 }.day_number());
+        }
         while days == 0 {
             let months_left = u32::from(self.months) >> (month + 1);
             if months_left == 0 {
@@ -192,7 +212,10 @@ impl CronExpr {
 
     /// The first matching year from one on.
     fn next_year(&self, from: u32) -> Option<u32> {
-        let mut year = if self.leap_day_only { next_leap_year(from) } else { from };
+        let mut year = match self.leap_days {
+            LeapDays::AmongOthers => from,
+            LeapDays::Only | LeapDays::Each => next_leap_year(from),
+        };
         if let Some(years) = &self.years {
             year = years.next_from(year)?;
         }

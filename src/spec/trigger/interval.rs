@@ -194,6 +194,9 @@ pub struct PeriodTextError {
     pub end: usize,
 }
 
+/// The longest text of a period by fields, in bytes: far more than five numbers.
+const PERIOD_BYTES_MAX: usize = 4096;
+
 /// The fields of a period text in order, with their seconds.
 const PERIOD_FIELDS: [(&str, u64); 5] =
     [("seconds", 1), ("minutes", 60), ("hours", 3600), ("days", 86_400), ("weeks", 604_800)];
@@ -206,6 +209,10 @@ pub fn parse_period_fields(text: &str) -> Result<Duration, PeriodTextError> {
         end: piece.start + piece.text.len(),
     };
     let whole = Piece { text, start: 0 };
+    if text.len() > PERIOD_BYTES_MAX {
+        let message = format!("the period is longer than {PERIOD_BYTES_MAX} bytes");
+        return Err(error(whole, message));
+    }
     let count = text.split([' ', '\t']).filter(|part| !part.is_empty()).count();
     if count != PERIOD_FIELDS.len() {
         let message =

@@ -9,6 +9,7 @@ mod civil;
 mod cron;
 mod date;
 mod error;
+mod explanation;
 mod expr;
 mod field;
 mod interval;
@@ -31,6 +32,7 @@ pub use crate::spec::trigger::calendar::{
 pub use crate::spec::trigger::cron::CronTrigger;
 pub use crate::spec::trigger::date::{DateTextError, DateTrigger, parse_date_text};
 pub use crate::spec::trigger::error::{CronError, Field};
+pub use crate::spec::trigger::explanation::other_readings;
 pub use crate::spec::trigger::expr::{CronExpr, DayMatch, Dialect, YEAR_LAST};
 pub use crate::spec::trigger::interval::{
     IntervalStart, IntervalTrigger, PERIOD_MIN, PeriodError, PeriodTextError, parse_period_fields,
@@ -38,7 +40,9 @@ pub use crate::spec::trigger::interval::{
 pub use crate::spec::trigger::jitter::start_time;
 pub use crate::spec::trigger::parse::EXPRESSION_BYTES_MAX;
 pub use crate::spec::trigger::shift_notes::{ShiftEffect, ShiftNote};
-pub use crate::spec::trigger::words::{Language, describe, describe_shift};
+pub use crate::spec::trigger::words::{
+    Language, describe, describe_clock_rule, describe_cron, describe_shift, weekday_word,
+};
 pub use crate::spec::trigger::zone::{FoldRule, GapRule, LARGE_SHIFT};
 use crate::time::{Timestamp, Zone};
 

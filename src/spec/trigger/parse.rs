@@ -2,12 +2,12 @@
 
 use crate::spec::trigger::error::{CronError, Field, Piece};
 use crate::spec::trigger::expr::{
-    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, CronExpr, DayMatch, Dialect,
+    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, CronExpr, DayMatch, Dialect, LeapDays,
 };
 use crate::spec::trigger::field::{FieldForm, FieldSet, FieldShape};
 use crate::time::quoted;
 
-/// The longest expression, in bytes: far more than every field as a full list.
+/// The longest expression, blanks around it included, in bytes: far more than every field as a full list.
 pub const EXPRESSION_BYTES_MAX: usize = 4096;
 
 /// The most fields that any dialect has.
@@ -43,16 +43,16 @@ impl CronExpr {
         dialect: Dialect,
         day_match: DayMatch,
     ) -> Result<Self, CronError> {
+        let all = Piece { text, start: 0 };
+        if text.len() > EXPRESSION_BYTES_MAX {
+            let message = format!("the expression is longer than {EXPRESSION_BYTES_MAX} bytes");
+            return Err(all.error(Field::Expression, message));
+        }
         let blank = |c| c == ' ' || c == '\t';
         let start = text.len() - text.trim_start_matches(blank).len();
         let whole = Piece { text: text.trim_matches(blank), start };
         if whole.text.is_empty() {
-            let all = Piece { text, start: 0 };
             return Err(all.error(Field::Expression, "the expression is empty".to_owned()));
-        }
-        if whole.text.len() > EXPRESSION_BYTES_MAX {
-            let message = format!("the expression is longer than {EXPRESSION_BYTES_MAX} bytes");
-            return Err(whole.error(Field::Expression, message));
         }
         let has_nicknames = matches!(dialect, Dialect::Standard | Dialect::Crontab);
         if has_nicknames && whole.text.starts_with('@') {
@@ -152,7 +152,7 @@ impl Fields {
             dialect,
             either_day,
             interval_like,
-            leap_day_only: false,
+            leap_days: LeapDays::AmongOthers,
         };
         canonical(expr)
     }
@@ -218,10 +218,16 @@ fn canonical(mut expr: CronExpr) -> CronExpr {
         expr.nth_weekdays &= !(u64::from(expr.weekdays) << (7 * nth));
     }
     let has_special_days = (expr.last_days | expr.nearest | expr.last_nearest) != 0;
-    expr.leap_day_only = expr.months == 1 << 2
+    let only_leap_days = expr.months == 1 << 2
         && expr.days.trailing_zeros() >= 29
         && !has_special_days
         && !expr.either_day;
+    let is_each = expr.days >> 29 & 1 != 0 && every_weekday && expr.years.is_none();
+    expr.leap_days = match (only_leap_days, is_each) {
+        (false, _) => LeapDays::AmongOthers,
+        (true, false) => LeapDays::Only,
+        (true, true) => LeapDays::Each,
+    };
     debug_assert!(expr.seconds & !ALL_SIXTY == 0 && expr.minutes & !ALL_SIXTY == 0);
     debug_assert!(expr.hours & !ALL_HOURS == 0 && expr.months & !ALL_MONTHS == 0);
     expr

@@ -21,6 +21,24 @@ pub enum Language {
     Chinese,
 }
 
+impl Language {
+    /// Every language.
+    pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
+
+    /// The code of ISO 639.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh",
+        }
+    }
+
+    /// The language with this code.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.as_str() == word)
+    }
+}
+
 /// More clock times than this are told field by field.
 const CLOCK_TIMES_MAX: usize = 6;
 
@@ -39,27 +57,21 @@ pub fn describe(trigger: &Trigger, language: Language) -> String {
 
 /// What of a trigger removes fire times, or delays starts.
 fn conditions(trigger: &Trigger, language: Language) -> String {
-    let mut text = String::new();
-    if trigger.filter.calendar.is_some() {
-        text += match language {
-            Language::English => "; only on the days of its calendar",
-            Language::Chinese => "；仅限日历中的日期",
-        };
-    }
-    if !trigger.filter.exclude.is_empty() {
-        text += match language {
-            Language::English => "; not inside the windows that it excludes",
-            Language::Chinese => "；排除的时段内不触发",
-        };
-    }
-    if !trigger.jitter.is_zero() {
-        let jitter = DurationText(trigger.jitter);
-        text += &match language {
-            Language::English => format!("; started up to {jitter} later"),
-            Language::Chinese => format!("；启动最多推迟 {jitter}"),
-        };
-    }
-    text
+    let days = trigger.filter.calendar.as_ref().map(|_| match language {
+        Language::English => "; only on the days of its calendar".to_owned(),
+        Language::Chinese => "；仅限日历中的日期".to_owned(),
+    });
+    let excludes = !trigger.filter.exclude.is_empty();
+    let windows = excludes.then(|| match language {
+        Language::English => "; not inside the windows that it excludes".to_owned(),
+        Language::Chinese => "；排除的时段内不触发".to_owned(),
+    });
+    let jitter = DurationText(trigger.jitter);
+    let delay = (!trigger.jitter.is_zero()).then(|| match language {
+        Language::English => format!("; started up to {jitter} later"),
+        Language::Chinese => format!("；启动最多推迟 {jitter}"),
+    });
+    [days, windows, delay].into_iter().flatten().collect()
 }
 
 /// Says in one line what a change of clocks does to a trigger.
@@ -67,6 +79,31 @@ pub fn describe_shift(cron: &CronTrigger, note: &ShiftNote, language: Language) 
     match language {
         Language::English => english::shift_note(cron, note),
         Language::Chinese => chinese::shift_note(cron, note),
+    }
+}
+
+/// Says in one line when a cron trigger fires.
+pub fn describe_cron(cron: &CronTrigger, language: Language) -> String {
+    match language {
+        Language::English => english::cron(cron),
+        Language::Chinese => chinese::cron(cron),
+    }
+}
+
+/// Says in one line whether a trigger follows the real clock where clocks are changed, why, and what
+/// that means (A9).
+pub fn describe_clock_rule(cron: &CronTrigger, language: Language) -> String {
+    match language {
+        Language::English => english::clock_rule(cron),
+        Language::Chinese => chinese::clock_rule(cron),
+    }
+}
+
+/// The name of a weekday, Monday = 0.
+pub fn weekday_word(weekday: u32, language: Language) -> &'static str {
+    match language {
+        Language::English => english::weekday_name(weekday),
+        Language::Chinese => chinese::weekday_name(weekday),
     }
 }
 

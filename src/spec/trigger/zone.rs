@@ -6,10 +6,14 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::time::{Shift, Zone};
 
 /// What becomes of local times that a small gap skips.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum GapRule {
     /// They fire, once, at the first instant after the gap.
     Next,
@@ -36,7 +40,8 @@ impl GapRule {
 }
 
 /// Which of the two passes of a small fold fires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum FoldRule {
     /// The first.
     First,

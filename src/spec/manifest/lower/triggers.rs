@@ -1,12 +1,14 @@
 //! The triggers of a job, from the short form or the list.
 
 use crate::diagnostic::{Diagnostic, codes, quoted};
+use crate::spec::manifest::lower::calendars::{Calendars, read_expression};
+use crate::spec::manifest::lower::conditions;
 use crate::spec::manifest::lower::layer::{read_duration, read_zone, sentence};
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::{RawDate, RawDuration, RawTrigger};
 use crate::spec::manifest::rules::cron;
 use crate::spec::trigger::{
-    CronExpr, CronTrigger, DateTrigger, Dialect, IntervalStart, IntervalTrigger, Schedule, Trigger,
+    CronTrigger, DateTrigger, DayMatch, Dialect, IntervalStart, IntervalTrigger, Schedule, Trigger,
     parse_date_text,
 };
 use crate::time::{Timestamp, Zone};
@@ -24,6 +26,7 @@ pub struct RawTriggers {
 pub fn read(
     raw: &RawTriggers,
     zone: &Zone,
+    calendars: &Calendars,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Vec<Trigger> {
@@ -40,11 +43,13 @@ pub fn read(
         return Vec::new();
     }
     if !kinds.is_empty() {
-        return read_one(&raw.short, zone, site, out).into_iter().collect();
+        return read_one(&raw.short, zone, calendars, site, out).into_iter().collect();
     }
     let list = site.child("triggers");
     let triggers = raw.list.iter().flatten().enumerate();
-    triggers.filter_map(|(at, trigger)| read_one(trigger, zone, &list.item(at), out)).collect()
+    triggers
+        .filter_map(|(at, trigger)| read_one(trigger, zone, calendars, &list.item(at), out))
+        .collect()
 }
 
 fn kinds(raw: &RawTrigger) -> Vec<&'static str> {
@@ -64,6 +69,7 @@ fn forms<'k>(raw: &RawTriggers, kinds: &[&'k str]) -> Vec<&'k str> {
 fn read_one(
     raw: &RawTrigger,
     zone: &Zone,
+    calendars: &Calendars,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Trigger> {
@@ -73,27 +79,41 @@ fn read_one(
     };
     let zone = own_zone.as_ref().unwrap_or(zone);
     let before = out.len();
-    let trigger = match (&raw.cron, &raw.interval, &raw.date) {
-        (Some(text), _, _) => read_cron(text, raw, zone, site, out).map(Trigger::from),
-        (None, Some(period), _) => read_interval(period, raw, zone, site, out).map(Trigger::from),
+    let filter = conditions::read_filter(raw, zone, calendars, site, out);
+    let jitter = conditions::read_jitter(raw.jitter.as_ref(), &site.child("jitter"), out);
+    let schedule = match (&raw.cron, &raw.interval, &raw.date) {
+        (Some(text), _, _) => read_cron(text, raw, zone, site, out).map(Schedule::Cron),
+        (None, Some(period), _) => {
+            read_interval(period, raw, zone, site, out).map(Schedule::Interval)
+        }
         (None, None, Some(date)) => {
-            read_date_trigger(date, raw, zone, site, out).map(Trigger::from)
+            read_date_trigger(date, raw, zone, site, out).map(Schedule::Date)
         }
         // The schema asks for one of them.
         (None, None, None) => None,
     }?;
-    if !trigger.can_ever_fire() && out.len() == before {
-        let kind = trigger.kind().as_str();
-        let message = "this trigger can never fire, in any year";
-        let help = match &trigger.schedule {
-            Schedule::Cron(_) => "no date has this day, month and weekday between start and end",
-            Schedule::Interval(_) | Schedule::Date(_) => {
-                "nothing lies between its start and its end"
-            }
-        };
-        out.push(site.child(kind).diagnostic(codes::NEVER_FIRES, message).help(help));
+    let trigger = Trigger { schedule, filter: filter?, jitter: jitter? };
+    if out.len() == before {
+        check_fires(&trigger, site, out);
     }
     Some(trigger)
+}
+
+/// A11: a trigger without any fire time is a mistake.
+fn check_fires(trigger: &Trigger, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    if trigger.can_ever_fire() {
+        return;
+    }
+    let help = match &trigger.schedule {
+        _ if Trigger::plain(trigger.schedule.clone()).can_ever_fire() => {
+            "its calendar and what it excludes leave nothing of it"
+        }
+        Schedule::Cron(_) => "no date has this day, month and weekday between start and end",
+        Schedule::Interval(_) | Schedule::Date(_) => "nothing lies between its start and its end",
+    };
+    let message = "this trigger can never fire, in any year";
+    let place = site.child(trigger.kind().as_str());
+    out.push(place.diagnostic(codes::NEVER_FIRES, message).help(help));
 }
 
 fn read_cron(
@@ -103,24 +123,57 @@ fn read_cron(
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<CronTrigger> {
-    refuse_idle("anchor", raw.anchor.as_ref(), "cron", site, out);
-    let bounds = read_bounds(raw, zone, site, out);
+    refuse_idle(&[("anchor", raw.anchor.is_some())], "cron", site, out);
+    let dialect = raw.dialect.unwrap_or(Dialect::Standard);
+    let day_match = read_day_match(raw.day_match, dialect, site, out);
+    let (start, end) = read_bounds(raw, zone, site, out);
+    let start_date = start.and_then(|start| instant_only(start, site, out));
     let place = site.child("cron");
-    let expr = match CronExpr::parse(text, Dialect::Standard) {
-        Ok(expr) => expr,
-        Err(error) => {
-            let message = format!("this is not a cron expression: {}", error.message);
-            let mut diagnostic =
-                place.part(error.start..error.end).diagnostic(codes::BAD_CRON, message);
-            diagnostic.help = error.help;
-            out.push(diagnostic);
-            return None;
-        }
+    let expr = read_expression(text, dialect, day_match, &place, out)?;
+    match (dialect, day_match) {
+        (Dialect::Standard | Dialect::Crontab, DayMatch::Any) => cron::check(text, &place, out),
+        (Dialect::Standard | Dialect::Crontab, DayMatch::All)
+        | (Dialect::Quartz | Dialect::Apscheduler, _) => {}
+    }
+    let (gap, fold) = (raw.gap, raw.fold);
+    Some(CronTrigger { expr, zone: zone.clone(), start_date, end_date: end, gap, fold })
+}
+
+/// Which rule joins day and weekday; only where the dialect leaves a choice.
+fn read_day_match(
+    written: Option<DayMatch>,
+    dialect: Dialect,
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> DayMatch {
+    let has_choice = match dialect {
+        Dialect::Standard | Dialect::Crontab => true,
+        Dialect::Quartz | Dialect::Apscheduler => false,
     };
-    cron::check(text, &place, out);
-    let mut trigger = CronTrigger::new(expr, zone.clone());
-    (trigger.start_date, trigger.end_date) = bounds;
-    Some(trigger)
+    if written.is_some() && !has_choice {
+        let message = format!("`day_match` does nothing in the dialect `{}`", dialect.as_str());
+        let help = "remove it: the dialect has a rule of its own";
+        out.push(site.key("day_match").diagnostic(codes::IDLE_FIELD, message).help(help));
+    }
+    written.unwrap_or(DayMatch::Any)
+}
+
+/// A start that is an instant; only an interval may begin so long after its first application.
+fn instant_only(
+    start: IntervalStart,
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Timestamp> {
+    match start {
+        IntervalStart::At(at) => Some(at),
+        IntervalStart::Applied => None,
+        IntervalStart::AfterApplied(_) => {
+            let message = "only an `interval` can begin relative to its first application";
+            let place = site.child("start_date");
+            out.push(place.diagnostic(codes::BAD_DATE, message).help("write a date and time"));
+            None
+        }
+    }
 }
 
 fn read_interval(
@@ -130,6 +183,7 @@ fn read_interval(
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<IntervalTrigger> {
+    refuse_idle(&of_cron(raw), "interval", site, out);
     let place = site.child("interval");
     let (start, end) = read_bounds(raw, zone, site, out);
     let anchor = raw.anchor.as_ref().map(|date| read_date(date, zone, &site.child("anchor"), out));
@@ -149,7 +203,7 @@ fn read_interval(
         trigger = trigger.with_anchor(anchor?);
     }
     if let Some(start) = start {
-        trigger = trigger.with_start(IntervalStart::At(start));
+        trigger = trigger.with_start(start);
     }
     if let Some(end) = end {
         trigger = trigger.with_end(end);
@@ -164,23 +218,30 @@ fn read_date_trigger(
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<DateTrigger> {
-    for (key, value) in
-        [("anchor", &raw.anchor), ("start_date", &raw.start_date), ("end_date", &raw.end_date)]
-    {
-        refuse_idle(key, value.as_ref(), "date", site, out);
-    }
+    let bounds = [
+        ("anchor", raw.anchor.is_some()),
+        ("start_date", raw.start_date.is_some()),
+        ("end_date", raw.end_date.is_some()),
+    ];
+    refuse_idle(&bounds, "date", site, out);
+    refuse_idle(&of_cron(raw), "date", site, out);
     let at = read_date(date, zone, &site.child("date"), out)?;
     Some(DateTrigger::new(at, zone.clone()))
 }
 
-fn refuse_idle(
-    key: &str,
-    value: Option<&RawDate>,
-    kind: &str,
-    site: &Site<'_>,
-    out: &mut Vec<Diagnostic>,
-) {
-    if value.is_some() {
+/// The keys that only a cron trigger has, and whether they are given.
+fn of_cron(raw: &RawTrigger) -> [(&'static str, bool); 4] {
+    [
+        ("dialect", raw.dialect.is_some()),
+        ("day_match", raw.day_match.is_some()),
+        ("gap", raw.gap.is_some()),
+        ("fold", raw.fold.is_some()),
+    ]
+}
+
+/// Refuses the keys that are given and mean nothing for this kind of trigger.
+fn refuse_idle(keys: &[(&str, bool)], kind: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    for (key, _) in keys.iter().filter(|(_, given)| *given) {
         let message = format!("`{key}` does nothing beside `{kind}`");
         out.push(site.key(key).diagnostic(codes::IDLE_FIELD, message).help("remove it"));
     }
@@ -192,12 +253,12 @@ fn read_bounds(
     zone: &Zone,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
-) -> (Option<Timestamp>, Option<Timestamp>) {
+) -> (Option<IntervalStart>, Option<Timestamp>) {
     let start = raw.start_date.as_ref();
-    let start = start.and_then(|date| read_date(date, zone, &site.child("start_date"), out));
+    let start = start.and_then(|date| read_start(date, zone, &site.child("start_date"), out));
     let end = raw.end_date.as_ref();
     let end = end.and_then(|date| read_date(date, zone, &site.child("end_date"), out));
-    if let (Some(start), Some(end)) = (start, end)
+    if let (Some(IntervalStart::At(start)), Some(end)) = (start, end)
         && end < start
     {
         let diagnostic = site
@@ -209,6 +270,20 @@ fn read_bounds(
     (start, end)
 }
 
+/// A date, or a duration after the first application: `+5s`.
+fn read_start(
+    raw: &RawDate,
+    zone: &Zone,
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<IntervalStart> {
+    match raw.0.strip_prefix('+') {
+        Some(delay) => read_duration(&RawDuration(delay.to_owned()), site, out)
+            .map(IntervalStart::AfterApplied),
+        None => read_date(raw, zone, site, out).map(IntervalStart::At),
+    }
+}
+
 fn read_date(
     raw: &RawDate,
     zone: &Zone,
@@ -216,11 +291,9 @@ fn read_date(
     out: &mut Vec<Diagnostic>,
 ) -> Option<Timestamp> {
     if raw.0.starts_with('+') {
-        let message = format!(
-            "{}: a start relative to the first application is not supported yet",
-            quoted(&raw.0)
-        );
-        out.push(site.diagnostic(codes::NOT_YET, message).help("write a date and time"));
+        let message = format!("{} counts from nothing here", quoted(&raw.0));
+        let help = "only the `start_date` of an `interval` may be relative; write a date and time";
+        out.push(site.diagnostic(codes::BAD_DATE, message).help(help));
         return None;
     }
     match parse_date_text(&raw.0, zone) {

@@ -5,7 +5,7 @@
 
 /// Keys by the definition in whose map they stand.
 const KEYS: [(&str, &[&str]); 9] = [
-    ("Manifest", &["calendars", "concurrency_groups", "patches", "when"]),
+    ("Manifest", &["concurrency_groups", "patches", "when"]),
     ("Job", JOB),
     ("Defaults", JOB),
     ("Trigger", TRIGGER),
@@ -77,8 +77,7 @@ const JOB: &[&str] = &[
     "sandbox",
 ];
 
-const TRIGGER: &[&str] =
-    &["calendar", "day_match", "dialect", "exclude", "fold", "gap", "jitter", "params"];
+const TRIGGER: &[&str] = &["params"];
 
 /// Words by the definition of which they are a value.
 const VALUES: [(&str, &[&str]); 1] = [("Overlap", &["queue", "replace"])];
@@ -98,7 +97,18 @@ pub fn is_value(about: &str, word: &str) -> bool {
 
 /// Where a key belongs that stands in the wrong map.
 pub fn misplaced(about: &str, key: &str) -> Option<&'static str> {
-    const OF_TRIGGERS: [&str; 3] = ["start_date", "end_date", "anchor"];
+    const OF_TRIGGERS: [&str; 10] = [
+        "start_date",
+        "end_date",
+        "anchor",
+        "dialect",
+        "day_match",
+        "gap",
+        "fold",
+        "calendar",
+        "exclude",
+        "jitter",
+    ];
     const OF_JOBS: [&str; 6] = ["cron", "interval", "date", "triggers", "command", "script"];
     match about {
         "Job" if OF_TRIGGERS.contains(&key) || (TRIGGER.contains(&key) && !JOB.contains(&key)) => {

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use crate::spec::trigger::cron::CronTrigger;
 use crate::spec::trigger::date::DateTrigger;
+use crate::spec::trigger::error::Field;
 use crate::spec::trigger::interval::{IntervalStart, IntervalTrigger};
 use crate::spec::trigger::shift_notes::{ShiftEffect, ShiftNote};
 use crate::spec::trigger::words::{
     DateWords, Days, Spread, TimesOfDay, WeekdayWords, YearWords, clock, local_text,
 };
+use crate::spec::trigger::zone::{FoldRule, GapRule};
 use crate::time::{Timestamp, Zone};
 
 const EVERY_DAY: &str = "每天";
@@ -73,6 +75,34 @@ pub(super) fn shift_note(cron: &CronTrigger, note: &ShiftNote) -> String {
         start.format("%H:%M"),
         end.format(end_text)
     )
+}
+
+/// `固定时刻：…；被跳过的时刻在跳变后立即触发一次，…`.
+pub(super) fn clock_rule(cron: &CronTrigger) -> String {
+    let kind = match cron.expr.wild_item() {
+        Some((field, item)) => {
+            let name = match field {
+                Field::Second => "秒",
+                Field::Minute => "分钟",
+                Field::Hour => "小时",
+                Field::Expression | Field::Day | Field::Month | Field::Weekday | Field::Year => "",
+            };
+            format!("类似间隔（{name}字段以 `{item}` 开头）")
+        }
+        None => "固定时刻（秒、分钟、小时字段都不以 `*`、`*/n` 或 `a/n` 开头）".to_owned(),
+    };
+    let gap = match cron.gap_rule() {
+        GapRule::Next => "被时钟跳过的时刻在跳变后立即触发一次",
+        GapRule::Skip => "被时钟跳过的时刻不触发",
+    };
+    let fold = match cron.fold_rule() {
+        FoldRule::First => "重复的时刻只在第一遍触发",
+        FoldRule::Last => "重复的时刻只在第二遍触发",
+        FoldRule::Both => "重复的时刻两遍都触发",
+    };
+    let declared = |is_declared| if is_declared { "（已声明）" } else { "" };
+    let (by_gap, by_fold) = (declared(cron.gap.is_some()), declared(cron.fold.is_some()));
+    format!("{kind}：{gap}{by_gap}，{fold}{by_fold}")
 }
 
 fn bounds(zone: &Zone, start: Option<Timestamp>, end: Option<Timestamp>) -> String {
@@ -189,7 +219,7 @@ fn weekday_text(every_month: bool, weekday: &WeekdayWords) -> String {
     }
 }
 
-fn weekday_name(weekday: u32) -> &'static str {
+pub(super) fn weekday_name(weekday: u32) -> &'static str {
     const NAMES: [&str; 7] = ["周一", "周二", "周三", "周四", "周五", "周六", "周日"];
     NAMES.get(weekday as usize).copied().unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use crate::spec::trigger::shift_notes::{ShiftEffect, ShiftNote};
 use crate::spec::trigger::words::{
     DateWords, Days, Spread, TimesOfDay, WeekdayWords, YearWords, clock, local_text,
 };
+use crate::spec::trigger::zone::{FoldRule, GapRule};
 use crate::time::{Timestamp, Zone};
 
 const WEEKDAYS: [&str; 7] =
@@ -90,6 +91,29 @@ pub(super) fn shift_note(cron: &CronTrigger, note: &ShiftNote) -> String {
     )
 }
 
+/// `fixed-time, since …: what clocks skip fires once, right after the gap; …`.
+pub(super) fn clock_rule(cron: &CronTrigger) -> String {
+    let kind = match cron.expr.wild_item() {
+        Some((field, item)) => {
+            format!("interval-like, since its {field} field begins with `{item}`")
+        }
+        None => "fixed-time, since no second, minute or hour field begins with `*`, `*/n` or `a/n`"
+            .to_owned(),
+    };
+    let gap = match cron.gap_rule() {
+        GapRule::Next => "what clocks skip fires once, right after the gap",
+        GapRule::Skip => "what clocks skip does not fire",
+    };
+    let fold = match cron.fold_rule() {
+        FoldRule::First => "what they repeat fires in the first pass",
+        FoldRule::Last => "what they repeat fires in the second pass",
+        FoldRule::Both => "what they repeat fires in both passes",
+    };
+    let declared = |is_declared| if is_declared { " (declared)" } else { "" };
+    let (by_gap, by_fold) = (declared(cron.gap.is_some()), declared(cron.fold.is_some()));
+    format!("{kind}: {gap}{by_gap}; {fold}{by_fold}")
+}
+
 fn zone_words(zone: &Zone) -> String {
     if zone.name() == "UTC" { "UTC".to_owned() } else { format!("{zone} time") }
 }
@@ -108,12 +132,13 @@ fn times(times: &TimesOfDay) -> String {
         TimesOfDay::Fields { second, minute, hour } => (second, minute, hour),
     };
     let minute_is_listed = matches!(minute, Spread::Ranges(_));
+    let second_is_listed = matches!(second, Spread::Ranges(_));
     let second = match second {
         Spread::Ranges(ranges) if ranges[..] == [(0, 0)] => String::new(),
         Spread::Every | Spread::Step { .. } | Spread::Ranges(_) => of_unit(second, "second") + " ",
     };
     let minute = match minute {
-        Spread::Every if !second.is_empty() => String::new(),
+        Spread::Every if !second_is_listed => String::new(),
         Spread::Every | Spread::Step { .. } | Spread::Ranges(_) if second.is_empty() => {
             of_unit(minute, "minute")
         }
@@ -215,6 +240,10 @@ fn weekdays_text(weekdays: &[WeekdayWords], of_month: &str) -> String {
         }
         WeekdayWords::Last(day) => format!("the last {} of {of_month}", name(&WEEKDAYS, *day)),
     }))
+}
+
+pub(super) fn weekday_name(weekday: u32) -> &'static str {
+    WEEKDAYS.get(weekday as usize).copied().unwrap_or_default()
 }
 
 fn duration(duration: Duration) -> String {
