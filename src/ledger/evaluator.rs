@@ -10,11 +10,14 @@ use std::time::Duration;
 use chrono::{NaiveDate, TimeDelta};
 
 use crate::ledger::expression::Expression;
+use crate::ledger::filter::Filter;
 use crate::time::{Shift, Timestamp, Zone, parse_duration};
 
 /// A trigger, read from its normal form.
 pub struct Evaluator {
     kind: Kind,
+    zone: Zone,
+    filter: Filter,
     start: Option<Timestamp>,
     end: Option<Timestamp>,
 }
@@ -25,7 +28,8 @@ enum Kind {
     Date(Timestamp),
 }
 
-struct Cron {
+/// A cron expression in a zone.
+pub(super) struct Cron {
     expression: Expression,
     zone: Zone,
     gap_fires: bool,
@@ -53,7 +57,7 @@ const OFFSET_MAX_S: i64 = 26 * 3600;
 const DAY_S: i64 = 86_400;
 
 impl Evaluator {
-    /// Reads a trigger: kind, expression, zone, `key=value` …
+    /// Reads a trigger: kind, expression, zone, `key=value` …, `calendar=(…)`, `exclude=(…)`.
     pub fn read(normal_form: &str) -> Result<Self, NotATrigger> {
         read(normal_form).ok_or_else(|| NotATrigger(normal_form.to_owned()))
     }
@@ -94,12 +98,14 @@ impl Evaluator {
                 && self.start.is_none_or(|start| *at >= start)
                 && self.end.is_none_or(|end| *at <= end)
         });
+        self.filter.retain(&self.zone, &range, &mut found);
         found
     }
 }
 
 impl Cron {
-    fn due_times(&self, range: &RangeInclusive<Timestamp>) -> Vec<Timestamp> {
+    /// Its due times in a range, in no order.
+    pub(super) fn due_times(&self, range: &RangeInclusive<Timestamp>) -> Vec<Timestamp> {
         let local_times = self.local_range(range.start().timestamp(), range.end().timestamp());
         let mut found = Vec::new();
         let days = local_times.start().div_euclid(DAY_S)..=local_times.end().div_euclid(DAY_S);
@@ -211,19 +217,27 @@ fn grid_points(
     found
 }
 
+/// The last word that stands before the options.
+fn zone_name(normal_form: &str) -> Option<&str> {
+    let words = normal_form.split([' ', '\t']).filter(|word| !word.is_empty());
+    words.take_while(|word| !word.contains('=')).last()
+}
+
 fn read(normal_form: &str) -> Option<Evaluator> {
-    let (kind, rest) = normal_form.split_once(' ')?;
+    let zone = Zone::load(zone_name(normal_form)?).ok()?;
+    let (rule, filter) = Filter::split(normal_form, &zone)?;
+    let (kind, rest) = rule.split_once(' ')?;
     let words: Vec<&str> = rest.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
     let option_count = words.iter().rev().take_while(|word| word.contains('=')).count();
     let (given, options) = words.split_at(words.len() - option_count);
-    let (zone, fields) = given.split_last()?;
+    let (_, fields) = given.split_last()?;
     let option =
         |key: &str| options.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     let date = |key: &str| option(key)?.parse::<Timestamp>().ok();
     let is_relative = option("start_date").is_some_and(|start| start.starts_with('+'));
     let start = if is_relative { None } else { date("start_date") };
     let kind = match kind {
-        "cron" => Kind::Cron(Box::new(read_cron(&fields.join(" "), zone, &option)?)),
+        "cron" => Kind::Cron(Box::new(read_cron(&fields.join(" "), zone.name(), &option)?)),
         "interval" => Kind::Interval {
             period: TimeDelta::from_std(parse_duration(fields.first()?).ok()?).ok()?,
             anchor: date("anchor"),
@@ -236,10 +250,11 @@ fn read(normal_form: &str) -> Option<Evaluator> {
         "date" => Kind::Date(fields.first()?.parse().ok()?),
         _ => return None,
     };
-    Some(Evaluator { kind, start, end: date("end_date") })
+    Some(Evaluator { kind, zone, filter, start, end: date("end_date") })
 }
 
-fn read_cron<'a>(
+/// Reads an expression and what is said beside it.
+pub(super) fn read_cron<'a>(
     fields: &str,
     zone: &str,
     option: &impl Fn(&str) -> Option<&'a str>,

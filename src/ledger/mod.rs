@@ -3,3 +3,4 @@
 
 pub mod evaluator;
 mod expression;
+mod filter;

@@ -144,7 +144,9 @@ fn trigger() -> impl Strategy<Value = Trigger> {
                 trigger = trigger.with_start(if ms % 2 == 0 {
                     IntervalStart::At(start)
                 } else {
-                    IntervalStart::AfterApplied(Duration::from_millis(ms.unsigned_abs() % 90_000))
+                    IntervalStart::AfterApplied(Duration::from_millis(
+                        1 + ms.unsigned_abs() % 90_000,
+                    ))
                 });
             }
             Trigger::from(trigger)
@@ -182,7 +184,7 @@ fn filter() -> impl Strategy<Value = FireFilter> {
         end: start + chrono::TimeDelta::from_std(length).unwrap(),
     });
     (of(calendar), vec(window, 0..3))
-        .prop_map(|(calendar, exclude)| FireFilter { calendar, exclude })
+        .prop_map(|(calendar, exclude)| FireFilter::new(calendar, exclude))
 }
 
 fn spec() -> impl Strategy<Value = JobSpec> {

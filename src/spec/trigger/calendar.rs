@@ -245,7 +245,7 @@ impl FireFilter {
         next: impl Fn(Timestamp) -> Option<Timestamp>,
     ) -> Search {
         let mut after = after;
-        for _ in 0..=SEARCH_STEPS_MAX / (1 + self.exclude.len()) {
+        for _ in 0..=SEARCH_STEPS_MAX / self.cost() {
             let Some(at) = next(after) else { return Search::Finished };
             match self.removed_until(zone, at) {
                 None => return Search::Found(at),
@@ -256,6 +256,14 @@ impl FireFilter {
             }
         }
         Search::Unknown(after)
+    }
+
+    /// What looking at one fire time costs, in steps: a window that recurs asks its expression, 32 others
+    /// are compared in that time.
+    fn cost(&self) -> usize {
+        let is_once = |window: &&Window| matches!(window, Window::Once { .. });
+        let once = self.exclude.iter().filter(is_once).count();
+        1 + (self.exclude.len() - once) + once / 32
     }
 
     /// For a removed fire time, the first instant that the same rule does not remove.

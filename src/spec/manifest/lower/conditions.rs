@@ -15,6 +15,9 @@ use crate::time::{DurationText, Zone};
 /// The longest jitter: an occurrence that waits for its start is not accounted for until then.
 pub const JITTER_MAX: Duration = Duration::from_hours(24);
 
+/// The most windows of one trigger: each is looked at for each fire time.
+pub const WINDOWS_MAX: usize = 1000;
+
 /// Reads `calendar` and `exclude` of a trigger in its zone; `site` is the trigger.
 pub fn read_filter(
     raw: &RawTrigger,
@@ -32,7 +35,13 @@ pub fn read_filter(
     for (at, used) in raw.exclude.iter().flatten().enumerate() {
         exclude.extend(read_windows(used, zone, calendars, &list.item(at), out)?);
     }
-    Some(FireFilter { calendar, exclude })
+    if exclude.len() > WINDOWS_MAX {
+        let message = format!("these are {} windows, more than {WINDOWS_MAX}", exclude.len());
+        let help = "exclude fewer of them; for whole days, use `calendar`";
+        out.push(list.diagnostic(codes::OUT_OF_RANGE, message).help(help));
+        return None;
+    }
+    Some(FireFilter::new(calendar, exclude))
 }
 
 /// Reads `jitter`; `site` is its value.

@@ -93,7 +93,7 @@ fn read_one(
         (None, None, None) => None,
     }?;
     let trigger = Trigger { schedule, filter: filter?, jitter: jitter? };
-    if out.len() == before {
+    if !out.iter().skip(before).any(Diagnostic::is_error) {
         check_fires(&trigger, site, out);
     }
     Some(trigger)
@@ -106,7 +106,7 @@ fn check_fires(trigger: &Trigger, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
     }
     let help = match &trigger.schedule {
         _ if Trigger::plain(trigger.schedule.clone()).can_ever_fire() => {
-            "its calendar and what it excludes leave nothing of it"
+            "its calendar and what it excludes leave nothing of it, or nothing that can be found in bounded time"
         }
         Schedule::Cron(_) => "no date has this day, month and weekday between start and end",
         Schedule::Interval(_) | Schedule::Date(_) => "nothing lies between its start and its end",
@@ -278,8 +278,17 @@ fn read_start(
     out: &mut Vec<Diagnostic>,
 ) -> Option<IntervalStart> {
     match raw.0.strip_prefix('+') {
-        Some(delay) => read_duration(&RawDuration(delay.to_owned()), site, out)
-            .map(IntervalStart::AfterApplied),
+        Some(delay) => {
+            let delay = read_duration(&RawDuration(delay.to_owned()), site, out)?;
+            if delay.is_zero() {
+                // Fire times count from after that moment on (D2): it would not fire at it.
+                let message = "a start at the first application itself does nothing";
+                let help = "remove it: an interval without a start counts from there";
+                out.push(site.diagnostic(codes::ZERO_DURATION, message).help(help));
+                return None;
+            }
+            Some(IntervalStart::AfterApplied(delay))
+        }
         None => read_date(raw, zone, site, out).map(IntervalStart::At),
     }
 }
