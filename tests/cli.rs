@@ -287,3 +287,72 @@ fn a_change_is_planned_and_applied_and_a_broken_file_is_told() {
     assert_eq!(world.run("status --probe").exit, 1);
     assert_eq!(world.json("list")["jobs"].as_array().unwrap().len(), 4);
 }
+
+#[test]
+fn a_range_is_simulated_and_overlaps_are_found_without_a_daemon() {
+    let jobs = "jobs:\n  night: {cron: '30 2 * * *', timezone: Europe/Berlin, command: x, timeout: 20m}\n  \
+        often: {interval: 45m, command: x}\n  yearly: {cron: '@yearly', command: x}\n";
+    let world = World::new(&[
+        ("jobs.d/a.yaml", jobs),
+        ("jobs.d/broken.yaml", "jobs: {x: {comand: y}}\n"),
+        ("other.yaml", "jobs: {c: {cron: '15 0 * * *', command: z}}\n"),
+    ]);
+    let range = "--from 2026-03-29 --to 2026-03-29T02:00:00Z";
+    let document = world.json(&format!("simulate {range}"));
+    let fire = |job: &str, at: &str| serde_json::json!({"job": job, "at": at, "starts_at": at});
+    assert_eq!(
+        document,
+        serde_json::json!({
+            "schema": "cronwright.simulate/v1",
+            "from": "2026-03-29T00:00:00Z", "to": "2026-03-29T02:00:00Z", "timezone": null,
+            "fires": [
+                fire("often", "2026-03-29T00:45:00Z"),
+                // 02:30 is skipped: it is due at the end of the gap.
+                fire("night", "2026-03-29T03:00:00+02:00"),
+                fire("often", "2026-03-29T01:30:00Z"),
+            ],
+            "summary": {
+                "fires": 3,
+                "jobs": [
+                    {"name": "night", "fires": 1, "assumed_seconds": 1200.0},
+                    {"name": "often", "fires": 2, "assumed_seconds": null},
+                    {"name": "yearly", "fires": 0, "assumed_seconds": null},
+                ],
+                "busiest_second": {"at": "2026-03-29T00:45:00Z", "count": 1},
+                "busiest_minute": {"at": "2026-03-29T00:45:00Z", "count": 1},
+                "most_at_once": {"at": "2026-03-29T00:45:00Z", "count": 1},
+            },
+            "assertions": [],
+        })
+    );
+    let note =
+        "jobs of manifests with errors are left out (1 in all): `cronwright validate` shows them\n";
+    let free = world.run(&format!("simulate {range} --job night --assert-no-overlap night often"));
+    exits(&free, 0, note);
+    let text = "night and often never overlap: night for 20 m (timeout), often for an instant (no timeout)\n";
+    assert!(free.stdout.ends_with(text), "{free:?}");
+    let later = "--from 2026-03-28T00:00:00+00:00 --to 2026-03-29 --timezone Europe/Berlin";
+    let said = world.run(&format!("simulate {later} --assert-no-overlap often night"));
+    exits(&said, 1, note);
+    let text = "often and night overlap 1 time: often for an instant (no timeout), night for 20 m (timeout)\n  \
+        often                night\n  2026-03-28 02:30:00  2026-03-28 02:30:00\n";
+    assert!(said.stdout.ends_with(text), "{said:?}");
+
+    let single = world.run(&format!("simulate other.yaml {range} -o name"));
+    exits(&single, 0, "");
+    assert_eq!(single.stdout, "2026-03-29T00:15:00Z\n");
+    exits(
+        &world.run(&format!("simulate {range} --limit 2")),
+        2,
+        &format!(
+            "{note}error: more than 2 fires from 2026-03-29 00:00:00 UTC until 2026-03-29 02:00:00 UTC\n  \
+            help: take a shorter range or fewer jobs (`--job`), or raise `--limit`\n"
+        ),
+    );
+    assert_eq!(world.run("simulate --job nobody").exit, 3);
+    assert_eq!(world.run("simulate --assert-no-overlap night nobody").exit, 3);
+    assert_eq!(world.run("simulate --assert-no-overlap night night").exit, 2);
+    assert_eq!(world.run("simulate --from yesterday").exit, 2);
+    assert_eq!(world.run("simulate --from 2026-03-29 --to 2026-03-28").exit, 2);
+    assert_eq!(world.run("simulate nothing.yaml").exit, 3);
+}

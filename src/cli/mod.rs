@@ -18,6 +18,7 @@ mod run;
 mod schema;
 mod serve;
 mod show;
+mod simulate;
 mod status;
 mod supervisor;
 pub mod table;
@@ -121,6 +122,8 @@ enum Verb {
     Cancel(cancel::CancelArgs),
     /// Coming fire times.
     Next(next::NextArgs),
+    /// The fire times of a range, and what comes together in it, without a daemon.
+    Simulate(simulate::SimulateArgs),
     /// What ran, and what did not and why.
     History(history::HistoryArgs),
     /// What an execution printed.
@@ -173,6 +176,7 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Run(args) => wait_for(run::run(args, session()?))?,
         Verb::Cancel(args) => wait_for(cancel::cancel(args, session()?))?,
         Verb::Next(args) => wait_for(next::next(args, global, session()?))?,
+        Verb::Simulate(args) => simulate::simulate(&args, global, output)?,
         Verb::History(args) => wait_for(history::history(args, session()?))?,
         Verb::Logs(args) => wait_for(logs::logs(args, session()?))?,
         Verb::Status(args) => wait_for(status::status(args, session()?))?,

@@ -8,3 +8,4 @@ pub mod queue;
 pub mod request;
 pub mod schedule;
 pub mod scheduler;
+pub mod simulate;
