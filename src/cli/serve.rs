@@ -31,6 +31,7 @@ use crate::io::clock;
 use crate::io::http::api::Api;
 use crate::io::http::server::{ListenError, Listener};
 use crate::io::store::{Store, StoreError};
+use crate::time::zone_database;
 
 /// How long a stop waits for answers that are under way.
 const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
@@ -239,6 +240,7 @@ fn announce(settings: &Settings, handle: &Handle) {
         sources = sources.join(", "),
         store = handle.store.describe(),
         state_dir = %settings.state_dir.display(),
+        tzdb = zone_database(),
         "serving; `cronwright list` shows the jobs, Ctrl-C stops"
     );
 }

@@ -124,7 +124,11 @@ pub(super) fn simulate(
     global: &Global,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (sources, known, _) = surroundings(global)?;
+    let (sources, known, wrong) = surroundings(global)?;
+    if wrong.iter().any(Diagnostic::is_error) {
+        return Err(Failure::new(Exit::Usage, "the settings cannot be used")
+            .help("`cronwright validate` says what is wrong with them"));
+    }
     let range = range(args, output)?;
     let found = of_paths(&args.paths, sources, &known)?;
     let errors = found.diagnostics.iter().filter(|found| Diagnostic::is_error(found)).count();

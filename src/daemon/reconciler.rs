@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::view::{Applied, Sync};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, SourceText};
 use crate::engine::event::{Event, PlanDone};
 use crate::engine::plan::{self, Change, Hold, Plan};
 use crate::engine::scheduler::Phase;
@@ -287,7 +287,7 @@ impl Reconciler {
         let sync = sync_of(seen, plan, waiting);
         let before = self.sync.send_replace(sync.clone());
         if before.state() != sync.state() || before.diagnostics != sync.diagnostics {
-            log_sync(&sync);
+            log_sync(&before, &sync);
         }
         sync
     }
@@ -338,6 +338,14 @@ fn diagnostics(snapshot: &Snapshot, loaded: &Loaded) -> Vec<Diagnostic> {
     snapshot.diagnostics().into_iter().chain(loaded.diagnostics.iter().cloned()).collect()
 }
 
+/// What makes two diagnostics of two looks the same: a file that was not read again keeps its text, in the
+/// same place of memory.
+fn identity(diagnostic: &Diagnostic) -> (&str, &str, &str, Option<(*const SourceText, usize)>) {
+    let place = diagnostic.place.as_ref();
+    let place = place.map(|place| (Arc::as_ptr(&place.source), place.start));
+    (diagnostic.code, diagnostic.path(), &diagnostic.message, place)
+}
+
 fn log_plan(plan: &Plan) {
     let count = |action: &str| plan.changes.iter().filter(|c| c.action() == action).count();
     info!(
@@ -354,8 +362,12 @@ fn log_plan(plan: &Plan) {
     }
 }
 
-fn log_sync(sync: &Sync) {
-    for diagnostic in sync.diagnostics.iter() {
+/// Logs how the sources stand, and what is wrong with them that was not so before: a fault in a file that
+/// nobody touched is told once.
+fn log_sync(before: &Sync, sync: &Sync) {
+    let known: BTreeSet<_> = before.diagnostics.iter().map(identity).collect();
+    let new = sync.diagnostics.iter().filter(|diagnostic| !known.contains(&identity(diagnostic)));
+    for diagnostic in new {
         let (code, message) = (diagnostic.code, &diagnostic.message);
         if diagnostic.is_error() {
             warn!(code, file = diagnostic.path(), "{message}");

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, sort};
 use crate::spec::job::{DeclaredJob, JobName};
 use crate::spec::manifest::document::{DIAGNOSTICS_MAX, Document};
+use crate::spec::manifest::lints::crowd::{self, Sampled};
 use crate::spec::manifest::load::folders::{Below, Folders, is_defaults};
 use crate::spec::manifest::load::parallel::in_parallel;
 use crate::spec::manifest::lower::layer::Layer;
@@ -45,6 +46,8 @@ struct Outcome {
     source: Arc<SourceText>,
     declared: Vec<(JobName, Place)>,
     jobs: Vec<DeclaredJob>,
+    /// The jobs again, as they count where many are due at once.
+    sampled: Vec<Sampled>,
     diagnostics: Vec<Diagnostic>,
     valid: bool,
 }
@@ -60,16 +63,21 @@ impl Loader {
             in_parallel(&manifests, |file| self.outcome(file, folders.below(file).layer));
         let mut found = Vec::new();
         let mut last = BTreeMap::new();
+        let mut sound = Vec::new();
         for (file, outcome) in manifests.iter().zip(outcomes) {
             let below = folders.below(file);
             found.extend(outcome.declared.iter().cloned());
             take(file, &outcome, below, &mut loaded);
+            sound.extend(Some(&outcome).filter(|it| it.valid && below.valid).cloned());
             let remembered =
                 Remembered { content: file.content.clone(), below: below.layer.clone(), outcome };
             last.insert(Arc::clone(&file.path), remembered);
         }
         self.last = last;
         refuse_twice(found, &mut loaded);
+        let sampled = sound.iter().flat_map(|outcome| &outcome.sampled);
+        let sampled = sampled.filter(|job| !loaded.conflicts.contains(job.name()));
+        crowd::check(&sampled.collect::<Vec<_>>(), &mut loaded.diagnostics);
         sort(&mut loaded.diagnostics);
         loaded
     }
@@ -97,9 +105,14 @@ impl Outcome {
     fn read(file: &ManifestFile, below: &Layer) -> Self {
         let mut document = Document::read(file);
         let jobs = document.lower(below);
+        let declared = document.declared();
+        let places: BTreeMap<&JobName, &Place> =
+            declared.iter().map(|(name, place)| (name, place)).collect();
+        let sample = |job: &DeclaredJob| crowd::sample(&job.spec, places.get(&job.spec.name)?);
         Self {
             valid: document.is_valid(),
-            declared: document.declared(),
+            sampled: jobs.iter().filter_map(sample).collect(),
+            declared,
             jobs,
             diagnostics: kept(document.diagnostics),
             source: document.source,
