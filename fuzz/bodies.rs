@@ -12,7 +12,7 @@ use cronwright::spec::size::parse_size;
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DayMatch, Dialect, Trigger, parse_date_text, parse_period_fields,
 };
-use cronwright::time::{DurationText, Timestamp, Zone, parse_duration};
+use cronwright::time::{DurationText, Timestamp, Zone, parse_duration, rfc3339};
 
 /// How many fire times are asked for, one after the other.
 const FIRES: usize = 8;
@@ -22,7 +22,7 @@ const ZONES: [&str; 4] = ["UTC", "America/New_York", "Australia/Lord_Howe", "Afr
 
 /// A cron expression: read in every dialect, written in normal form and read again, and asked for fire
 /// times, which strictly increase.
-pub fn cron(data: &[u8]) {
+pub(crate) fn cron(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for dialect in Dialect::ALL {
         for day_match in DayMatch::ALL {
@@ -65,14 +65,18 @@ fn start(data: &[u8]) -> Timestamp {
 }
 
 /// The other texts about time: dates, durations, five numbers of a period, sizes, and names of zones.
-pub fn texts(data: &[u8]) {
+pub(crate) fn texts(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for name in ZONES {
         let Ok(zone) = Zone::load(name) else { continue };
         match parse_date_text(text, &zone) {
             Ok(at) => {
-                let again = parse_date_text(&zone.rfc3339(at), &zone);
-                assert_eq!(again, Ok(at), "{text:?} in {name}");
+                let normal = rfc3339(at);
+                // Four digits are the years that can be written.
+                if !normal.starts_with(['+', '-']) && !normal.starts_with("0000") {
+                    let again = parse_date_text(&normal, &zone);
+                    assert_eq!(again, Ok(at), "{text:?} in {name} is {normal:?}");
+                }
             }
             Err(error) => lies_within(text, error.start, error.end),
         }
@@ -93,7 +97,7 @@ pub fn texts(data: &[u8]) {
 
 /// A whole manifest, read as YAML and as TOML: what is wrong can be shown, and what is valid is read again
 /// from its canonical form.
-pub fn manifest(data: &[u8]) {
+pub(crate) fn manifest(data: &[u8]) {
     for path in ["jobs.d/a.yaml", "jobs.d/a.toml"] {
         let content = Content::Bytes(data.into());
         let file = ManifestFile { path: path.into(), source: "jobs.d".into(), content };

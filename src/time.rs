@@ -124,6 +124,11 @@ impl Zone {
         UTC.clone()
     }
 
+    /// A zone as other data has it: `shifts` in order, days apart. For comparing with the data in use.
+    pub fn of_table(name: &str, first_offset_s: i32, shifts: Vec<Shift>) -> Self {
+        Self(Arc::new(ZoneTable::new(name, first_offset_s, shifts)))
+    }
+
     /// The names that [`Self::load`] knows, sorted.
     pub fn names() -> Vec<String> {
         let available = database().zones.available();

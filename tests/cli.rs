@@ -59,16 +59,20 @@ impl World {
 
     /// Starts the daemon, and waits until it has looked at its sources.
     fn serve(&mut self) {
+        self.serve_until("sources");
+    }
+
+    /// Starts the daemon, and waits until it logs this message: the line.
+    fn serve_until(&mut self, message: &str) -> Value {
         let mut daemon = self.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines();
-        let looked = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .any(|line| line.contains(r#""message":"sources""#));
-        assert!(looked, "the daemon ended before it looked at its sources");
+        let said = format!(r#""message":"{message}""#);
+        let line = lines.by_ref().map_while(Result::ok).find(|line| line.contains(&said));
+        let Some(line) = line else { panic!("the daemon ended before it said `{message}`") };
         // What it says later is read, so that it never waits for a reader.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         self.daemon = Some(daemon);
+        serde_json::from_str(&line).unwrap()
     }
 
     fn run(&self, line: &str) -> Said {
@@ -374,7 +378,7 @@ fn the_zone_data_of_the_settings_counts_from_the_first_zone_on() {
     }
     fs::write(world.path("zones/tzdata.zi"), "# version 2031a\n").unwrap();
     let range = "simulate --from 2026-03-29 --to 2026-03-30 -o name";
-    assert_eq!(world.run(range).stdout, "2026-03-29T03:00:00+09:00\n");
+    assert_eq!(world.run(range).stdout, "2026-03-30T03:00:00+09:00\n");
     assert_eq!(
         world.run(&format!("{range} --timezone Asia/Shanghai")).stdout,
         "2026-03-29T03:00:00+09:00\n"
@@ -383,7 +387,7 @@ fn the_zone_data_of_the_settings_counts_from_the_first_zone_on() {
     assert!(shown.starts_with("2031a, of /") && shown.ends_with("/zones"), "{shown}");
 
     fs::write(world.path("cronwright.toml"), settings("bundled")).unwrap();
-    assert_eq!(world.run(range).stdout, "2026-03-29T03:00:00+08:00\n");
+    assert_eq!(world.run(range).stdout, "2026-03-30T03:00:00+08:00\n");
     assert!(world.run("version").stdout.ends_with(", bundled\n"));
 
     fs::write(world.path("cronwright.toml"), settings("jobs.d")).unwrap();
@@ -391,7 +395,27 @@ fn the_zone_data_of_the_settings_counts_from_the_first_zone_on() {
     assert_eq!(said.exit, 78, "{said:?}");
     let place = "error[E0606]: there is no time zone database in ";
     assert!(said.stderr.starts_with(place), "{said:?}");
-    assert!(said.stderr.contains("--> cronwright.toml:2:9"), "{said:?}");
+    assert!(said.stderr.contains("--> cronwright.toml:2:8"), "{said:?}");
     assert_eq!(world.run("validate").exit, 1);
     assert_eq!(world.run(range).exit, 2);
+}
+
+#[test]
+fn what_new_zone_data_changes_is_logged_at_the_next_start() {
+    let mut world = World::new(&[(
+        "jobs.d/a.yaml",
+        "jobs: {a: {cron: '0 3 * * *', timezone: Asia/Tokyo, command: x}}\n",
+    )]);
+    // The data of before knew another offset.
+    let zones =
+        r#"{"Asia/Tokyo":{"from":1700000000,"until":2016000000,"offset":28800,"shifts":[]}}"#;
+    let memory =
+        format!(r#"{{"schema":"cronwright.zones/v1","release":"2020a, bundled","zones":{zones}}}"#);
+    fs::create_dir(world.path(".cronwright")).unwrap();
+    fs::write(world.path(".cronwright/zones.json"), memory).unwrap();
+    let line = world.serve_until("fires at another time");
+    assert_eq!((&line["job"], &line["zone"]), (&"a".into(), &"Asia/Tokyo".into()));
+    let (before, now) = (line["before"].as_str().unwrap(), line["now"].as_str().unwrap());
+    // Which of the two comes first depends on the hour of the test.
+    assert!(before.ends_with("T19:00:00Z") && now.ends_with("T18:00:00Z"), "{line}");
 }

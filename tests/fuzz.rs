@@ -11,7 +11,7 @@ mod bodies;
 
 /// How many changed inputs each body gets; `CRONWRIGHT_TEST_SCALE` multiplies it.
 const CRON: u32 = 4_000;
-const TEXTS: u32 = 20_000;
+const TEXTS: u32 = 4_000;
 const MANIFESTS: u32 = 1_500;
 
 /// Pieces that parsers look for.

@@ -25,6 +25,7 @@ use crate::daemon::api::Answers;
 use crate::daemon::reconciler::Look;
 use crate::daemon::settings::{self, Environment, Flags, Places, Settings, StoreUrl};
 use crate::daemon::view::RedisHealth;
+use crate::daemon::zone_watch::{FILE_NAME, watch_zones};
 use crate::daemon::{DaemonError, Ended, Handle, Incoming, start};
 use crate::diagnostic::render::{Colour, render_all};
 use crate::io::clock;
@@ -142,6 +143,7 @@ async fn run(settings: Arc<Settings>, environment: Environment) -> Result<Exit, 
         serving.spawn(listener.serve(api.clone(), stopped));
     }
     announce(&settings, &handle);
+    tokio::spawn(watch_zones(settings.state_dir.join(FILE_NAME), handle.applied.clone()));
     let ended = obey_signals(&handle, daemon).await?;
     stop.send_replace(true);
     // Each removes its socket. Who keeps a connection open is not waited for.

@@ -338,6 +338,12 @@ fn diagnostics(snapshot: &Snapshot, loaded: &Loaded) -> Vec<Diagnostic> {
     snapshot.diagnostics().into_iter().chain(loaded.diagnostics.iter().cloned()).collect()
 }
 
+/// The diagnostics that the look before did not have: a fault in a file that nobody touched is told once.
+fn news<'d>(before: &[Diagnostic], now: &'d [Diagnostic]) -> Vec<&'d Diagnostic> {
+    let known: BTreeSet<_> = before.iter().map(identity).collect();
+    now.iter().filter(|diagnostic| !known.contains(&identity(diagnostic))).collect()
+}
+
 /// What makes two diagnostics of two looks the same: a file that was not read again keeps its text, in the
 /// same place of memory.
 fn identity(diagnostic: &Diagnostic) -> (&str, &str, &str, Option<(*const SourceText, usize)>) {
@@ -362,12 +368,9 @@ fn log_plan(plan: &Plan) {
     }
 }
 
-/// Logs how the sources stand, and what is wrong with them that was not so before: a fault in a file that
-/// nobody touched is told once.
+/// Logs how the sources stand, and what is wrong with them that was not so before.
 fn log_sync(before: &Sync, sync: &Sync) {
-    let known: BTreeSet<_> = before.diagnostics.iter().map(identity).collect();
-    let new = sync.diagnostics.iter().filter(|diagnostic| !known.contains(&identity(diagnostic)));
-    for diagnostic in new {
+    for diagnostic in news(&before.diagnostics, &sync.diagnostics) {
         let (code, message) = (diagnostic.code, &diagnostic.message);
         if diagnostic.is_error() {
             warn!(code, file = diagnostic.path(), "{message}");
@@ -379,4 +382,36 @@ fn log_sync(before: &Sync, sync: &Sync) {
         warn!(job = %held.job, hold = held.hold.as_str(), "not declared any more; it stays");
     }
     info!(state = sync.state(), "sources");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::manifest::{Content, ManifestFile};
+
+    #[test]
+    fn what_is_wrong_with_an_untouched_file_is_told_once() {
+        let mut loader = Loader::default();
+        let mut look = |texts: &[(&str, &str)]| {
+            let file = |(path, text): &(&str, &str)| ManifestFile {
+                path: (*path).into(),
+                source: "jobs.d".into(),
+                content: Content::Bytes(text.as_bytes().into()),
+            };
+            let files: Vec<_> = texts.iter().map(file).collect();
+            loader.load(&files, &Known::default()).diagnostics
+        };
+        let doubtful = ("a.yaml", "jobs: {a: {interval: 7h, command: x}}\n");
+        let first = look(&[doubtful]);
+        let second = look(&[doubtful, ("b.yaml", "jobs: {b: {interval: 5h, command: x}}\n")]);
+        let edited = ("a.yaml", "jobs: {a: {interval: 7h, command: y}}\n");
+        let third = look(&[edited]);
+        let told = |before: &[Diagnostic], now: &[Diagnostic]| -> Vec<String> {
+            news(before, now).iter().map(|new| new.path().to_owned()).collect()
+        };
+        assert_eq!(told(&[], &first), ["a.yaml"]);
+        assert_eq!(told(&first, &second), ["b.yaml"]);
+        assert_eq!(told(&second, &second), [""; 0]);
+        assert_eq!(told(&second, &third), ["a.yaml"]);
+    }
 }

@@ -9,3 +9,4 @@ pub mod request;
 pub mod schedule;
 pub mod scheduler;
 pub mod simulate;
+pub mod zone_change;

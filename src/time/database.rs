@@ -65,12 +65,11 @@ const PROBE: &str = "Europe/London";
 /// Chooses the zone database; to be called before the first zone is read. Choosing the same again changes
 /// nothing.
 pub fn choose_zone_source(source: &ZoneSource) -> Result<(), ZoneSourceError> {
-    let in_use = match DATABASE.get() {
-        Some(in_use) => in_use,
-        None => {
-            let opened = ZoneDatabase::open(source)?;
-            DATABASE.get_or_init(|| opened)
-        }
+    let in_use = if let Some(in_use) = DATABASE.get() {
+        in_use
+    } else {
+        let opened = ZoneDatabase::open(source)?;
+        DATABASE.get_or_init(|| opened)
     };
     if in_use.source == *source { Ok(()) } else { Err(ZoneSourceError::TooLate(&in_use.label)) }
 }

@@ -33,17 +33,16 @@ pub fn check(cron: &CronTrigger, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
         local.format(if seconds { "%H:%M:%S" } else { "%H:%M" }).to_string()
     };
     let length = skipped.to_std().map(|length| DurationText(length).to_string());
+    let when = if is_every_year(cron, &notes) { "once a year" } else { "in some years" };
     let message = format!(
-        "{} does not exist on every day: clocks in {} skip {} from {}",
+        "{when} it falls on a day without {}: clocks in {} skip {} from {}",
         shown(first.first_match),
         cron.zone,
         length.unwrap_or_default(),
         shown(first.local_start),
     );
-    let often =
-        if is_every_year(cron, &notes) { "on that day" } else { "where it falls on that day" };
     let help = format!(
-        "{often} it is due at {}, when clocks go on; `gap: next` says that this is meant, `gap: skip` leaves it out",
+        "it is then due at {}, when clocks go on; `gap: next` says that this is meant, `gap: skip` leaves it out",
         shown(first.local_end)
     );
     out.push(site.diagnostic(codes::IN_GAP, message).help(help));
