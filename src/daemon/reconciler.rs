@@ -404,7 +404,7 @@ mod tests {
         let doubtful = ("a.yaml", "jobs: {a: {interval: 7h, command: x}}\n");
         let first = look(&[doubtful]);
         let second = look(&[doubtful, ("b.yaml", "jobs: {b: {interval: 5h, command: x}}\n")]);
-        let edited = ("a.yaml", "jobs: {a: {interval: 7h, command: y}}\n");
+        let edited = ("a.yaml", "jobs: {a: {interval: 7h, command: z}}\n");
         let third = look(&[edited]);
         let told = |before: &[Diagnostic], now: &[Diagnostic]| -> Vec<String> {
             news(before, now).iter().map(|new| new.path().to_owned()).collect()
