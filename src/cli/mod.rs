@@ -20,6 +20,7 @@ mod run;
 mod schema;
 mod serve;
 mod show;
+mod simulate;
 mod status;
 mod supervisor;
 pub mod table;
@@ -125,6 +126,8 @@ enum Verb {
     Next(next::NextArgs),
     /// A cron expression, or a code of a diagnostic, in words.
     Explain(explain::ExplainArgs),
+    /// The fire times of a range, and what comes together in it, without a daemon.
+    Simulate(simulate::SimulateArgs),
     /// What ran, and what did not and why.
     History(history::HistoryArgs),
     /// What an execution printed.
@@ -155,6 +158,9 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
+    if !matches!(cli.verb, Verb::Supervisor(_)) {
+        process::choose_zone_source(&cli.global.flags());
+    }
     match cli.global.output().and_then(|output| obey(cli.verb, &cli.global, &output)) {
         Ok(code) => code,
         Err(failure) => {
@@ -178,6 +184,7 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Cancel(args) => wait_for(cancel::cancel(args, session()?))?,
         Verb::Next(args) => wait_for(next::next(args, global, session()?))?,
         Verb::Explain(args) => explain::explain(&args, output)?,
+        Verb::Simulate(args) => simulate::simulate(&args, global, output)?,
         Verb::History(args) => wait_for(history::history(args, session()?))?,
         Verb::Logs(args) => wait_for(logs::logs(args, session()?))?,
         Verb::Status(args) => wait_for(status::status(args, session()?))?,

@@ -7,6 +7,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::daemon::settings::{self, Environment, Flags, Places, SOCKET_PATH_BYTES_MAX};
 use crate::io::files::{FileProblem, read_alone};
 use crate::spec::trigger::Language;
+use crate::time;
 
 /// The socket's name in the state directory.
 const SOCKET_NAME: &str = "cronwright.sock";
@@ -48,6 +49,17 @@ pub fn settings_file(places: &Places) -> Result<Option<Vec<u8>>, Failure> {
             let message = format!("cannot read the settings {}: {problem}", path.display());
             Err(Failure::new(Exit::BadSettings, message))
         }
+    }
+}
+
+/// Puts the zone data of the settings in force, before the first zone is read. That it cannot be used is said
+/// by the verbs that need the settings.
+pub fn choose_zone_source(flags: &Flags) {
+    let Ok(environment) = environment() else { return };
+    let places = Places::find(flags, &environment);
+    let file = settings_file(&places).ok().flatten();
+    if let Some(source) = settings::zone_source(&places, file.as_deref()) {
+        drop(time::choose_zone_source(&source));
     }
 }
 

@@ -25,12 +25,14 @@ use crate::daemon::api::Answers;
 use crate::daemon::reconciler::Look;
 use crate::daemon::settings::{self, Environment, Flags, Places, Settings, StoreUrl};
 use crate::daemon::view::RedisHealth;
+use crate::daemon::zone_watch::{FILE_NAME, watch_zones};
 use crate::daemon::{DaemonError, Ended, Handle, Incoming, start};
 use crate::diagnostic::render::{Colour, render_all};
 use crate::io::clock;
 use crate::io::http::api::Api;
 use crate::io::http::server::{ListenError, Listener};
 use crate::io::store::{Store, StoreError};
+use crate::time::zone_database;
 
 /// How long a stop waits for answers that are under way.
 const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
@@ -141,6 +143,7 @@ async fn run(settings: Arc<Settings>, environment: Environment) -> Result<Exit, 
         serving.spawn(listener.serve(api.clone(), stopped));
     }
     announce(&settings, &handle);
+    tokio::spawn(watch_zones(settings.state_dir.join(FILE_NAME), handle.applied.clone()));
     let ended = obey_signals(&handle, daemon).await?;
     stop.send_replace(true);
     // Each removes its socket. Who keeps a connection open is not waited for.
@@ -251,6 +254,7 @@ fn announce(settings: &Settings, handle: &Handle) {
         sources = sources.join(", "),
         store = handle.store.describe(),
         state_dir = %settings.state_dir.display(),
+        tzdb = zone_database(),
         "serving; `cronwright list` shows the jobs, Ctrl-C stops"
     );
 }

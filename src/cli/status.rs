@@ -46,6 +46,7 @@ fn table(status: &StatusDocument, look: &Look) -> String {
         ("redis", connection(status.redis.url.as_deref(), status.redis.connected)),
         ("sync", sync(status)),
         ("jobs", jobs(status, look)),
+        ("zones", status.tzdb.clone()),
         ("failed", format!("{} in 24 h", status.failed_24h)),
         ("running", status.running.len().to_string()),
     ];
@@ -82,11 +83,12 @@ fn connection(url: Option<&str>, connected: bool) -> String {
 fn sync(status: &StatusDocument) -> String {
     let sync = &status.sync;
     let applied = sync.applied.as_deref().unwrap_or("nothing");
+    let in_part = if sync.applied_in_part { " in part" } else { "" };
     match sync.attempted.as_deref() {
         Some(attempted) if attempted != applied => {
-            format!("{}, revision {applied} applied, {attempted} read", sync.state)
+            format!("{}, revision {applied} applied{in_part}, {attempted} read", sync.state)
         }
-        Some(_) | None => format!("{}, revision {applied} applied", sync.state),
+        Some(_) | None => format!("{}, revision {applied} applied{in_part}", sync.state),
     }
 }
 
@@ -112,6 +114,7 @@ fn jobs(status: &StatusDocument, look: &Look) -> String {
 mod tests {
     use super::*;
     use crate::cli::output::tests::look;
+    use crate::io::http::documents::status::SyncEntry;
 
     #[test]
     fn the_daemon_is_told_on_one_screen() {
@@ -122,6 +125,7 @@ mod tests {
             "store": {"url": "sqlite:.cronwright/cronwright.db", "connected": true},
             "redis": {"url": "redis://127.0.0.1/0", "connected": false},
             "sync": {"state": "degraded", "applied": "51de0b7", "attempted": "8f3c2a1"},
+            "tzdb": "2026f, bundled",
             "jobs": {"total": 212, "disabled": 3, "stale": 1, "next_job": "pg-dump",
                      "next_fire_at": "2026-11-23T00:00:00+08:00"},
             "running": [{"execution_id": "0193b2c4-7d1e", "job": "etl", "node": "host-1",
@@ -137,10 +141,16 @@ mod tests {
              redis    redis://127.0.0.1/0 does not answer\n\
              sync     degraded, revision 51de0b7 applied, 8f3c2a1 read\n\
              jobs     212, 3 disabled, 1 stale; next pg-dump 2026-11-23 00:00:00 +08:00 (in 3 h)\n\
+             zones    2026f, bundled\n\
              failed   2 in 24 h\n\
              running  1\n  \
                JOB  STARTED   NODE    ID\n  \
                etl  29 s ago  host-1  0193b2c4-7d1e\n"
         );
+        let whole = SyncEntry { attempted: status.sync.applied.clone(), ..status.sync.clone() };
+        let mut status = StatusDocument { sync: whole, ..status };
+        assert_eq!(sync(&status), "degraded, revision 51de0b7 applied");
+        status.sync.applied_in_part = true;
+        assert_eq!(sync(&status), "degraded, revision 51de0b7 applied in part");
     }
 }

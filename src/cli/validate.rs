@@ -13,6 +13,7 @@ use crate::diagnostic::render::{Colour, render_all, summary};
 use crate::diagnostic::report::Report;
 use crate::diagnostic::{Diagnostic, sort};
 use crate::io::files::{Patience, Reading, Snapshot, Source, Sources, read_alone};
+use crate::spec::job::DeclaredJob;
 use crate::spec::manifest::{Content, Known, ManifestFile, load};
 
 /// Arguments of `validate`.
@@ -38,10 +39,11 @@ enum Deny {
 
 /// What was looked at.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     files: usize,
-    jobs: usize,
-    diagnostics: Vec<Diagnostic>,
+    /// The jobs that are declared and valid.
+    pub(super) jobs: Vec<DeclaredJob>,
+    pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 pub(super) fn validate(
@@ -50,18 +52,7 @@ pub(super) fn validate(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (sources, known, mut diagnostics) = surroundings(global)?;
-    let mut found = if args.paths.is_empty() {
-        of_folders(sources, &known)?
-    } else {
-        let mut all = Found::default();
-        for path in &args.paths {
-            let one = of_path(path, &sources, &known)?;
-            all.files += one.files;
-            all.jobs += one.jobs;
-            all.diagnostics.extend(one.diagnostics);
-        }
-        all
-    };
+    let mut found = of_paths(&args.paths, sources, &known)?;
     found.diagnostics.append(&mut diagnostics);
     sort(&mut found.diagnostics);
     print(&found, output)?;
@@ -85,6 +76,25 @@ pub(super) fn surroundings(
         path: folder.path.clone(),
     };
     Ok((settings.sources.iter().map(source).collect(), settings.known, diagnostics))
+}
+
+/// What stands in folders and manifests; without any, in the sources of the settings.
+pub(super) fn of_paths(
+    paths: &[PathBuf],
+    sources: Vec<Source>,
+    known: &Known,
+) -> Result<Found, Failure> {
+    if paths.is_empty() {
+        return of_folders(sources, known);
+    }
+    let mut all = Found::default();
+    for path in paths {
+        let one = of_path(path, &sources, known)?;
+        all.files += one.files;
+        all.jobs.extend(one.jobs);
+        all.diagnostics.extend(one.diagnostics);
+    }
+    Ok(all)
 }
 
 fn of_path(path: &Path, sources: &[Source], known: &Known) -> Result<Found, Failure> {
@@ -129,13 +139,15 @@ fn of_file_in(path: &Path, source: &Source, known: &Known) -> Result<Found, Fail
     let mut diagnostics = loaded.diagnostics;
     diagnostics.extend(snapshot.diagnostics());
     diagnostics.retain(|diagnostic| diagnostic.path() == name);
-    let jobs = loaded.jobs.values().filter(|job| job.source.file == name).count();
+    let mut jobs: Vec<DeclaredJob> = loaded.jobs.into_values().collect();
+    jobs.retain(|job| job.source.file == name);
     Ok(Found { files: 1, jobs, diagnostics })
 }
 
 fn of_files(files: &[ManifestFile], known: &Known) -> Found {
     let loaded = load(files, known);
-    Found { files: loaded.files, jobs: loaded.jobs.len(), diagnostics: loaded.diagnostics }
+    let jobs = loaded.jobs.into_values().collect();
+    Found { files: loaded.files, jobs, diagnostics: loaded.diagnostics }
 }
 
 fn alone(path: &Path) -> ManifestFile {
@@ -160,7 +172,8 @@ pub(super) fn snapshot(folders: Vec<Source>) -> Result<Snapshot, Failure> {
 
 fn print(found: &Found, output: &Output) -> Result<(), Failure> {
     let Found { files, jobs, diagnostics } = found;
-    let document = Document::of(&Report::new(*files, *jobs, diagnostics))?;
+    let jobs = jobs.len();
+    let document = Document::of(&Report::new(*files, jobs, diagnostics))?;
     let shape = Shape { list: Some("diagnostics"), name: "/code" };
     let colour = if output.colour && matches!(output.format, Format::Table | Format::Wide) {
         Colour::Ansi
@@ -168,7 +181,7 @@ fn print(found: &Found, output: &Output) -> Result<(), Failure> {
         Colour::Plain
     };
     output.document(&document, shape, |_: &serde_json::Value, _| {
-        let ending = summary(*files, *jobs, diagnostics);
+        let ending = summary(*files, jobs, diagnostics);
         if diagnostics.is_empty() {
             return format!("{}\n", ending.trim_end());
         }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Document, Output, Shape};
+use crate::time::zone_database;
 
 /// Arguments of `version`.
 #[derive(Debug, Args)]
@@ -17,6 +18,8 @@ struct VersionDocument {
     schema: &'static str,
     version: &'static str,
     features: Vec<&'static str>,
+    /// Release and origin of the time zone data.
+    tzdb: &'static str,
 }
 
 /// The adapters that are built in.
@@ -33,9 +36,15 @@ pub(super) fn version(_args: VersionArgs, output: &Output) -> Result<Exit, Failu
         schema: "cronwright.version/v1",
         version: env!("CARGO_PKG_VERSION"),
         features: features.collect(),
+        tzdb: zone_database(),
     };
     let shape = Shape { list: None, name: "/version" };
-    let text = format!("cronwright {} ({})\n", document.version, document.features.join(", "));
+    let text = format!(
+        "cronwright {} ({})\ntime zones {}\n",
+        document.version,
+        document.features.join(", "),
+        document.tzdb
+    );
     output.document(&Document::of(&document)?, shape, |_: &serde_json::Value, _| text)?;
     Ok(Exit::Done)
 }

@@ -17,6 +17,7 @@ pub mod requests;
 pub mod settings;
 pub mod store_task;
 pub mod view;
+pub mod zone_watch;
 
 use std::sync::Arc;
 use std::time::Duration;

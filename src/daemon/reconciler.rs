@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::view::{Applied, Sync};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, SourceText};
 use crate::engine::event::{Event, PlanDone};
 use crate::engine::plan::{self, Change, Hold, Plan};
 use crate::engine::scheduler::Phase;
@@ -287,7 +287,7 @@ impl Reconciler {
         let sync = sync_of(seen, plan, waiting);
         let before = self.sync.send_replace(sync.clone());
         if before.state() != sync.state() || before.diagnostics != sync.diagnostics {
-            log_sync(&sync);
+            log_sync(&before, &sync);
         }
         sync
     }
@@ -338,6 +338,20 @@ fn diagnostics(snapshot: &Snapshot, loaded: &Loaded) -> Vec<Diagnostic> {
     snapshot.diagnostics().into_iter().chain(loaded.diagnostics.iter().cloned()).collect()
 }
 
+/// The diagnostics that the look before did not have: a fault in a file that nobody touched is told once.
+fn news<'d>(before: &[Diagnostic], now: &'d [Diagnostic]) -> Vec<&'d Diagnostic> {
+    let known: BTreeSet<_> = before.iter().map(identity).collect();
+    now.iter().filter(|diagnostic| !known.contains(&identity(diagnostic))).collect()
+}
+
+/// What makes two diagnostics of two looks the same: a file that was not read again keeps its text, in the
+/// same place of memory.
+fn identity(diagnostic: &Diagnostic) -> (&str, &str, &str, Option<(*const SourceText, usize)>) {
+    let place = diagnostic.place.as_ref();
+    let place = place.map(|place| (Arc::as_ptr(&place.source), place.start));
+    (diagnostic.code, diagnostic.path(), &diagnostic.message, place)
+}
+
 fn log_plan(plan: &Plan) {
     let count = |action: &str| plan.changes.iter().filter(|c| c.action() == action).count();
     info!(
@@ -354,8 +368,9 @@ fn log_plan(plan: &Plan) {
     }
 }
 
-fn log_sync(sync: &Sync) {
-    for diagnostic in sync.diagnostics.iter() {
+/// Logs how the sources stand, and what is wrong with them that was not so before.
+fn log_sync(before: &Sync, sync: &Sync) {
+    for diagnostic in news(&before.diagnostics, &sync.diagnostics) {
         let (code, message) = (diagnostic.code, &diagnostic.message);
         if diagnostic.is_error() {
             warn!(code, file = diagnostic.path(), "{message}");
@@ -367,4 +382,36 @@ fn log_sync(sync: &Sync) {
         warn!(job = %held.job, hold = held.hold.as_str(), "not declared any more; it stays");
     }
     info!(state = sync.state(), "sources");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::manifest::{Content, ManifestFile};
+
+    #[test]
+    fn what_is_wrong_with_an_untouched_file_is_told_once() {
+        let mut loader = Loader::default();
+        let mut look = |texts: &[(&str, &str)]| {
+            let file = |(path, text): &(&str, &str)| ManifestFile {
+                path: (*path).into(),
+                source: "jobs.d".into(),
+                content: Content::Bytes(text.as_bytes().into()),
+            };
+            let files: Vec<_> = texts.iter().map(file).collect();
+            loader.load(&files, &Known::default()).diagnostics
+        };
+        let doubtful = ("a.yaml", "jobs: {a: {interval: 7h, command: x}}\n");
+        let first = look(&[doubtful]);
+        let second = look(&[doubtful, ("b.yaml", "jobs: {b: {interval: 5h, command: x}}\n")]);
+        let edited = ("a.yaml", "jobs: {a: {interval: 7h, command: z}}\n");
+        let third = look(&[edited]);
+        let told = |before: &[Diagnostic], now: &[Diagnostic]| -> Vec<String> {
+            news(before, now).iter().map(|new| new.path().to_owned()).collect()
+        };
+        assert_eq!(told(&[], &first), ["a.yaml"]);
+        assert_eq!(told(&first, &second), ["b.yaml"]);
+        assert_eq!(told(&second, &second), [""; 0]);
+        assert_eq!(told(&second, &third), ["a.yaml"]);
+    }
 }

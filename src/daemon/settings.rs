@@ -3,7 +3,8 @@
 //! Pure: the caller finds out what [`Places::to_look_for`] asks, reads the file that [`Places::file`]
 //! names, and hands both to [`load`]. All mistakes are diagnostics with a place, also those in a
 //! variable or a flag: the value is the text that they point into. Passwords are fetched last, by
-//! [`Settings::resolve_passwords`], and never shown.
+//! [`Settings::resolve_passwords`], and never shown. One thing takes effect at once: the zone data (`tzdb`), from
+//! which the zones of the settings themselves are read.
 
 mod environment;
 mod read;
@@ -18,6 +19,7 @@ pub use crate::daemon::settings::sources::SourceFolder;
 pub use crate::daemon::settings::url::{PasswordError, PasswordSource, SecretUrl};
 use crate::diagnostic::{Diagnostic, sort};
 use crate::spec::manifest::Known;
+use crate::time::ZoneSource;
 
 /// The longest path of a Unix socket, in bytes.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -82,6 +84,14 @@ pub fn load(
     sort(&mut out);
     let settings = settings.filter(|_| !out.iter().any(Diagnostic::is_error));
     (settings, out)
+}
+
+/// The zone data that the settings file names. For the command line, which reads zones (`--timezone`) before
+/// the settings: [`load`] puts it in force too, and says what is wrong with it.
+pub fn zone_source(places: &Places, file: Option<&[u8]>) -> Option<ZoneSource> {
+    let mut loader = Loader { places, out: Vec::new() };
+    let file = loader.read_file(file)?;
+    loader.zone_source_of(&file.raw)
 }
 
 impl Settings {

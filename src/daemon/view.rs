@@ -61,6 +61,12 @@ pub enum RedisHealth {
 }
 
 impl Sync {
+    /// Whether something that was read is not applied, and stays as it was before.
+    pub fn is_part_left_out(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+            || !(self.held.is_empty() && self.owner_conflicts.is_empty() && self.stale.is_empty())
+    }
+
     /// The word for people and JSON.
     pub fn state(&self) -> &'static str {
         if !self.unreadable.is_empty() {

@@ -76,6 +76,9 @@ codes! {
     SHELL_WORDS = "W0302", "characters for a shell in a command that has none";
     SECRET_LITERAL = "W0303", "what looks like a secret, written out";
     TIMEOUT_OVER_PERIOD = "W0304", "a timeout longer than the interval";
+    IN_GAP = "W0305", "a time of day that clocks skip when they go forward";
+    UNEVEN_INTERVAL = "W0306", "an interval that does not divide the day";
+    CROWDED_SECOND = "W0307", "many jobs that are due at the same second";
     NUMERIC_WEEKDAY = "W0311", "a weekday number that other programs read differently";
     BAD_REQUEST = "E0400", "not a request";
     NOT_FOUND = "E0404", "a request about something that is not there";
@@ -104,6 +107,7 @@ codes! {
     BAD_URL = "E0601", "not the URL of a store or of Redis";
     BAD_LISTEN = "E0602", "not an address to listen on";
     BAD_PASSWORD_SOURCE = "E0603", "not exactly one source of a password";
+    BAD_TZDB = "E0606", "time zone data that cannot be used";
     PATH_TOO_LONG = "E0604", "a path that is too long for a socket";
     UNKNOWN_VARIABLE = "W0601", "an environment variable that is not read";
     NO_SETTINGS_FILE = "E0605", "a settings file that is not there";

@@ -8,3 +8,5 @@ pub mod queue;
 pub mod request;
 pub mod schedule;
 pub mod scheduler;
+pub mod simulate;
+pub mod zone_change;

@@ -10,3 +10,4 @@ pub mod redis;
 pub mod secrets;
 pub mod store;
 pub mod watch;
+pub mod zone_memory;

@@ -23,6 +23,11 @@ pub struct RawSettings {
     #[serde(default)]
     #[schemars(example = "Asia/Shanghai")]
     pub timezone: Option<RawZone>,
+    /// The time zone data: `newest` of the system's and the built-in one, `system`, `bundled`, or the
+    /// folder of one, relative to the folder of this file. Built in: `newest`. Read when a daemon starts.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = &"newest", example = &"system", example = &"bundled", example = &"/usr/share/zoneinfo")]
+    pub tzdb: Option<String>,
     /// Where jobs and executions are kept: the URL of a store, or a table with its password apart.
     /// Built in: `sqlite:` in the state directory.
     #[serde(default)]

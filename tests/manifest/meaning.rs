@@ -211,7 +211,7 @@ fn a_calendar_reaches_its_users_in_other_files_and_a_broken_one_leaves_them_as_t
     assert_eq!(load(&[wrong, users.clone()]), held(&["d.yaml", "e.yaml"]));
     let unreadable = days("calendars: { days");
     assert_eq!(load(&[unreadable, users.clone()]), held(&["d.yaml", "e.yaml"]));
-    assert_eq!(load(&[users.clone()]), held(&["e.yaml"]));
+    assert_eq!(load(std::slice::from_ref(&users)), held(&["e.yaml"]));
     let twice = file("f.yaml", "calendars: { days: { weekdays: [sun] } }\njobs: {}");
     assert_eq!(load(&[monday.clone(), twice, users.clone()]), held(&["e.yaml"]));
     // A mistake in a job beside it does not make the calendar another one.

@@ -66,7 +66,7 @@ fn the_settings_examples_and_the_gitops_folder_are_valid() {
     snapbox::assert_data_eq!(
         load.canonical(),
         snapbox::IntoData::raw(snapbox::str![[
-            r#"{"command":["bin/load","--day","yesterday"],"description":"Load the orders of the day before","enabled":true,"env":{"LANG":"C.UTF-8","PGHOST":"db.internal"},"kill_grace":"10s","max_instances":1,"misfire":{"coalesce":true,"grace_time":"6h","max_catch_up":10},"output":{"max_size":"128KiB"},"overlap":"skip","timeout":"45m","triggers":[{"cron":"30 2 * * *","timezone":"Europe/Berlin"}],"working_dir":"/opt/warehouse"}"#
+            r#"{"command":["bin/load","--day","yesterday"],"description":"Load the orders of the day before","enabled":true,"env":{"LANG":"C.UTF-8","PGHOST":"db.internal"},"kill_grace":"10s","max_instances":1,"misfire":{"coalesce":true,"grace_time":"6h","max_catch_up":10},"output":{"max_size":"128KiB"},"overlap":"skip","timeout":"45m","triggers":[{"cron":"30 3 * * *","timezone":"Europe/Berlin"}],"working_dir":"/opt/warehouse"}"#
         ]])
     );
 }

@@ -148,7 +148,7 @@ impl Answers {
 }
 
 /// The zone of a job: that of its first trigger.
-fn zone(job: &AppliedJob) -> Zone {
+pub fn zone(job: &AppliedJob) -> Zone {
     job.spec.triggers.first().map_or_else(Zone::utc, |trigger| trigger.zone().clone())
 }
 

@@ -17,7 +17,7 @@ use crate::io::http::documents::status::{
     JobCounts, RedisEntry, RunningEntry, StatusDocument, StoreEntry, SyncEntry,
 };
 use crate::io::store::Query;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, zone_database};
 
 /// Outcomes of executions that ended badly.
 const BAD_OUTCOMES: [&str; 3] = ["failed", "timed_out", "lost"];
@@ -53,6 +53,7 @@ impl Answers {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started_at: Some(self.started_at.fixed_offset()),
+            tzdb: zone_database().to_owned(),
             store: StoreEntry {
                 url: self.handle.store.describe(),
                 connected: store_problem.is_none(),
@@ -64,6 +65,7 @@ impl Answers {
             sync: SyncEntry {
                 state: sync.state().to_owned(),
                 applied: revision(&applied.revision),
+                applied_in_part: sync.is_part_left_out() && applied.revision == sync.attempted,
                 attempted: revision(&sync.attempted),
             },
             jobs: job_counts(now, &applied.jobs, sync.stale.len()),

@@ -19,6 +19,7 @@ use crate::spec::manifest::text::text_of;
 use crate::spec::manifest::{FILE_BYTES_MAX, Known};
 use crate::spec::schema;
 use crate::spec::settings::{RawPassword, RawRedis, RawSettings, RawStore};
+use crate::time::{ZoneSource, choose_zone_source};
 
 /// The schema of settings, compiled once.
 static RULES: LazyLock<Rules> = LazyLock::new(|| match Rules::compile(&schema::settings()) {
@@ -65,6 +66,8 @@ impl Loader<'_> {
         environment: &Environment,
     ) -> Option<Settings> {
         let site = file.and_then(FromFile::site);
+        // Zones are read for what follows.
+        self.zone_source(file);
         let nothing = RawSettings::default();
         let raw = file.map_or(&nothing, |file| &file.raw);
         let defaults = self.defaults(raw, site.as_ref());
@@ -84,6 +87,31 @@ impl Loader<'_> {
             node: node.unwrap_or_else(|| environment.host_name.clone()),
             revision: environment.value("CRONWRIGHT_REVISION").map(str::to_owned),
         })
+    }
+
+    /// Puts the zone data in force that the file names; that it cannot be used is said at its place.
+    fn zone_source(&mut self, file: Option<&FromFile>) {
+        let Some((file, source)) = file.zip(file.and_then(|file| self.zone_source_of(&file.raw)))
+        else {
+            return;
+        };
+        if let (Err(error), Some(site)) = (choose_zone_source(&source), file.site()) {
+            let diagnostic = site.child("tzdb").diagnostic(codes::BAD_TZDB, error.to_string());
+            let help =
+                "write `newest`, `system`, `bundled`, or a folder such as `/usr/share/zoneinfo`";
+            self.out.push(diagnostic.help(help));
+        }
+    }
+
+    /// The zone data that a file names; none: nothing was chosen.
+    pub(super) fn zone_source_of(&self, raw: &RawSettings) -> Option<ZoneSource> {
+        let source = match raw.tzdb.as_deref()? {
+            "newest" => ZoneSource::Newest,
+            "system" => ZoneSource::System,
+            "bundled" => ZoneSource::Bundled,
+            folder => ZoneSource::Folder(self.places.base_dir.join(folder)),
+        };
+        Some(source)
     }
 
     fn defaults(&mut self, raw: &RawSettings, site: Option<&Site<'_>>) -> Layer {
@@ -287,7 +315,7 @@ fn of_redis(error: &UrlError) -> String {
 /// A settings file that was read: its tree for places, and its values.
 pub(super) struct FromFile {
     document: Document,
-    raw: RawSettings,
+    pub(super) raw: RawSettings,
 }
 
 impl FromFile {

@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Place, SourceText, codes};
 use crate::spec::job::{DeclaredJob, JobName, JobSpec, SourcePlace};
 use crate::spec::manifest::check::faults::describe;
 use crate::spec::manifest::check::{Rules, check};
+use crate::spec::manifest::lints;
 use crate::spec::manifest::lower;
 use crate::spec::manifest::lower::calendars::{self, Calendars, DeclaredCalendar};
 use crate::spec::manifest::lower::layer::Layer;
@@ -312,6 +313,9 @@ impl Document {
                 Ok(raw) => {
                     let spec = lower::job(&name, raw, layer, calendars, &site, out);
                     let spec = spec.filter(|_| wrong.is_none());
+                    if let Some(spec) = &spec {
+                        lints::job(spec, &site, out);
+                    }
                     jobs.extend(spec.map(|spec| self.declare(spec, entry.key_span)));
                 }
                 Err(_) if !self.is_valid() => {}

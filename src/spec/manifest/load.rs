@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, sort};
 use crate::spec::job::{DeclaredJob, JobName};
 use crate::spec::manifest::document::{DIAGNOSTICS_MAX, Document};
+use crate::spec::manifest::lints::crowd::{self, Sampled};
 use crate::spec::manifest::load::folders::{Below, Folders, is_defaults};
 use crate::spec::manifest::load::parallel::in_parallel;
 use crate::spec::manifest::lower::calendars::{Calendars, DeclaredCalendar};
@@ -52,6 +53,8 @@ struct Outcome {
     broken: bool,
     declared: Vec<(JobName, Place)>,
     jobs: Vec<DeclaredJob>,
+    /// The jobs again, as they count where many are due at once.
+    sampled: Vec<Sampled>,
     diagnostics: Vec<Diagnostic>,
     valid: bool,
 }
@@ -71,10 +74,12 @@ impl Loader {
         });
         let mut found = Vec::new();
         let mut last = BTreeMap::new();
+        let mut sound = Vec::new();
         for (file, outcome) in manifests.iter().zip(outcomes) {
             let below = folders.below(file);
             found.extend(outcome.declared.iter().cloned());
             take(file, &outcome, below, &mut loaded);
+            sound.extend(Some(&outcome).filter(|it| it.valid && below.valid).cloned());
             let remembered = Remembered {
                 content: file.content.clone(),
                 below: below.layer.clone(),
@@ -85,6 +90,9 @@ impl Loader {
         }
         self.last = last;
         refuse_twice(found, &mut loaded);
+        let sampled = sound.iter().flat_map(|outcome| &outcome.sampled);
+        let sampled = sampled.filter(|job| !loaded.conflicts.contains(job.name()));
+        crowd::check(&sampled.collect::<Vec<_>>(), &mut loaded.diagnostics);
         sort(&mut loaded.diagnostics);
         loaded
     }
@@ -161,17 +169,22 @@ impl Content {
 impl Outcome {
     fn of(
         mut document: Document,
-        declared: Vec<DeclaredCalendar>,
+        calendars: Vec<DeclaredCalendar>,
         below: &Layer,
-        calendars: &Calendars,
+        known: &Calendars,
     ) -> Self {
-        let jobs = document.lower(below, calendars);
+        let jobs = document.lower(below, known);
+        let declared = document.declared();
+        let places: BTreeMap<&JobName, &Place> =
+            declared.iter().map(|(name, place)| (name, place)).collect();
+        let sample = |job: &DeclaredJob| crowd::sample(&job.spec, places.get(&job.spec.name)?);
         Self {
             valid: document.is_valid(),
-            calendars: declared,
+            calendars,
             uses_calendars: document.uses_calendars(),
             broken: document.parsed.broken,
-            declared: document.declared(),
+            sampled: jobs.iter().filter_map(sample).collect(),
+            declared,
             jobs,
             diagnostics: kept(document.diagnostics),
             source: document.source,

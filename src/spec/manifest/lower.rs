@@ -21,8 +21,7 @@ use crate::spec::manifest::raw::{Given, RawJob, RawTrigger};
 use crate::spec::manifest::rules::environment;
 use crate::spec::policy::Overlap;
 use crate::spec::task::{DEFAULT_SHELL, Task};
-use crate::spec::trigger::{Schedule, Trigger};
-use crate::time::{DurationText, Zone};
+use crate::time::Zone;
 
 /// From TERM to KILL, where nothing else is said.
 pub const KILL_GRACE: Duration = Duration::from_secs(10);
@@ -41,7 +40,6 @@ pub fn job(
     let before = out.len();
     let own = Layer::read(raw.defaults(), site, out);
     refuse_idle_shell(&raw, &own, site, out);
-    let own_timeout = own.timeout.value().is_some();
     let layer = own.over(below);
     let zone = layer.timezone.value().unwrap_or_else(Zone::utc);
     let env = flatten(layer.env);
@@ -57,11 +55,6 @@ pub fn job(
         list: raw.triggers,
     };
     let triggers = triggers::read(&triggers, &zone, calendars, site, out);
-    let overlap = layer.overlap.unwrap_or(Overlap::Skip);
-    let timeout = layer.timeout.value();
-    if own_timeout && overlap == Overlap::Skip {
-        check_timeout(timeout, &triggers, site, out);
-    }
     let faulty = out.iter().skip(before).any(Diagnostic::is_error);
     let task = task.filter(|_| !faulty)?;
     Some(JobSpec {
@@ -72,10 +65,10 @@ pub fn job(
         task,
         env,
         working_dir: layer.working_dir.value(),
-        timeout,
+        timeout: layer.timeout.value(),
         kill_grace: layer.kill_grace.unwrap_or(KILL_GRACE),
         output_bytes_max: layer.output_bytes_max.unwrap_or(OUTPUT_BYTES),
-        overlap,
+        overlap: layer.overlap.unwrap_or(Overlap::Skip),
         max_instances: layer.max_instances.unwrap_or(1),
         misfire: layer.misfire.value().unwrap_or_default(),
     })
@@ -126,24 +119,5 @@ fn check_env_size(env: &BTreeMap<String, String>, site: &Site<'_>, out: &mut Vec
             environment::TEXT_BYTES_MAX
         );
         out.push(site.diagnostic(codes::ENV_TOO_LARGE, message));
-    }
-}
-
-fn check_timeout(
-    timeout: Option<Duration>,
-    triggers: &[Trigger],
-    site: &Site<'_>,
-    out: &mut Vec<Diagnostic>,
-) {
-    let periods = triggers.iter().filter_map(|trigger| match &trigger.schedule {
-        Schedule::Interval(interval) => Some(interval.period()),
-        Schedule::Cron(_) | Schedule::Date(_) => None,
-    });
-    if let (Some(timeout), Some(period)) = (timeout, periods.min())
-        && timeout > period
-    {
-        let message = format!("this timeout is longer than the interval, {}", DurationText(period));
-        let help = "an attempt that takes so long makes the job skip fire times";
-        out.push(site.child("timeout").diagnostic(codes::TIMEOUT_OVER_PERIOD, message).help(help));
     }
 }

@@ -28,6 +28,9 @@ pub struct StatusDocument {
     /// Since when the daemon runs.
     #[serde(default)]
     pub started_at: Option<At>,
+    /// Release and origin of the time zone data.
+    #[serde(default)]
+    pub tzdb: String,
     /// The store.
     pub store: StoreEntry,
     /// Redis.
@@ -73,6 +76,9 @@ pub struct SyncEntry {
     pub state: String,
     /// The revision that is applied.
     pub applied: Option<String>,
+    /// It is applied but for what is broken or held back: those jobs go on as they were.
+    #[serde(default)]
+    pub applied_in_part: bool,
     /// The revision that was read last.
     pub attempted: Option<String>,
 }

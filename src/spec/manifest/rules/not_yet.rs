@@ -29,7 +29,6 @@ const KEYS: [(&str, &[&str]); 9] = [
             "requests",
             "self_heal",
             "source",
-            "tzdb",
         ],
     ),
     ("Node", &["labels"]),

@@ -18,8 +18,9 @@ pub(super) fn unquoted(text: &str, at: usize) -> Option<(SyntaxFault, Span)> {
     let value_start = start + line.len() - value.len();
     let value = value.split(" #").next()?.trim_end();
     let span = Span { start: value_start, end: value_start + value.len() };
-    let example =
-        if key.is_empty() { format!("\"{value}\"") } else { format!("{key}: \"{value}\"") };
+    // The closing quote may be there already.
+    let bare = value.trim_end_matches(['"', '\'']);
+    let example = if key.is_empty() { format!("\"{bare}\"") } else { format!("{key}: \"{bare}\"") };
     let (code, sign, why) = match value.chars().next()? {
         '*' if value.contains([' ', '/']) || value == "*" => {
             (codes::UNQUOTED_STAR, '*', "which YAML reads as an alias")
