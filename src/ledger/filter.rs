@@ -111,13 +111,18 @@ fn ranges(text: &str) -> Option<Vec<(NaiveDate, NaiveDate)>> {
 }
 
 impl Window {
-    /// `2026-11-10T00:00:00Z..2026-11-12T00:00:00Z`, or `0 22 * * sat for 6h`.
+    /// `2026-11-10T00:00:00Z..2026-11-12T00:00:00Z`, or `0 22 * * sat day_match=all for 6h`.
     fn read(text: &str, zone: &Zone) -> Option<Self> {
         if let Some((start, end)) = text.split_once("..") {
             return Some(Self::Once(start.parse().ok()?, end.parse().ok()?));
         }
         let (fields, duration) = text.split_once(" for ")?;
-        let cron = read_cron(fields, zone.name(), &|_| None)?;
+        let (fields, day_match) = match fields.split_once(" day_match=") {
+            Some((fields, day_match)) => (fields, Some(day_match)),
+            None => (fields, None),
+        };
+        let option = |key: &str| day_match.filter(|_| key == "day_match");
+        let cron = read_cron(fields, zone.name(), &option)?;
         let duration = TimeDelta::from_std(parse_duration(duration).ok()?).ok()?;
         Some(Self::Recurring(Box::new(cron), duration))
     }

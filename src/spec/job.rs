@@ -241,7 +241,14 @@ fn window_value(window: &Window) -> Value {
     match window {
         Window::Once { start, end } => json!({ "start": rfc3339(*start), "end": rfc3339(*end) }),
         Window::Recurring { cron, duration } => {
-            json!({ "cron": cron.expr.to_string(), "duration": DurationText(*duration).to_string() })
+            let mut value = json!({
+                "cron": cron.expr.to_string(),
+                "duration": DurationText(*duration).to_string(),
+            });
+            if cron.expr.day_match() != DayMatch::Any {
+                value["day_match"] = json!(cron.expr.day_match().as_str());
+            }
+            value
         }
     }
 }

@@ -154,7 +154,15 @@ fn trigger() -> impl Strategy<Value = Trigger> {
     );
     let date = (instant(), zone()).prop_map(|(at, zone)| Trigger::from(DateTrigger::new(at, zone)));
     let jitter = of((0..86_400_000_u64).prop_map(Duration::from_millis));
-    (prop_oneof![cron, interval, date], filter(), jitter).prop_map(|(trigger, filter, jitter)| {
+    let trigger = prop_oneof![cron, interval, date];
+    (trigger, filter(), recurring(), jitter).prop_map(|(trigger, filter, recurring, jitter)| {
+        // Windows repeat in the zone of their trigger.
+        let again = recurring.map(|(expr, duration)| Window::Recurring {
+            cron: CronTrigger::new(expr, trigger.zone().clone()).into(),
+            duration,
+        });
+        let windows = filter.exclude.into_iter().chain(again).collect();
+        let filter = FireFilter::new(filter.calendar, windows);
         // What excludes everything is refused, which is not what is tested here.
         let jitter = jitter.unwrap_or_default();
         let filtered = Trigger { filter, jitter, ..trigger.clone() };
@@ -162,7 +170,14 @@ fn trigger() -> impl Strategy<Value = Trigger> {
     })
 }
 
-/// Windows are written in UTC here: the zone in which they repeat is that of their trigger.
+fn recurring() -> impl Strategy<Value = Option<(CronExpr, Duration)>> {
+    let expressions =
+        ["0 22 * * sat", "0 0 */2 * mon", "@monthly", "5 4 1,15 * fri", "0 3-5 * * *"];
+    let expr = select(expressions.to_vec())
+        .prop_map(|text| CronExpr::parse(text, Dialect::Standard).unwrap());
+    of((expr, (60_000..90_000_000_u64).prop_map(Duration::from_millis)))
+}
+
 fn filter() -> impl Strategy<Value = FireFilter> {
     let day = || {
         (0..20_000_u64).prop_map(|days| {

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
 
 /// Keys of every level, so that a good part of the documents is nearly right.
-const KEYS: [&str; 37] = [
+const KEYS: [&str; 53] = [
     "jobs",
     "defaults",
     "version",
@@ -27,6 +27,22 @@ const KEYS: [&str; 37] = [
     "start_date",
     "end_date",
     "anchor",
+    "dialect",
+    "day_match",
+    "gap",
+    "fold",
+    "calendar",
+    "exclude",
+    "jitter",
+    "calendars",
+    "weekdays",
+    "except",
+    "also",
+    "windows",
+    "start",
+    "end",
+    "duration",
+    "params",
     "command",
     "script",
     "shell",
@@ -50,7 +66,7 @@ const KEYS: [&str; 37] = [
     "comand",
 ];
 
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 22] = [
     "",
     "a",
     "0 3 * * *",
@@ -66,6 +82,12 @@ const TEXTS: [&str; 16] = [
     "queue",
     "UTC",
     "2026-01-01",
+    "2026-01-01..2026-01-03",
+    "mon",
+    "quartz",
+    "all",
+    "next",
+    "both",
     "ünïcode",
 ];
 
@@ -92,17 +114,48 @@ fn object(map: std::collections::BTreeMap<&'static str, Value>) -> Value {
     Value::Object(map.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
-/// A job that is right but for what `spoil` puts in.
+/// A calendar that is right but for what is put in.
+fn near_calendar() -> impl Strategy<Value = Value> {
+    near(json!({
+        "weekdays": ["mon", "fri"], "except": ["2026-01-01"], "also": ["2026-01-01..2026-01-03"],
+        "windows": [{ "start": "2026-01-01", "end": "2026-01-02" }, { "cron": "@daily", "duration": "1h" }],
+    }))
+}
+
+/// A trigger that is right but for what is put in.
+fn near_trigger() -> impl Strategy<Value = Value> {
+    let keys = json!({
+        "cron": "@daily", "dialect": "quartz", "day_match": "all", "gap": "next", "fold": "both",
+        "calendar": { "weekdays": ["sun"] }, "jitter": "5m", "start_date": "2026-01-01",
+        "exclude": ["a", { "windows": [{ "cron": "@daily", "duration": "1h" }] }],
+    });
+    (near(keys), any::<bool>()).prop_map(|(mut trigger, complete)| {
+        if complete && let Value::Object(keys) = &mut trigger {
+            keys.entry("cron").or_insert_with(|| "@hourly".into());
+        }
+        trigger
+    })
+}
+
+/// A job that is right but for what is put in.
 fn near_job() -> impl Strategy<Value = Value> {
-    let fields = json!({
+    near(json!({
         "command": ["a"], "description": "x", "timeout": "5m", "kill_grace": null, "overlap": "allow",
         "env": { "LANG": "C", "GONE": null }, "misfire": { "coalesce": true, "max_catch_up": 3 },
-        "output": { "max_size": "1MiB" }, "triggers": [{ "cron": "@daily", "timezone": "UTC" }],
+        "output": { "max_size": "1MiB" }, "triggers": [
+            { "cron": "@daily", "timezone": "UTC", "calendar": "days", "exclude": ["a"] },
+            { "interval": "5m", "start_date": "+5s", "jitter": "1m", "calendar": { "weekdays": ["mon"] } },
+        ],
         "max_instances": 2, "enabled": true, "shell": ["sh"], "working_dir": "/", "timezone": null,
-    });
+    }))
+}
+
+/// Some of the fields, and with some luck something else among them.
+fn near(fields: Value) -> impl Strategy<Value = Value> {
     let Value::Object(fields) = fields else { unreachable!("an object is written above") };
     let keys: Vec<String> = fields.keys().cloned().collect();
-    let kept = proptest::sample::subsequence(keys, 0..=14);
+    let count = keys.len();
+    let kept = proptest::sample::subsequence(keys, 0..=count);
     (kept, btree_map(select(&KEYS[..]), any_value(), 0..2)).prop_map(move |(kept, spoil)| {
         let mut job: Map<String, Value> =
             kept.into_iter().map(|key| (key.clone(), fields[&key].clone())).collect();
@@ -113,10 +166,16 @@ fn near_job() -> impl Strategy<Value = Value> {
 
 fn documents() -> impl Strategy<Value = Value> {
     let jobs = || btree_map(select(vec!["a", "etl", "Bad"]), near_job(), 0..3).prop_map(object);
+    let calendars =
+        || btree_map(select(vec!["a", "etl", "Bad"]), near_calendar(), 0..3).prop_map(object);
     prop_oneof![
         1 => any_value(),
         2 => jobs().prop_map(|jobs| json!({ "version": 1, "jobs": jobs })),
         1 => (jobs(), any_value()).prop_map(|(jobs, other)| json!({ "jobs": jobs, "defaults": other })),
+        1 => (calendars(), near_trigger())
+            .prop_map(|(calendars, trigger)| json!({
+                "calendars": calendars, "jobs": { "a": { "command": "x", "triggers": [trigger] } },
+            })),
     ]
 }
 

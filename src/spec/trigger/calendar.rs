@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{Datelike, NaiveDate, TimeDelta, Weekday};
 
 use crate::spec::trigger::cron::CronTrigger;
+use crate::spec::trigger::expr::DayMatch;
 use crate::time::{DurationText, LocalTime, Timestamp, Zone, rfc3339};
 
 /// A set of days: some weekdays, without the exceptions, with the additions.
@@ -171,7 +172,11 @@ impl fmt::Display for Window {
         match self {
             Self::Once { start, end } => write!(f, "{}..{}", rfc3339(*start), rfc3339(*end)),
             Self::Recurring { cron, duration } => {
-                write!(f, "{} for {}", cron.expr, DurationText(*duration))
+                f.write_str(&cron.expr.to_string())?;
+                if cron.expr.day_match() != DayMatch::Any {
+                    write!(f, " day_match={}", cron.expr.day_match().as_str())?;
+                }
+                write!(f, " for {}", DurationText(*duration))
             }
         }
     }

@@ -3,7 +3,7 @@
 //! A calendar is a set of days or a set of windows, never both (A7). Windows are local times: which
 //! instants they are is known only in the zone of the trigger that excludes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,18 +61,44 @@ pub struct DeclaredCalendar {
 /// The calendars that a snapshot declares, by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Calendars {
-    /// None: it is declared with a mistake, or twice.
-    pub by_name: BTreeMap<String, Option<Calendar>>,
+    /// What stands for each name.
+    pub by_name: BTreeMap<String, KnownCalendar>,
     /// Whether a manifest could not be read at all: it may declare more.
     pub is_partial: bool,
+}
+
+/// A calendar among those of all files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownCalendar {
+    /// None: it is declared with a mistake, or twice.
+    pub calendar: Option<Calendar>,
+    /// The manifest that declares it.
+    pub path: String,
+    /// Whether that manifest can be used as it is.
+    pub is_valid: bool,
 }
 
 impl Calendars {
     /// The calendar of a name; else a complaint.
     pub fn find(&self, name: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Option<Calendar> {
+        let own = &site.source().path;
         match self.by_name.get(name) {
-            Some(Some(calendar)) => return Some(calendar.clone()),
-            Some(None) => {
+            Some(KnownCalendar { calendar: Some(calendar), is_valid, path })
+                if *is_valid || path == own =>
+            {
+                return Some(calendar.clone());
+            }
+            Some(KnownCalendar { calendar: Some(_), path, .. }) => {
+                let message = format!(
+                    "the calendar {} cannot be used: {} is invalid",
+                    quoted(name),
+                    quoted(path)
+                );
+                let help =
+                    "mend that manifest; until then the jobs here stay as they were last applied";
+                out.push(site.diagnostic(codes::BAD_CALENDAR, message).help(help));
+            }
+            Some(KnownCalendar { calendar: None, .. }) => {
                 let message = format!("the calendar {} cannot be used", quoted(name));
                 let help = "mend its declaration under `calendars`, which is reported too";
                 out.push(site.diagnostic(codes::BAD_CALENDAR, message).help(help));
@@ -91,6 +117,20 @@ impl Calendars {
             }
         }
         None
+    }
+}
+
+impl Calendars {
+    /// Takes the calendars of invalid manifests out of use in all others; whether that changed anything.
+    pub fn disown(&mut self, invalid: &BTreeSet<&str>) -> bool {
+        let mut has_changed = false;
+        for known in self.by_name.values_mut() {
+            if known.is_valid && invalid.contains(known.path.as_str()) {
+                known.is_valid = false;
+                has_changed |= known.calendar.is_some();
+            }
+        }
+        has_changed
     }
 }
 
@@ -164,8 +204,8 @@ fn read_window(raw: &RawWindow, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> O
         let message = format!("a window with `{beside}` needs `{key}`");
         out.push(site.diagnostic(codes::MISSING_FIELD, message));
     };
-    let idle = |keys: [(&str, bool); 2], beside: &str, out: &mut Vec<Diagnostic>| {
-        for (key, _) in keys.into_iter().filter(|(_, given)| *given) {
+    let idle = |keys: &[(&str, bool)], beside: &str, out: &mut Vec<Diagnostic>| {
+        for (key, _) in keys.iter().filter(|(_, given)| *given) {
             let message = format!("`{key}` does nothing beside `{beside}`");
             let complaint = site.key(key).diagnostic(codes::IDLE_FIELD, message);
             out.push(complaint.help("remove it"));
@@ -173,8 +213,12 @@ fn read_window(raw: &RawWindow, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> O
     };
     match (&raw.start, &raw.cron) {
         (Some(start), _) => {
-            let beside = [("cron", raw.cron.is_some()), ("duration", raw.duration.is_some())];
-            idle(beside, "start", out);
+            let beside = [
+                ("cron", raw.cron.is_some()),
+                ("duration", raw.duration.is_some()),
+                ("day_match", raw.day_match.is_some()),
+            ];
+            idle(&beside, "start", out);
             let Some(end) = &raw.end else {
                 missing("end", "start", out);
                 return None;
@@ -182,7 +226,7 @@ fn read_window(raw: &RawWindow, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> O
             read_once(start, end, site, out)
         }
         (None, Some(cron)) => {
-            idle([("end", raw.end.is_some()), ("duration", false)], "cron", out);
+            idle(&[("end", raw.end.is_some())], "cron", out);
             let Some(duration) = &raw.duration else {
                 missing("duration", "cron", out);
                 return None;
@@ -194,7 +238,8 @@ fn read_window(raw: &RawWindow, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> O
                 return None;
             }
             let place = site.child("cron");
-            let expr = read_expression(cron, Dialect::Standard, DayMatch::Any, &place, out)?;
+            let day_match = raw.day_match.unwrap_or(DayMatch::Any);
+            let expr = read_expression(cron, Dialect::Standard, day_match, &place, out)?;
             Some(LocalWindow::Recurring { expr, duration })
         }
         // The schema asks for one of them.

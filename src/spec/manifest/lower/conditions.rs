@@ -26,22 +26,22 @@ pub fn read_filter(
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<FireFilter> {
-    let calendar = match &raw.calendar {
-        Some(used) => Some(read_days(used, calendars, &site.child("calendar"), out)?),
-        None => None,
-    };
+    let before = out.len();
+    let calendar = raw.calendar.as_ref();
+    let calendar =
+        calendar.and_then(|used| read_days(used, calendars, &site.child("calendar"), out));
     let list = site.child("exclude");
     let mut exclude = Vec::new();
     for (at, used) in raw.exclude.iter().flatten().enumerate() {
-        exclude.extend(read_windows(used, zone, calendars, &list.item(at), out)?);
+        let windows = read_windows(used, zone, calendars, &list.item(at), out);
+        exclude.extend(windows.into_iter().flatten());
     }
     if exclude.len() > WINDOWS_MAX {
         let message = format!("these are {} windows, more than {WINDOWS_MAX}", exclude.len());
         let help = "exclude fewer of them; for whole days, use `calendar`";
         out.push(list.diagnostic(codes::OUT_OF_RANGE, message).help(help));
-        return None;
     }
-    Some(FireFilter::new(calendar, exclude))
+    (out.len() == before).then(|| FireFilter::new(calendar, exclude))
 }
 
 /// Reads `jitter`; `site` is its value.

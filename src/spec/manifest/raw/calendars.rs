@@ -10,6 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::spec::manifest::raw::{RawDate, RawDays, RawDuration};
+use crate::spec::trigger::DayMatch;
 
 /// Calendars by name.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -82,7 +83,11 @@ pub struct RawWindow {
     #[serde(default)]
     #[schemars(length(min = 1), example = "0 22 * * sat")]
     pub cron: Option<String>,
-    /// How long it lasts.
+    /// With `cron`: what day and weekday, both given, mean together. Built in: any.
+    #[serde(default)]
+    #[schemars(example = &"all")]
+    pub day_match: Option<DayMatch>,
+    /// With `cron`: how long it lasts.
     #[serde(default)]
     #[schemars(example = "6h")]
     pub duration: Option<RawDuration>,
