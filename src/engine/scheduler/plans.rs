@@ -16,6 +16,7 @@ use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::claims::Draft;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::{DeclaredJob, JobName, SourcePlace};
+use crate::spec::trigger::{IntervalStart, Schedule, Trigger};
 use crate::time::{Now, Timestamp};
 
 /// The plan under way.
@@ -255,8 +256,9 @@ fn updated(at: Timestamp, from: &AppliedJob, to: &DeclaredJob) -> AppliedJob {
     }
 }
 
-/// The stored anchors of a definition (A5): a trigger that stays keeps its own; a period that is edited
-/// in place goes on from the last fire time; any other begins at `at`.
+/// The stored anchors of a definition (A5): a trigger that stays keeps its own, and so does one of which
+/// anything but the period is edited in place; after an edit of the period it goes on from the last fire
+/// time; any other begins at `at`.
 fn anchors(
     at: Timestamp,
     before: Option<&AppliedJob>,
@@ -267,10 +269,37 @@ fn anchors(
         let Some(first) = trigger.first_anchor(at) else { continue };
         let normal = trigger.to_string();
         let kept = before.and_then(|before| before.anchors.get(&normal).copied());
-        let edited = || (first == at).then(|| last_fire(before?, index, at)).flatten();
+        let edited = || phase_of_edited(before?, index, trigger, at);
         anchors.insert(normal, kept.or_else(edited).unwrap_or(first));
     }
     anchors
+}
+
+/// The phase that a trigger takes over from the one that stood at its place; none when that had no
+/// stored anchor, or when the edit is a new beginning.
+fn phase_of_edited(
+    before: &AppliedJob,
+    index: usize,
+    trigger: &Trigger,
+    at: Timestamp,
+) -> Option<Timestamp> {
+    let old = before.spec.triggers.get(index)?;
+    let stored = *before.anchors.get(&old.to_string())?;
+    let (Schedule::Interval(from), Schedule::Interval(to)) = (&old.schedule, &trigger.schedule)
+    else {
+        return None;
+    };
+    let has_begun = stored <= at;
+    let goes_on = from.anchor() == to.anchor()
+        && (from.start() == to.start() || (has_begun && to.start() == IntervalStart::Applied));
+    if !goes_on {
+        return None;
+    }
+    if from.period() == to.period() {
+        return Some(stored);
+    }
+    let not_begun = (!has_begun).then_some(stored);
+    not_begun.or_else(|| last_fire(before, index, at))
 }
 
 /// The last fire time of the trigger at `index`, when that had a stored anchor and has fired.
@@ -282,5 +311,57 @@ fn last_fire(before: &AppliedJob, index: usize, at: Timestamp) -> Option<Timesta
         triggers: vec![trigger.clone()],
         ..(*before.spec).clone()
     });
-    schedule::previous_before(&alone, at + TimeDelta::milliseconds(1)).filter(|fire| *fire > anchor)
+    schedule::previous_before(&alone, at + TimeDelta::milliseconds(1))
+        .filter(|fire| *fire >= anchor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::manifest::{Content, Known, ManifestFile, load};
+
+    fn declared(trigger: &str) -> DeclaredJob {
+        let text = format!("jobs: {{ a: {{ command: x, triggers: [{{ {trigger} }}] }} }}");
+        let content = Content::Bytes(text.into_bytes().into());
+        let file = ManifestFile { path: "a.yaml".into(), source: "s".into(), content };
+        let loaded = load(&[file], &Known::default());
+        loaded.jobs.into_values().next().unwrap()
+    }
+
+    /// The stored anchor after an edit at 10:07 of a trigger that was first applied at 09:00.
+    fn edited(from: &str, to: &str) -> String {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let owner = Owner::source("s");
+        let create = Change::Create { to: declared(from), owner };
+        let from = preview(at("2026-01-05T09:00:00Z"), &create).unwrap();
+        let update = Change::Update { from, to: declared(to) };
+        let to = preview(at("2026-01-05T10:07:00Z"), &update).unwrap();
+        to.anchors.values().map(|at| at.format("%H:%M:%S").to_string()).collect()
+    }
+
+    #[test]
+    fn a5_an_edit_of_anything_but_the_period_keeps_the_phase() {
+        for (from, to, expected) in [
+            ("interval: 30m", "interval: 30m, jitter: 1m", "09:00:00"),
+            ("interval: 30m", "interval: 30m, calendar: { weekdays: [mon] }", "09:00:00"),
+            ("interval: 1d", "interval: 1d, end_date: 2030-01-01", "09:00:00"),
+            ("interval: 1d", "interval: 1d, timezone: Asia/Shanghai", "09:00:00"),
+            (
+                "interval: 30m, start_date: +5s",
+                "interval: 30m, jitter: 1m, start_date: +5s",
+                "09:00:05",
+            ),
+            ("interval: 30m, start_date: +5s", "interval: 30m", "09:00:05"),
+            // The period: the last fire time, or the edit when there is none.
+            ("interval: 30m", "interval: 20m", "10:00:00"),
+            ("interval: 1d", "interval: 20m", "10:07:00"),
+            ("interval: 30m, start_date: +5s", "interval: 20m, start_date: +5s", "10:00:05"),
+            ("interval: 30m, start_date: +5h", "interval: 20m, start_date: +5h", "14:00:00"),
+            // Another beginning.
+            ("interval: 30m, start_date: +5s", "interval: 30m, start_date: +9s", "10:07:09"),
+            ("cron: '@daily'", "interval: 30m", "10:07:00"),
+        ] {
+            assert_eq!(edited(from, to), expected, "{from} -> {to}");
+        }
+    }
 }
