@@ -214,9 +214,21 @@ fn a_calendar_reaches_its_users_in_other_files_and_a_broken_one_leaves_them_as_t
     assert_eq!(load(std::slice::from_ref(&users)), held(&["e.yaml"]));
     let twice = file("f.yaml", "calendars: { days: { weekdays: [sun] } }\njobs: {}");
     assert_eq!(load(&[monday.clone(), twice, users.clone()]), held(&["e.yaml"]));
-    // A mistake in a job beside it does not make the calendar another one.
-    let beside = days("calendars: { days: { weekdays: [mon] } }\njobs: { x: {} }");
-    assert_eq!(load(&[beside, users.clone()]), (Some("mon".to_owned()), vec!["d.yaml".to_owned()]));
+    // A manifest that is invalid for another reason changes nothing either.
+    let beside = days("calendars: { days: { weekdays: [wed] } }\njobs: { x: {} }");
+    assert_eq!(load(&[beside.clone(), users.clone()]), held(&["d.yaml", "e.yaml"]));
+    let message = "the calendar `days` cannot be used: `d.yaml` is invalid";
+    let loaded = self::load(&[beside, users.clone()], &Known::default());
+    assert!(loaded.diagnostics.iter().any(|d| d.message == message && d.path() == "e.yaml"));
+    // Nor does one that is invalid because of another's calendar: all that hangs together is held.
+    let circle = [
+        days(
+            "calendars: { days: { weekdays: [mon] } }\njobs: { x: { command: x, triggers: [{ cron: '@daily', calendar: far }] } }",
+        ),
+        users.clone(),
+        file("g.yaml", "calendars: { far: { weekdays: [mon] } }\njobs: { x: {} }"),
+    ];
+    assert_eq!(load(&circle), held(&["d.yaml", "e.yaml", "g.yaml"]));
     assert_eq!(load(&[monday, users]), sound("mon"));
 }
 
@@ -235,7 +247,7 @@ fn a_loader_that_remembers_answers_as_one_that_does_not() {
         let invalid: Vec<_> = loaded.invalid.iter().map(|manifest| &manifest.path).collect();
         format!("{:?} {:?} {invalid:?} {:?}", loaded.jobs, loaded.diagnostics, loaded.conflicts)
     };
-    let steps: [(usize, &str); 12] = [
+    let steps: [(usize, &str); 13] = [
         (2, "jobs: { b: { command: x } }"),
         (1, "jobs: { c: { command: x } }"),
         (0, "defaults: { timeout: 2m }"),
@@ -245,6 +257,7 @@ fn a_loader_that_remembers_answers_as_one_that_does_not() {
         (4, "calendars: { days: { weekdays: [tue] } }\njobs: {}"),
         (4, "calendars: { days: { weekdays: [tuesday] } }\njobs: {}"),
         (4, "calendars: { days"),
+        (4, "calendars: { days: { weekdays: [tue] } }\njobs: { x: {} }"),
         (4, "calendars: { dayz: { weekdays: [tue] } }\njobs: {}"),
         (4, "calendars: { days: { weekdays: [wed] } }\njobs: {}"),
         (1, "calendars: { days: { weekdays: [wed] } }\njobs: { a: { command: y } }"),

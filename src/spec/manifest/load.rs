@@ -8,7 +8,7 @@
 mod folders;
 mod parallel;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, sort};
@@ -17,7 +17,7 @@ use crate::spec::manifest::document::{DIAGNOSTICS_MAX, Document};
 use crate::spec::manifest::lints::crowd::{self, Sampled};
 use crate::spec::manifest::load::folders::{Below, Folders, is_defaults};
 use crate::spec::manifest::load::parallel::in_parallel;
-use crate::spec::manifest::lower::calendars::{Calendars, DeclaredCalendar};
+use crate::spec::manifest::lower::calendars::{Calendars, DeclaredCalendar, KnownCalendar};
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::{Content, InvalidManifest, Known, Loaded, ManifestFile};
 
@@ -67,11 +67,22 @@ impl Loader {
         let mut loaded = Loaded { files: files.len(), ..Loaded::default() };
         let folders = Folders::read(&defaults, known, &mut loaded);
         let texts = in_parallel(manifests.clone(), |file| self.text(file, folders.below(file)));
-        let calendars = Arc::new(gather(&texts, &mut loaded));
+        let mut calendars = gather(&texts, &mut loaded);
         let read = manifests.iter().copied().zip(texts).collect();
-        let outcomes = in_parallel(read, |(file, text)| {
+        let mut outcomes = in_parallel(read, |(file, text)| {
             text.outcome(file, folders.below(file).layer, &calendars)
         });
+        // A manifest that cannot be used changes nothing (D7), nor do its calendars, which may make
+        // their users invalid in turn. Each round takes at least one calendar out of use.
+        while calendars.disown(&invalid(&manifests, &outcomes, &folders)) {
+            for (file, outcome) in manifests.iter().zip(&mut outcomes) {
+                if outcome.uses_calendars {
+                    let below = folders.below(file).layer;
+                    *outcome = Text::read(file).outcome(file, below, &calendars);
+                }
+            }
+        }
+        let calendars = Arc::new(calendars);
         let mut found = Vec::new();
         let mut last = BTreeMap::new();
         let mut sound = Vec::new();
@@ -138,14 +149,9 @@ impl Text<'_> {
     }
 
     /// What becomes of the file among the calendars of the snapshot.
-    fn outcome(
-        self,
-        file: &ManifestFile,
-        below: &Layer,
-        calendars: &Arc<Calendars>,
-    ) -> Arc<Outcome> {
+    fn outcome(self, file: &ManifestFile, below: &Layer, calendars: &Calendars) -> Arc<Outcome> {
         match self {
-            Self::Same(last) if !last.outcome.uses_calendars || last.calendars == *calendars => {
+            Self::Same(last) if !last.outcome.uses_calendars || *last.calendars == *calendars => {
                 Arc::clone(&last.outcome)
             }
             Self::Same(_) => Self::read(file).outcome(file, below, calendars),
@@ -192,26 +198,39 @@ impl Outcome {
     }
 }
 
+/// The manifests that cannot be used, as things stand.
+fn invalid<'f>(
+    manifests: &[&'f ManifestFile],
+    outcomes: &[Arc<Outcome>],
+    folders: &Folders<'_>,
+) -> BTreeSet<&'f str> {
+    let looked_at = manifests.iter().zip(outcomes);
+    let invalid = looked_at.filter(|(file, it)| !it.valid || !folders.below(file).valid);
+    invalid.map(|(file, _)| &*file.path).collect()
+}
+
 /// All calendars of a snapshot. A name that stands twice is refused, and each place but the first
 /// reported.
 fn gather(texts: &[Text<'_>], loaded: &mut Loaded) -> Calendars {
     let mut declared: Vec<_> = texts.iter().flat_map(Text::calendars).collect();
     declared.sort_by_key(|calendar| (&calendar.place.source.path, calendar.place.start));
     let mut first: BTreeMap<&str, &Place> = BTreeMap::new();
-    let mut by_name = BTreeMap::new();
-    for declared in declared {
-        if let Some(first) = first.get(declared.name.as_str()) {
-            by_name.insert(declared.name.clone(), None);
-            let message = format!("the calendar `{}` is declared twice", declared.name);
+    let mut by_name: BTreeMap<String, KnownCalendar> = BTreeMap::new();
+    for DeclaredCalendar { name, place, calendar } in declared {
+        if let (Some(first), Some(known)) = (first.get(name.as_str()), by_name.get_mut(name)) {
+            known.calendar = None;
+            let message = format!("the calendar `{name}` is declared twice");
             let diagnostic = Diagnostic::new(codes::DUPLICATE_CALENDAR, message)
-                .at(declared.place.clone())
+                .at(place.clone())
                 .label("again here")
                 .related((*first).clone(), "first here")
                 .help("rename one of them: until then no trigger can use either");
             loaded.diagnostics.push(diagnostic);
         } else {
-            by_name.insert(declared.name.clone(), declared.calendar.clone());
-            first.insert(&declared.name, &declared.place);
+            let path = place.source.path.clone();
+            let calendar = calendar.clone();
+            by_name.insert(name.clone(), KnownCalendar { calendar, path, is_valid: true });
+            first.insert(name, place);
         }
     }
     Calendars { by_name, is_partial: texts.iter().any(Text::is_broken) }
