@@ -106,7 +106,7 @@ fn check_fires(trigger: &Trigger, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
     }
     let help = match &trigger.schedule {
         _ if Trigger::plain(trigger.schedule.clone()).can_ever_fire() => {
-            "its calendar and what it excludes leave nothing of it, or nothing that can be found in bounded time"
+            "its calendar and what it excludes leave nothing of it"
         }
         Schedule::Cron(_) => "no date has this day, month and weekday between start and end",
         Schedule::Interval(_) | Schedule::Date(_) => "nothing lies between its start and its end",
