@@ -23,16 +23,17 @@ pub fn read_filter(
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<FireFilter> {
-    let calendar = match &raw.calendar {
-        Some(used) => Some(read_days(used, calendars, &site.child("calendar"), out)?),
-        None => None,
-    };
+    let before = out.len();
+    let calendar = raw.calendar.as_ref();
+    let calendar =
+        calendar.and_then(|used| read_days(used, calendars, &site.child("calendar"), out));
     let list = site.child("exclude");
     let mut exclude = Vec::new();
     for (at, used) in raw.exclude.iter().flatten().enumerate() {
-        exclude.extend(read_windows(used, zone, calendars, &list.item(at), out)?);
+        let windows = read_windows(used, zone, calendars, &list.item(at), out);
+        exclude.extend(windows.into_iter().flatten());
     }
-    Some(FireFilter { calendar, exclude })
+    (out.len() == before).then_some(FireFilter { calendar, exclude })
 }
 
 /// Reads `jitter`; `site` is its value.
