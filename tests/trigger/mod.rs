@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod brute_force;
+mod calendars;
 mod errors;
 mod kinds;
 mod normal_form;
