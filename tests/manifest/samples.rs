@@ -48,7 +48,7 @@ fn the_full_job_files_are_valid_and_say_the_same_in_yaml_and_toml() {
     let yaml = clean("examples", &["jobs.yaml"], &Known::default());
     let toml = clean("examples", &["jobs.toml"], &Known::default());
     let names: Vec<_> = yaml.jobs.keys().map(ToString::to_string).collect();
-    assert_eq!(names, ["backup", "clean", "pg-dump", "poll", "warehouse-etl"]);
+    assert_eq!(names, ["backup", "clean", "pg-dump", "poll", "warehouse-etl", "warm-cache"]);
     for (name, job) in &yaml.jobs {
         assert_eq!(job.spec.canonical(), toml.jobs[name].spec.canonical());
     }

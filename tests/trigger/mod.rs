@@ -6,6 +6,7 @@ mod bad_input;
 mod brute_force;
 mod calendars;
 mod errors;
+mod filters;
 mod kinds;
 mod normal_form;
 mod random;
