@@ -44,7 +44,7 @@ pub fn trigger_next_after(
     } else {
         None
     };
-    trigger.next_after(after, anchor)
+    trigger.next_due_after(after, anchor)
 }
 
 /// The kind of the trigger that makes the job due at `fire_time`, if one does.

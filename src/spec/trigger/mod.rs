@@ -76,6 +76,9 @@ impl TriggerKind {
     }
 }
 
+/// How many searches of [`SEARCH_STEPS_MAX`] steps follow each other at most, to find out what is due.
+const SEARCHES_MAX: usize = 100;
+
 /// When a job is due: fire times by a rule, less those that a filter removes.
 ///
 /// `Display` is the normal form of the due set: equal texts mean equal fire times (D1). Jitter is not
@@ -136,8 +139,9 @@ impl Trigger {
         Self { schedule, filter: FireFilter::default(), jitter: Duration::ZERO }
     }
 
-    /// The first fire time strictly after `after`; none, too, when finding it would take too long
-    /// ([`Self::search`] tells the two apart).
+    /// The first fire time strictly after `after`; none, too, when finding it would take more than a few
+    /// milliseconds ([`Self::search`] tells the two apart). For looks at what is written; what is due is
+    /// asked of [`Self::next_due_after`].
     ///
     /// `anchor` is the stored anchor of a trigger that needs one ([`Self::first_anchor`]).
     pub fn next_after(&self, after: Timestamp, anchor: Option<Timestamp>) -> Option<Timestamp> {
@@ -145,6 +149,20 @@ impl Trigger {
             Search::Found(at) => Some(at),
             Search::Finished | Search::Unknown(_) => None,
         }
+    }
+
+    /// As [`Self::next_after`], for as long as windows as narrow as a minute take to pass a year: no job
+    /// may fall silent because much is removed in a row.
+    pub fn next_due_after(&self, after: Timestamp, anchor: Option<Timestamp>) -> Option<Timestamp> {
+        let mut after = after;
+        for _ in 0..SEARCHES_MAX {
+            match self.search(after, anchor) {
+                Search::Found(at) => return Some(at),
+                Search::Finished => return None,
+                Search::Unknown(at) => after = at,
+            }
+        }
+        None
     }
 
     /// The first fire time strictly after `after`, as far as it can be found in bounded time.
