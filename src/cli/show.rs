@@ -54,8 +54,11 @@ fn table(document: &JobDocument, look: &Look) -> String {
         page.line(format!("  {}", plain(line)));
     }
     page.line(format!("\n{}", heading(&look.clock.heading("next fires"))));
-    for at in &document.next {
-        page.line(format!("  {}  {}", look.clock.time(at), look.clock.relative(at)));
+    for (index, at) in document.next.iter().enumerate() {
+        let starts = document.next_starts.get(index).filter(|starts| *starts != at);
+        let starts = starts.map(|starts| format!("  starts {}", look.clock.time(starts)));
+        let (due, relative) = (look.clock.time(at), look.clock.relative(at));
+        page.line(format!("  {due}  {relative}{}", starts.unwrap_or_default()));
     }
     if document.next.is_empty() {
         page.line("  none");
@@ -91,6 +94,7 @@ mod tests {
             "effective_at": "2026-11-20T08:00:00+08:00",
             "spec": {"command": ["/bin/true"], "cron": "30 * * * *"},
             "next": ["2026-11-22T22:30:00+08:00", "2026-11-22T23:30:00+08:00"],
+            "next_starts": ["2026-11-22T22:30:00+08:00", "2026-11-22T23:34:10+08:00"],
             "executions": [executions[1]],
         });
         let document: JobDocument = serde_json::from_value(document).unwrap();
@@ -111,7 +115,7 @@ mod tests {
                cron: 30 * * * *\n\
              \nnext fires\n  \
                2026-11-22 22:30:00 +08:00  in 1 h 30 m\n  \
-               2026-11-22 23:30:00 +08:00  in 2 h 30 m\n\
+               2026-11-22 23:30:00 +08:00  in 2 h 30 m  starts 2026-11-22 23:34:10 +08:00\n\
              \nlast executions\n  \
                DUE                         JOB  OUTCOME        DURATION  CAUSE    ID\n  \
                2026-11-22 18:30:00 +08:00  etl  failed (exit)  3.008 s   trigger  etl-1@2026-11-22T18:30:00Z\n"

@@ -210,8 +210,8 @@ fn document(
     let common = common_zone(jobs, asked);
     let entry = |fire: &Fire| {
         let job = jobs.get(fire.job)?;
-        let at = shown(job, fire.at);
-        Some(FireEntry { job: Some(job.spec.name.to_string()), at, starts_at: at })
+        let (at, starts_at) = (shown(job, fire.fire_time), shown(job, fire.at));
+        Some(FireEntry { job: Some(job.spec.name.to_string()), at, starts_at })
     };
     let peak = |peak: Peak| PeakEntry { at: at_in(&common, peak.at), count: peak.count };
     let mut counts = vec![0; jobs.len()];
@@ -282,11 +282,17 @@ fn assertion(
 
 fn table(document: &SimulateDocument, look: &Look) -> String {
     let mut page = Page::default();
-    let row =
-        |fire: &FireEntry| vec![look.clock.time(&fire.at).into(), Cell::maybe(fire.job.clone())];
+    let starts_later = document.fires.iter().any(|fire| fire.starts_at != fire.at);
+    let row = |fire: &FireEntry| {
+        let starts = starts_later.then(|| look.clock.time(&fire.starts_at).into());
+        let at = std::iter::once(look.clock.time(&fire.at).into()).chain(starts);
+        at.chain([Cell::maybe(fire.job.clone())]).collect()
+    };
     if !document.fires.is_empty() {
         let rows: Vec<Vec<Cell>> = document.fires.iter().map(row).collect();
-        for line in columns(&[&look.clock.heading("AT"), "JOB"], &rows, look.colour).lines() {
+        let at = look.clock.heading("AT");
+        let headings: &[&str] = if starts_later { &[&at, "STARTS", "JOB"] } else { &[&at, "JOB"] };
+        for line in columns(headings, &rows, look.colour).lines() {
             page.line(line);
         }
         page.line("");

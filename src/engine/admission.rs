@@ -18,7 +18,7 @@ pub const ON_TIME: Duration = Duration::from_secs(1);
 pub struct Gap {
     /// What kept us.
     pub kind: GapKind,
-    /// Its end; fire times up to here fell into it.
+    /// Its end; start times up to here fell into it.
     pub until: Timestamp,
 }
 
@@ -49,6 +49,8 @@ impl GapKind {
 pub struct Due {
     /// When it was due.
     pub fire_time: Timestamp,
+    /// When it was to start: lateness counts from here (A10).
+    pub start_time: Timestamp,
     /// Whether the occurrence before it, among all of the job, is before it in the same stream too.
     /// A range row covers neighbours only.
     pub adjoins: bool,
@@ -61,6 +63,8 @@ pub enum Misfired {
     Admit {
         /// When it was due.
         fire_time: Timestamp,
+        /// When it was to start.
+        start_time: Timestamp,
         /// On its time, or after a gap.
         cause: Cause,
     },
@@ -70,7 +74,7 @@ pub enum Misfired {
 
 /// Applies B1 to the due occurrences of one job, oldest first.
 ///
-/// `due` are fire times up to `now`, ascending. Long stretches become ranges, so that a year of
+/// `due` are ascending. One that starts after `now` is on time: an edit cuts its delay short. Long stretches become ranges, so that a year of
 /// downtime is one row.
 pub fn misfire(
     now: Timestamp,
@@ -81,16 +85,16 @@ pub fn misfire(
     let mut verdicts = Vec::new();
     let mut backlog = Backlog::new(policy);
     for due in due {
-        let fell_in_gap = gap.filter(|gap| due.fire_time <= gap.until);
-        if too_late(now, policy.grace_time, due.fire_time) {
+        let fell_in_gap = gap.filter(|gap| due.start_time <= gap.until);
+        if too_late(now, policy.grace_time, due.start_time) {
             let reason = fell_in_gap.map_or(Missed::Late, |gap| gap.kind.missed());
             cover(&mut verdicts, due, Outcome::Missed(reason));
         } else if fell_in_gap.is_some() {
             backlog.push(due);
         } else {
             backlog.drain_into(now, &mut verdicts);
-            let fire_time = due.fire_time;
-            verdicts.push(Misfired::Admit { fire_time, cause: Cause::Trigger });
+            let Due { fire_time, start_time, .. } = due;
+            verdicts.push(Misfired::Admit { fire_time, start_time, cause: Cause::Trigger });
         }
     }
     backlog.drain_into(now, &mut verdicts);
@@ -141,10 +145,10 @@ impl Backlog {
 
     fn drain_into(&mut self, now: Timestamp, verdicts: &mut Vec<Misfired>) {
         verdicts.append(&mut self.folded);
-        for Due { fire_time, .. } in self.newest.drain(..) {
-            let on_time = lateness(now, fire_time) <= ON_TIME;
+        for Due { fire_time, start_time, .. } in self.newest.drain(..) {
+            let on_time = lateness(now, start_time) <= ON_TIME;
             let cause = if on_time { Cause::Trigger } else { Cause::CatchUp };
-            verdicts.push(Misfired::Admit { fire_time, cause });
+            verdicts.push(Misfired::Admit { fire_time, start_time, cause });
         }
     }
 }
@@ -154,14 +158,14 @@ pub fn single(fire_time: Timestamp) -> Range {
     Range { first: fire_time, last: fire_time, count: 1 }
 }
 
-fn lateness(now: Timestamp, fire_time: Timestamp) -> Duration {
-    (now - fire_time).to_std().unwrap_or(Duration::ZERO)
+fn lateness(now: Timestamp, start_time: Timestamp) -> Duration {
+    (now - start_time).to_std().unwrap_or(Duration::ZERO)
 }
 
-fn too_late(now: Timestamp, grace_time: GraceTime, fire_time: Timestamp) -> bool {
+fn too_late(now: Timestamp, grace_time: GraceTime, start_time: Timestamp) -> bool {
     match grace_time {
         GraceTime::Unlimited => false,
-        GraceTime::Within(grace) => lateness(now, fire_time) > grace.max(ON_TIME),
+        GraceTime::Within(grace) => lateness(now, start_time) > grace.max(ON_TIME),
     }
 }
 

@@ -361,6 +361,8 @@ pub struct Row {
     pub trigger: Option<TriggerKind>,
     /// When it was due; for a request, when it was accepted.
     pub fire_time: Timestamp,
+    /// When it was to start: later than `fire_time` when its trigger has jitter (A10).
+    pub start_time: Timestamp,
     /// Set on range rows; `first` is `fire_time`.
     pub range: Option<Range>,
     /// The definition.

@@ -1,7 +1,9 @@
-//! The schedule of an applied job: the union of its triggers' fire times (A1).
+//! The schedule of an applied job: the union of its triggers' fire times (A1), and when each starts (A10).
+
+use chrono::TimeDelta;
 
 use crate::engine::plan::AppliedJob;
-use crate::spec::trigger::{Trigger, TriggerKind};
+use crate::spec::trigger::{Trigger, TriggerKind, start_time};
 use crate::time::Timestamp;
 
 /// How far back [`previous_before`] looks, in steps, in seconds: a minute to eight years (29 February).
@@ -11,22 +13,63 @@ const LOOK_BACK_SECONDS: [i64; 7] =
 /// An occurrence of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Occurrence {
-    /// When it is due.
+    /// When it is due: its identity.
     pub fire_time: Timestamp,
+    /// When it is to start: its fire time, delayed by the trigger's jitter, and always before the job's
+    /// next fire time. So the starts of a job come in the order of its fire times, and at any moment at
+    /// most one occurrence, the last that is due, still waits for its start.
+    pub start_time: Timestamp,
     /// The kind of the first listed trigger that is due then.
     pub trigger: TriggerKind,
 }
 
 /// The first occurrence strictly after `after`; none when the job is disabled or finished.
 pub fn next_after(job: &AppliedJob, after: Timestamp) -> Option<Occurrence> {
+    let (fire_time, trigger) = next_fire(job, after)?;
+    let start_time = if trigger.jitter.is_zero() {
+        fire_time
+    } else {
+        let following = next_fire(job, fire_time).map(|(fire_time, _)| fire_time);
+        start_time(&job.uid.0, fire_time, trigger.jitter, following)
+    };
+    Some(Occurrence { fire_time, start_time, trigger: trigger.kind() })
+}
+
+/// The first occurrence after `from` that starts strictly after `now`. It may be due already, and wait:
+/// `fire_time <= now < start_time`. Every occurrence of (`from`, `now`] before it has had its start.
+pub fn next_to_start(job: &AppliedJob, from: Timestamp, now: Timestamp) -> Option<Occurrence> {
+    let jitter = job.spec.triggers.iter().map(|trigger| trigger.jitter).max().unwrap_or_default();
+    if jitter.is_zero() {
+        return next_after(job, now);
+    }
+    // What was due a whole jitter ago has had its start.
+    let started = TimeDelta::from_std(jitter).ok().and_then(|back| now.checked_sub_signed(back));
+    let from = started.map_or(from, |started| from.max(started));
+    occurrences(job, from, Timestamp::MAX_UTC).find(|occurrence| occurrence.start_time > now)
+}
+
+/// The last moment before `time` that stores can tell from it.
+pub fn just_before(time: Timestamp) -> Timestamp {
+    time - TimeDelta::milliseconds(1)
+}
+
+/// The first fire time strictly after `after`, with the first listed trigger that is due then.
+fn next_fire(job: &AppliedJob, after: Timestamp) -> Option<(Timestamp, &Trigger)> {
+    first_fire(job, |trigger| trigger_next_after(job, trigger, after))
+}
+
+fn first_fire(
+    job: &AppliedJob,
+    next_of: impl Fn(&Trigger) -> Option<Timestamp>,
+) -> Option<(Timestamp, &Trigger)> {
     if !job.spec.enabled {
         return None;
     }
-    let mut first: Option<Occurrence> = None;
+    let mut first: Option<(Timestamp, &Trigger)> = None;
     for trigger in &job.spec.triggers {
-        let Some(fire_time) = trigger_next_after(job, trigger, after) else { continue };
-        if first.is_none_or(|found| fire_time < found.fire_time) {
-            first = Some(Occurrence { fire_time, trigger: trigger.kind() });
+        let Some(fire_time) = next_of(trigger) else { continue };
+        if first.is_none_or(|(found, _)| fire_time < found) {
+            first = Some((fire_time, trigger));
         }
     }
     first
@@ -38,19 +81,20 @@ pub fn trigger_next_after(
     trigger: &Trigger,
     after: Timestamp,
 ) -> Option<Timestamp> {
-    // The normal form is text: it is made only for the few triggers that have a stored anchor.
-    let anchor = if trigger.first_anchor(after).is_some() {
-        job.anchors.get(&trigger.to_string()).copied()
-    } else {
-        None
-    };
-    trigger.next_due_after(after, anchor)
+    trigger.next_due_after(after, anchor_of(job, trigger))
+}
+
+/// The stored anchor of a trigger. The normal form is text: it is made only for the few that have one.
+fn anchor_of(job: &AppliedJob, trigger: &Trigger) -> Option<Timestamp> {
+    let has_one = trigger.first_anchor(Timestamp::UNIX_EPOCH).is_some();
+    has_one.then(|| job.anchors.get(&trigger.to_string()).copied()).flatten()
 }
 
 /// The kind of the trigger that makes the job due at `fire_time`, if one does.
 pub fn trigger_at(job: &AppliedJob, fire_time: Timestamp) -> Option<TriggerKind> {
-    let just_before = fire_time - chrono::TimeDelta::milliseconds(1);
-    next_after(job, just_before).filter(|o| o.fire_time == fire_time).map(|o| o.trigger)
+    next_fire(job, just_before(fire_time))
+        .filter(|(found, _)| *found == fire_time)
+        .map(|(_, trigger)| trigger.kind())
 }
 
 /// The occurrences of a job in (`after`, `until`], oldest first.
@@ -63,11 +107,17 @@ pub fn occurrences(
         .take_while(move |occurrence| occurrence.fire_time <= until)
 }
 
-/// The last fire time before `before`, as far as eight years back.
+/// The last fire time before `before`, as far as eight years back, and as far as it is found at once: it
+/// decides nothing.
 pub fn previous_before(job: &AppliedJob, before: Timestamp) -> Option<Timestamp> {
-    let just_before = before - chrono::TimeDelta::milliseconds(1);
+    let fire_time = |after| {
+        let next_of = |trigger: &Trigger| trigger.next_after(after, anchor_of(job, trigger));
+        first_fire(job, next_of).map(|(fire_time, _)| fire_time)
+    };
     LOOK_BACK_SECONDS.iter().find_map(|seconds| {
-        let from = before.checked_sub_signed(chrono::TimeDelta::seconds(*seconds))?;
-        occurrences(job, from, just_before).last().map(|occurrence| occurrence.fire_time)
+        let from = before.checked_sub_signed(TimeDelta::seconds(*seconds))?;
+        std::iter::successors(fire_time(from), |last| fire_time(*last))
+            .take_while(|fire_time| *fire_time < before)
+            .last()
     })
 }

@@ -11,9 +11,7 @@ use std::ops::Range;
 use chrono::TimeDelta;
 
 use crate::engine::plan::AppliedJob;
-use crate::engine::queue::FireQueue;
 use crate::engine::schedule::next_after;
-use crate::spec::job::JobName;
 use crate::spec::policy::Overlap;
 use crate::time::Timestamp;
 
@@ -28,6 +26,8 @@ pub const OVERLAPS_MAX: usize = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fire {
     /// When it is due.
+    pub fire_time: Timestamp,
+    /// When it starts: later, where its trigger has jitter. What comes together is counted by it.
     pub at: Timestamp,
     /// Whose it is: the index of the job.
     pub job: usize,
@@ -55,31 +55,27 @@ pub struct Overlaps {
     pub more: bool,
 }
 
-/// The fires of the jobs in a range (start included, end excluded), earliest first, by name within an
-/// instant. More than `limit` are an error.
+/// The fires of the jobs in a range (start included, end excluded), in the order of their starts, by place
+/// in `jobs` within an instant. More than `limit` are an error.
 pub fn fires(
     jobs: &[AppliedJob],
     range: &Range<Timestamp>,
     limit: usize,
 ) -> Result<Vec<Fire>, TooManyFires> {
-    let mut queue = FireQueue::default();
-    let mut indices: BTreeMap<&JobName, usize> = BTreeMap::new();
+    let next = |index: usize, after: Timestamp| {
+        let due = next_after(jobs.get(index)?, after)?;
+        (due.fire_time < range.end).then_some(((due.start_time, index), due.fire_time))
+    };
     let before = range.start.checked_sub_signed(TimeDelta::nanoseconds(1)).unwrap_or(range.start);
-    for (index, job) in jobs.iter().enumerate() {
-        indices.insert(&job.spec.name, index);
-        queue.set(&job.spec.name, next_after(job, before).map(|due| due.fire_time));
-    }
+    let mut queue: BTreeMap<(Timestamp, usize), Timestamp> =
+        (0..jobs.len()).filter_map(|index| next(index, before)).collect();
     let mut fires = Vec::new();
-    while let Some(at) = queue.first().filter(|at| *at < range.end)
-        && let Some(name) = queue.pop_due(at)
-    {
-        let Some(index) = indices.get(&name).copied() else { continue };
+    while let Some(((at, job), fire_time)) = queue.pop_first() {
         if fires.len() == limit {
             return Err(TooManyFires);
         }
-        fires.push(Fire { at, job: index });
-        let next = jobs.get(index).and_then(|job| next_after(job, at));
-        queue.set(&name, next.map(|due| due.fire_time));
+        fires.push(Fire { fire_time, at, job });
+        queue.extend(next(job, fire_time));
     }
     Ok(fires)
 }

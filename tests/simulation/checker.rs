@@ -5,13 +5,25 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{TimeDelta, Timelike};
+use chrono::{Datelike, TimeDelta, Timelike};
 use cronwright::engine::execution::{Cause, Outcome, Row};
 use cronwright::io::store::document::JobDocument;
-use cronwright::spec::trigger::{Schedule, Trigger};
+use cronwright::spec::trigger::{CronTrigger, FireFilter, Schedule, Trigger, Window, start_time};
 use cronwright::time::Timestamp;
 
-use super::world::World;
+use super::world::{JITTER_MAX, World};
+
+/// How long after its start time an occurrence is decided at the latest, when nothing is broken.
+const DECIDED_WITHIN: TimeDelta = TimeDelta::seconds(10);
+/// How long after a fault everything is as usual again.
+const RECOVERED_WITHIN: TimeDelta = TimeDelta::seconds(60);
+
+/// An occurrence, by the checker's own arithmetic.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    fire_time: Timestamp,
+    start_time: Timestamp,
+}
 
 /// Everything that is wrong.
 pub(super) fn findings(world: &World) -> Vec<String> {
@@ -33,16 +45,15 @@ fn coverage(world: &World, findings: &mut Vec<String>) {
         findings.push("no watermark".to_owned());
         return;
     };
-    if world.clock().wall - watermark > TimeDelta::seconds(3_700) {
-        findings.push(format!("the watermark {watermark} lags"));
-    }
+    watermark_follows(world, watermark, findings);
+    let now = world.clock().wall;
     let removed: BTreeMap<&str, Option<Timestamp>> =
         contents.jobs.iter().map(|job| (job.uid.as_str(), job.removed_at)).collect();
     let mut specs: BTreeMap<&str, Vec<&JobDocument>> = BTreeMap::new();
     for spec in world.ledger.specs() {
         specs.entry(&spec.uid).or_default().push(spec);
     }
-    let mut due_of: BTreeMap<&str, Vec<Timestamp>> = BTreeMap::new();
+    let mut due_of: BTreeMap<&str, Vec<Due>> = BTreeMap::new();
     for (uid, mut of_job) in specs {
         of_job.sort_by_key(|spec| spec.effective_at);
         let removals = world.ledger.removals(uid);
@@ -50,36 +61,80 @@ fn coverage(world: &World, findings: &mut Vec<String>) {
             let next = of_job.get(index + 1).map(|next| next.effective_at);
             let gone = removals.iter().copied().find(|at| *at >= spec.effective_at);
             let last = removed.get(uid).copied().flatten().filter(|_| next.is_none());
-            let until = [next, gone, last, Some(watermark)].into_iter().flatten().min().unwrap();
+            let until = [next, gone, last, Some(now)].into_iter().flatten().min().unwrap();
             due_of.entry(uid).or_default().extend(due(world, spec, until));
         }
     }
     for (uid, rows) in covering {
         let due = due_of.remove(uid).unwrap_or_default();
-        compare(uid, &due, &rows, watermark, findings);
+        compare(uid, &due, &rows, watermark, now, findings);
+        punctual(world, &due, &rows, findings);
     }
-    for (uid, due) in due_of.into_iter().filter(|(_, due)| !due.is_empty()) {
-        findings.push(format!("{uid}: {} due, no rows", due.len()));
+    for (uid, due) in due_of {
+        compare(uid, &due, &[], watermark, now, findings);
+    }
+}
+
+/// The watermark is not far behind the last batch: as far as an occurrence may wait for its start.
+fn watermark_follows(world: &World, watermark: Timestamp, findings: &mut Vec<String>) {
+    let calm = |at: &Timestamp| world.was_calm(*at - RECOVERED_WITHIN * 5, *at);
+    let rows = world.ledger.all_rows().values();
+    let last_batch = rows.map(|row| row.claimed_at).filter(calm).max();
+    let slack = TimeDelta::from_std(JITTER_MAX).unwrap() + RECOVERED_WITHIN;
+    if last_batch.is_some_and(|batch| batch - watermark > slack) {
+        findings.push(format!("the watermark {watermark} lags"));
+    }
+}
+
+/// A10: no row is written, and nothing started, before the start time, unless an edit of the job cut the
+/// delay short; and without a fault not much later either.
+fn punctual(world: &World, due: &[Due], rows: &[&Row], findings: &mut Vec<String>) {
+    let starts: BTreeMap<Timestamp, Timestamp> =
+        due.iter().map(|due| (due.fire_time, due.start_time)).collect();
+    for row in rows {
+        let (first, last) = row.range.map_or((row.fire_time, row.fire_time), |r| (r.first, r.last));
+        let (Some(first_start), Some(last_start)) = (starts.get(&first), starts.get(&last)) else {
+            continue;
+        };
+        let done = world.starts.get(&row.id).into_iter().flatten().copied();
+        let earliest = done.clone().chain([row.claimed_at]).min().unwrap_or(row.claimed_at);
+        let latest = done.max().unwrap_or(row.claimed_at).max(row.claimed_at);
+        let edits = world.edits.get(&row.job).into_iter().flatten();
+        let edited = |at: &Timestamp| (last..=row.claimed_at).contains(at);
+        if earliest < *last_start && !edits.clone().any(edited) {
+            findings.push(format!("{} was decided at {earliest}, before {last_start}", row.id));
+        }
+        if row.range.is_none() && row.start_time > *last_start {
+            findings.push(format!("{} says {}, not {last_start}", row.id, row.start_time));
+        }
+        let allowed = *first_start + DECIDED_WITHIN;
+        if latest > allowed && world.was_calm(*first_start - RECOVERED_WITHIN, allowed) {
+            findings.push(format!("{} was decided at {latest}, after {first_start}", row.id));
+        }
     }
 }
 
 fn compare(
     uid: &str,
-    due: &[Timestamp],
+    due: &[Due],
     rows: &[&Row],
     watermark: Timestamp,
+    now: Timestamp,
     findings: &mut Vec<String>,
 ) {
-    let mut covered: BTreeMap<Timestamp, u64> = due.iter().map(|at| (*at, 0)).collect();
+    // What has had its start is covered, also beyond the watermark, which stays before whoever waits.
+    let is_over = |due: &Due| due.fire_time <= watermark || due.start_time < now - RECOVERED_WITHIN;
+    let mut covered: BTreeMap<Timestamp, (u64, bool)> =
+        due.iter().map(|due| (due.fire_time, (0, is_over(due)))).collect();
     for row in rows {
         let (first, last, count) =
             row.range.map_or((row.fire_time, row.fire_time, 1), |r| (r.first, r.last, r.count));
         let mut inside = 0;
-        for (_, times) in covered.range_mut(first..=last) {
+        for (_, (times, _)) in covered.range_mut(first..=last) {
             *times += 1;
             inside += 1;
         }
-        if inside != count && last <= watermark {
+        if inside != count {
             findings.push(format!(
                 "{uid}: row {} ({:?}) covers {inside} of its {count}",
                 row.id,
@@ -87,7 +142,8 @@ fn compare(
             ));
         }
     }
-    for (at, times) in covered.into_iter().filter(|(_, times)| *times != 1) {
+    for (at, (times, _)) in covered.into_iter().filter(|(_, (n, over))| *n > 1 || *over && *n == 0)
+    {
         findings.push(format!("{uid}: {at} is covered {times} times"));
     }
 }
@@ -95,8 +151,8 @@ fn compare(
 /// I03, I14: started at most once; what the row says is what happened.
 fn evidence(world: &World, findings: &mut Vec<String>) {
     for (id, starts) in &world.starts {
-        if *starts > 1 {
-            findings.push(format!("{id} was started {starts} times"));
+        if starts.len() > 1 {
+            findings.push(format!("{id} was started {} times", starts.len()));
         }
         let Some(row) = world.ledger.all_rows().get(id) else {
             findings.push(format!("{id} was started and has no row"));
@@ -124,24 +180,61 @@ fn evidence(world: &World, findings: &mut Vec<String>) {
     }
 }
 
-/// The due times of a definition in (effective, until].
-fn due(world: &World, spec: &JobDocument, until: Timestamp) -> Vec<Timestamp> {
+/// What is due by a definition in (effective, until]. A delay ends before the next fire time, which
+/// matters as far ahead as the longest delay goes.
+fn due(world: &World, spec: &JobDocument, until: Timestamp) -> Vec<Due> {
     let job = world.spec_of(&spec.digest);
-    let mut due = Vec::new();
+    let mut fires = Vec::new();
     if !job.enabled {
-        return due;
+        return Vec::new();
     }
+    let horizon = until + TimeDelta::from_std(JITTER_MAX).unwrap();
     for trigger in &job.triggers {
         let rule = Rule::of(trigger, spec);
         let mut second = spec.effective_at.with_nanosecond(0).unwrap();
-        while second <= until {
-            due.extend(rule.due_in(second).filter(|at| *at > spec.effective_at && *at <= until));
+        while second <= horizon {
+            let found = rule.due_in(second).filter(|at| *at > spec.effective_at);
+            fires.extend(
+                found
+                    .filter(|at| remains(&trigger.filter, *at))
+                    .map(|fire_time| (fire_time, trigger.jitter)),
+            );
             second += TimeDelta::seconds(1);
         }
     }
-    due.sort_unstable();
-    due.dedup();
-    due
+    // Stable: of several triggers that are due at once the first listed decides.
+    fires.sort_by_key(|(fire_time, _)| *fire_time);
+    fires.dedup_by_key(|(fire_time, _)| *fire_time);
+    let next = fires.iter().skip(1).map(|(fire_time, _)| Some(*fire_time)).chain([None]);
+    fires
+        .iter()
+        .zip(next)
+        .take_while(|((fire_time, _), _)| *fire_time <= until)
+        .map(|((fire_time, jitter), next)| Due {
+            fire_time: *fire_time,
+            start_time: start_time(&spec.uid, *fire_time, *jitter, next),
+        })
+        .collect()
+}
+
+/// A7: whether the filter leaves a fire time.
+fn remains(filter: &FireFilter, at: Timestamp) -> bool {
+    let in_window = |window: &Window| match window {
+        Window::Once { start, end } => *start <= at && at < *end,
+        Window::Recurring { cron, duration } => {
+            let begins = Rule::of_cron(cron);
+            let second = at.with_nanosecond(0).unwrap();
+            let seconds_ago = 0..i64::try_from(duration.as_secs()).unwrap();
+            seconds_ago
+                .filter_map(|ago| begins.due_in(second - TimeDelta::seconds(ago)))
+                .any(|start| start <= at && at < start + TimeDelta::from_std(*duration).unwrap())
+        }
+    };
+    let on_day = filter
+        .calendar
+        .as_ref()
+        .is_none_or(|calendar| calendar.weekdays().any(|day| day == at.weekday()));
+    on_day && !filter.exclude.iter().any(in_window)
 }
 
 /// What a trigger says of one second, in plain numbers.
@@ -161,19 +254,7 @@ enum Rule {
 impl Rule {
     fn of(trigger: &Trigger, spec: &JobDocument) -> Self {
         match &trigger.schedule {
-            Schedule::Cron(_) => {
-                let text = trigger.to_string();
-                let fields: Vec<&str> = text.split_whitespace().collect();
-                let (of, rest) = match &fields[1..fields.len() - 1] {
-                    ["*", "*", ..] => (60, vec![0]),
-                    ["*/5", "*", ..] => (300, vec![0]),
-                    ["7/30", "*", ..] => (3_600, vec![420, 2_220]),
-                    ["0", "*", ..] => (3_600, vec![0]),
-                    ["*/20", "*", ..] => (20, vec![0]),
-                    other => panic!("unknown expression {other:?}"),
-                };
-                Self::Second { of, rest }
-            }
+            Schedule::Cron(cron) => Self::of_cron(cron),
             Schedule::Interval(interval) => {
                 let stored = spec.anchors.get(&trigger.to_string()).copied();
                 Self::Every {
@@ -184,6 +265,20 @@ impl Rule {
             }
             Schedule::Date(_) => panic!("the world declares no dates"),
         }
+    }
+
+    fn of_cron(cron: &CronTrigger) -> Self {
+        let text = cron.to_string();
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        let (of, rest) = match &fields[1..fields.len() - 1] {
+            ["*", "*", ..] => (60, vec![0]),
+            ["*/5", "*", ..] => (300, vec![0]),
+            ["7/30", "*", ..] => (3_600, vec![420, 2_220]),
+            ["0", "*", ..] => (3_600, vec![0]),
+            ["*/20", "*", ..] => (20, vec![0]),
+            other => panic!("unknown expression {other:?}"),
+        };
+        Self::Second { of, rest }
     }
 
     fn due_in(&self, second: Timestamp) -> Option<Timestamp> {

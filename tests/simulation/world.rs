@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, TimeDelta, Weekday};
 use cronwright::engine::event::{
     ClaimAnswer, ClaimBatch, Effect, Event, LeaseLoss, PlanDone, Recovery, Resume, Start,
 };
@@ -18,7 +18,9 @@ use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChan
 use cronwright::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec, SourcePlace};
 use cronwright::spec::policy::{GraceTime, Misfire, Overlap};
 use cronwright::spec::task::Task;
-use cronwright::spec::trigger::{CronExpr, CronTrigger, Dialect, IntervalTrigger, Trigger};
+use cronwright::spec::trigger::{
+    CronExpr, CronTrigger, DayCalendar, Dialect, FireFilter, IntervalTrigger, Trigger, Window,
+};
 use cronwright::time::{BootTime, Now, Timestamp, Zone};
 
 use super::random::Random;
@@ -31,6 +33,12 @@ const DEADLINE_MS: u64 = 1_500;
 const STRAGGLES_MS: u64 = 4_000;
 /// How long the record of an ending may take once there are no faults any more.
 const RECORDED_WITHIN_MS: u64 = 10_000;
+/// The longest jitter of a trigger.
+pub(super) const JITTER_MAX: Duration = Duration::from_mins(10);
+/// How long a crash, a pause and an outage last at most.
+const CRASH_MS: u64 = 180_000;
+const PAUSE_MS: u64 = 120_000;
+const OUTAGE_MS: u64 = 60_000;
 
 /// Faults of the world that a correct checker must see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +59,14 @@ pub(super) enum Bug {
     NothingAdopted,
     /// A plan answers as saved and is not.
     PlanNotWritten,
+    /// The watermark moves over occurrences that wait for their start.
+    WatermarkPassesWaiting,
+    /// A recovery reads triggers without their jitter.
+    ForgetsJitter,
 }
 
 impl Bug {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::TimeoutIsSuccess,
         Self::ForgetsCovered,
         Self::WatermarkBeforeRows,
@@ -63,6 +75,8 @@ impl Bug {
         Self::EndingsNotWritten,
         Self::NothingAdopted,
         Self::PlanNotWritten,
+        Self::WatermarkPassesWaiting,
+        Self::ForgetsJitter,
     ];
 }
 
@@ -149,8 +163,12 @@ pub(super) struct World {
     outage_until_ms: u64,
     loss_percent: u64,
     faults: bool,
-    /// How often each execution was physically started, and on what.
-    pub(super) starts: BTreeMap<ExecutionId, u64>,
+    /// When each execution was physically started.
+    pub(super) starts: BTreeMap<ExecutionId, Vec<Timestamp>>,
+    /// When a daemon was given a plan that changes the job.
+    pub(super) edits: BTreeMap<JobName, Vec<Timestamp>>,
+    /// From when to when something was broken, in milliseconds.
+    disturbances: Vec<(u64, u64)>,
     /// Executions whose task came to its end.
     pub(super) completed: BTreeSet<ExecutionId>,
     requests: u64,
@@ -168,6 +186,9 @@ impl World {
         let loss_percent = if random.chance(60) { 3 } else { 0 };
         let mut world = Self::empty(random, bug, trace, hours * 3_600_000, nodes);
         world.loss_percent = loss_percent;
+        if loss_percent > 0 {
+            world.disturbances.push((0, world.horizon_ms));
+        }
         let count = world.random.between(2, 6);
         for index in 0..count {
             world.declare(index);
@@ -212,6 +233,8 @@ impl World {
             loss_percent: 0,
             faults: true,
             starts: BTreeMap::new(),
+            edits: BTreeMap::new(),
+            disturbances: Vec::new(),
             completed: BTreeSet::new(),
             requests: 0,
         }
@@ -247,6 +270,16 @@ impl World {
     pub(super) fn clock(&self) -> Now {
         let wall = origin() + TimeDelta::milliseconds(i64::try_from(self.now_ms).unwrap());
         Now { wall, boot: BootTime(Duration::from_millis(self.now_ms + 1_000_000)) }
+    }
+
+    /// Whether nothing was broken between two instants.
+    pub(super) fn was_calm(&self, from: Timestamp, to: Timestamp) -> bool {
+        let ms = |at: Timestamp| u64::try_from((at - origin()).num_milliseconds()).unwrap_or(0);
+        !self.disturbances.iter().any(|(begin, end)| *begin <= ms(to) && ms(from) <= *end)
+    }
+
+    fn disturb(&mut self, for_ms: u64) {
+        self.disturbances.push((self.now_ms, self.now_ms + for_ms));
     }
 
     pub(super) fn spec_of(&self, digest: &str) -> Arc<JobSpec> {
@@ -292,15 +325,17 @@ impl World {
             Happening::Crash(node) => self.crash(node),
             Happening::Restart(node, life) => self.restart(node, life),
             Happening::Pause(node) => {
-                let ms = self.random.between(1_000, 120_000);
+                let ms = self.random.between(1_000, PAUSE_MS);
                 if self.faults {
+                    self.disturb(ms);
                     self.nodes[node].paused_until_ms = self.now_ms + ms;
                 }
             }
             Happening::Edit => self.edit(),
             Happening::Ask => self.ask(),
             Happening::Outage => {
-                self.outage_until_ms = self.now_ms + self.random.between(500, 60_000);
+                self.outage_until_ms = self.now_ms + self.random.between(500, OUTAGE_MS);
+                self.disturb(OUTAGE_MS);
             }
             Happening::Reconcile(node) => self.reconcile(node),
         }
@@ -378,9 +413,9 @@ impl World {
 
     fn start(&mut self, node: usize, start: &Start) {
         let id = start.row.id.clone();
-        *self.starts.entry(id.clone()).or_default() += 1;
-        self.nodes[node].running.insert(id.clone());
         let at = self.clock().wall;
+        self.starts.entry(id.clone()).or_default().push(at);
+        self.nodes[node].running.insert(id.clone());
         let ms = self.random.between(10, 400_000);
         self.at(self.now_ms + ms, Happening::TaskEnds(node, id.clone()));
         self.turn(node, Event::Started { id, at });
@@ -459,7 +494,9 @@ impl World {
     /// An operation does not arrive in time. A claim may arrive all the same, when nobody waits for it.
     fn lose(&mut self, operation: Operation) {
         let Operation::Effect(effect) = operation else { return };
+        // With several nodes such a row waits until its node leads again: docs/failure.md.
         if let Effect::Claim(batch) = *effect
+            && self.nodes.len() == 1
             && self.random.chance(50)
         {
             self.sequence += 1;
@@ -498,6 +535,9 @@ impl World {
                     for row in &mut batch.rows {
                         row.id = ExecutionId(format!("{}#{}", row.id, row.claim.nonce).into());
                     }
+                }
+                if self.bug == Some(Bug::WatermarkPassesWaiting) {
+                    batch.watermark = self.clock().wall;
                 }
                 let answers = self.ledger.claim(&batch);
                 return Outcomes::Events(vec![Event::Claimed { batch: batch.number, answers }]);
@@ -539,7 +579,13 @@ impl World {
         let contents = self.ledger.load();
         let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
         for document in contents.jobs {
-            let spec = self.spec_of(&document.digest);
+            let mut spec = self.spec_of(&document.digest);
+            if self.bug == Some(Bug::ForgetsJitter) {
+                let triggers = &mut Arc::make_mut(&mut spec).triggers;
+                for trigger in triggers.iter_mut() {
+                    trigger.jitter = Duration::ZERO;
+                }
+            }
             let set = if document.removed_at.is_some() { &mut removed } else { &mut jobs };
             set.insert(spec.name.clone(), document.applied(spec));
         }
@@ -661,7 +707,8 @@ impl World {
             if daemon.under_way.is_some() && daemon.answer.is_none() {
                 daemon.operations.pop_front().into_iter().for_each(|sent| self.lose(sent));
             }
-            let ms = self.random.between(500, 180_000);
+            let ms = self.random.between(500, CRASH_MS);
+            self.disturb(ms);
             let life = self.nodes[node].lives;
             self.at(self.now_ms + ms, Happening::Restart(node, life));
         }
@@ -713,6 +760,10 @@ impl World {
         let revision: Arc<str> = format!("r{}", daemon.life).into();
         let plan =
             diff(scheduler.generation(), revision, &self.desired, &scheduler.applied(), &sources);
+        let at = self.clock().wall;
+        for change in &plan.changes {
+            self.edits.entry(change.job().clone()).or_default().push(at);
+        }
         self.turn(node, Event::Plan(Box::new(plan)));
     }
 
@@ -778,14 +829,50 @@ impl World {
         self.desired.insert(name, DeclaredJob { spec, digest, source });
     }
 
+    /// A third has jitter, often more than a period; some leave out windows or days.
     fn trigger(&mut self) -> Trigger {
+        let mut trigger = self.plain_trigger();
+        if self.random.chance(33) {
+            let longest = u64::try_from(JITTER_MAX.as_millis()).unwrap();
+            trigger.jitter = Duration::from_millis(self.random.between(5_000, longest));
+        }
+        if self.random.chance(15) {
+            let start = origin()
+                + TimeDelta::seconds(
+                    i64::try_from(self.random.between(0, self.horizon_ms / 1_000)).unwrap(),
+                );
+            let minutes = i64::try_from(self.random.between(5, 60)).unwrap();
+            trigger
+                .filter
+                .exclude
+                .push(Window::Once { start, end: start + TimeDelta::minutes(minutes) });
+        }
+        if self.random.chance(15) {
+            let (text, minutes) =
+                *self.random.pick(&[("0 * * * *", 20), ("7,37 * * * *", 5), ("*/5 * * * *", 1)]);
+            trigger.filter.exclude.push(Window::Recurring {
+                cron: Box::new(cron(text)),
+                duration: Duration::from_mins(minutes),
+            });
+        }
+        if self.random.chance(15) {
+            let workdays = [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri];
+            let calendar = Arc::new(DayCalendar::new(&workdays, Vec::new(), Vec::new()));
+            trigger.filter =
+                FireFilter { calendar: Some(calendar), exclude: trigger.filter.exclude };
+        }
+        // A trigger that its filter leaves nothing of makes a long search each time, and no history.
+        let fires = trigger.next_after(origin(), None).is_some();
+        if fires { trigger } else { Trigger { filter: FireFilter::default(), ..trigger } }
+    }
+
+    fn plain_trigger(&mut self) -> Trigger {
         let periods = [30, 45, 60, 90, 300, 600, 1_800, 3_600];
         if self.random.chance(50) {
             let expressions =
                 ["* * * * *", "*/5 * * * *", "7,37 * * * *", "0 * * * *", "*/20 * * * * *"];
             let text = *self.random.pick(&expressions);
-            let expr = CronExpr::parse(text, Dialect::Standard).unwrap();
-            Trigger::from(CronTrigger::new(expr, Zone::utc()))
+            Trigger::from(cron(text))
         } else {
             let period = Duration::from_secs(*self.random.pick(&periods));
             let interval = IntervalTrigger::new(period, Zone::utc()).unwrap();
@@ -796,6 +883,10 @@ impl World {
             })
         }
     }
+}
+
+fn cron(text: &str) -> CronTrigger {
+    CronTrigger::new(CronExpr::parse(text, Dialect::Standard).unwrap(), Zone::utc())
 }
 
 fn name(node: usize) -> Arc<str> {

@@ -184,6 +184,7 @@ pub(crate) async fn a_row_reads_back_as_it_was_written(store: &dyn Store) {
     printed.output.head = "grüß dich\n".into();
     text.state = State::Ended(printed);
     text.slot = None;
+    text.start_time = at(3);
     claim(store, 1, vec![skipped.clone(), text.clone()]).await;
     assert_eq!(store.row(&skipped.id).await.unwrap(), Some(skipped));
     assert_eq!(store.row(&text.id).await.unwrap(), Some(text));

@@ -31,6 +31,7 @@ pub(crate) fn row(name: &str, minute: i64) -> Row {
         cause: Cause::Trigger,
         trigger: Some(TriggerKind::Cron),
         fire_time: at(minute),
+        start_time: at(minute),
         range: None,
         provenance: Provenance {
             digest: Digest("d1".into()),

@@ -7,7 +7,7 @@ use crate::daemon::api::{Answers, zone};
 use crate::engine::execution::{JobUid, Row};
 use crate::engine::plan::AppliedJob;
 use crate::engine::request::Refusal;
-use crate::engine::schedule::next_after;
+use crate::engine::schedule::{Occurrence, next_after, occurrences};
 use crate::io::clock;
 use crate::io::http::documents::at_in;
 use crate::io::http::documents::executions::ExecutionEntry;
@@ -51,7 +51,8 @@ impl Answers {
         let is_running = self.running().await?.contains(&job.uid);
         let zone = zone(&job);
         let canonical = job.spec.canonical();
-        let next = fires(&job, now).take(SHOWN).map(|fire_time| at_in(&zone, fire_time)).collect();
+        let next: Vec<Occurrence> =
+            occurrences(&job, now, Timestamp::MAX_UTC).take(SHOWN).collect();
         Ok(JobDocument {
             schema: JobDocument::SCHEMA.to_owned(),
             job: self.job_entry(now, &job, is_running, rows.first()),
@@ -61,7 +62,8 @@ impl Answers {
             effective_at: at_in(&zone, job.effective_at),
             // The canonical form is JSON by construction.
             spec: serde_json::from_str(&canonical).unwrap_or(serde_json::Value::Null),
-            next,
+            next: next.iter().map(|due| at_in(&zone, due.fire_time)).collect(),
+            next_starts: next.iter().map(|due| at_in(&zone, due.start_time)).collect(),
             executions: rows.iter().map(|row| ExecutionEntry::of(row, &zone)).collect(),
         })
     }
@@ -144,25 +146,32 @@ pub fn coming(
     until: Option<Timestamp>,
     count: usize,
 ) -> Vec<FireEntry> {
-    let in_range = |fire_time: &Timestamp| until.is_none_or(|until| *fire_time < until);
-    // The next fire time of each job; the one that is taken moves on.
-    let mut due: BTreeSet<(Timestamp, usize)> = BTreeSet::new();
+    let after = |job: &AppliedJob, index: usize, after: Timestamp| {
+        next_after(job, after)
+            .filter(|next| until.is_none_or(|until| next.fire_time < until))
+            .map(|next| ((next.fire_time, index), next))
+    };
+    // The next occurrence of each job; the one that is taken moves on.
+    let mut due: BTreeMap<(Timestamp, usize), Occurrence> = BTreeMap::new();
     for (index, job) in jobs.iter().enumerate() {
-        due.extend(fires(job, from).next().filter(in_range).map(|fire_time| (fire_time, index)));
+        due.extend(after(job, index, from));
     }
     let mut taken = Vec::new();
     while taken.len() < count {
-        let Some((fire_time, index)) = due.pop_first() else { break };
+        let Some(((fire_time, index), occurrence)) = due.pop_first() else { break };
         let job = &jobs[index];
-        let at = at_in(&zone(job), fire_time);
-        taken.push(FireEntry { job: Some(job.spec.name.to_string()), at, starts_at: at });
-        due.extend(fires(job, fire_time).next().filter(in_range).map(|next| (next, index)));
+        let zone = zone(job);
+        taken.push(FireEntry {
+            job: Some(job.spec.name.to_string()),
+            at: at_in(&zone, fire_time),
+            starts_at: at_in(&zone, occurrence.start_time),
+        });
+        due.extend(after(job, index, fire_time));
     }
     taken
 }
 
 /// The fire times of a job after a moment.
 pub(super) fn fires(job: &AppliedJob, after: Timestamp) -> impl Iterator<Item = Timestamp> {
-    let fire_time = move |after: Timestamp| next_after(job, after).map(|due| due.fire_time);
-    std::iter::successors(fire_time(after), move |last| fire_time(*last))
+    occurrences(job, after, Timestamp::MAX_UTC).map(|due| due.fire_time)
 }

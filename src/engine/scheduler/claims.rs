@@ -31,6 +31,7 @@ pub(super) struct Draft {
     pub(super) trigger: Option<TriggerKind>,
     /// First and last are equal unless it is a range row.
     pub(super) range: Range,
+    pub(super) start_time: Timestamp,
     pub(super) verdict: Verdict,
     pub(super) previous_fire_time: Option<Timestamp>,
     pub(super) note: Option<String>,
@@ -78,9 +79,15 @@ impl Scheduler {
     fn draft_due(&mut self, now: Now, name: &JobName) {
         let Some(job) = self.jobs.get_mut(name) else { return };
         let applied = job.applied.clone();
-        let unaccounted = job.account(now.wall);
-        self.queue.set(name, schedule::next_after(&applied, now.wall).map(|o| o.fire_time));
-        let due = unaccounted.due(&applied, now.wall, |_| true);
+        let next = schedule::next_to_start(&applied, job.cursor, now.wall);
+        // The next may be due already and wait for its start: it is not accounted for.
+        let until = match next {
+            Some(next) if next.fire_time <= now.wall => schedule::just_before(next.fire_time),
+            Some(_) | None => now.wall,
+        };
+        let unaccounted = job.account(until);
+        self.queue.set(name, next);
+        let due = unaccounted.due(&applied, until, |_| true);
         self.admit(now, &applied, due);
     }
 
@@ -88,9 +95,12 @@ impl Scheduler {
     pub(super) fn admit(&mut self, now: Now, job: &AppliedJob, due: impl Iterator<Item = Due>) {
         for verdict in admission::misfire(now.wall, &job.spec.misfire, self.gap, due) {
             let draft = match verdict {
-                Misfired::Admit { fire_time, cause } => {
+                Misfired::Admit { fire_time, start_time, cause } => {
                     let id = ExecutionId::occurrence(&job.uid, fire_time);
-                    self.draft_start(job, id, fire_time, cause)
+                    let mut draft = self.draft_start(job, id, fire_time, cause);
+                    // An edit may have cut its delay short: then it was to start now.
+                    draft.start_time = start_time.min(now.wall);
+                    draft
                 }
                 Misfired::Cover(range, outcome) => self.draft_ended(job, range, outcome),
             };
@@ -148,6 +158,7 @@ impl Scheduler {
             cause: Cause::Trigger,
             trigger: schedule::trigger_at(job, range.first),
             range,
+            start_time: range.first,
             verdict: Verdict::End(outcome),
             previous_fire_time: None,
             note: None,
@@ -179,12 +190,11 @@ impl Scheduler {
     }
 
     /// Up to when every occurrence has a row once the batch is written: now, unless a due job waits
-    /// for the next batch or a plan holds jobs back. Never goes backward with the clock.
+    /// for its start or for the next batch, or a plan holds jobs back. Never goes backward with the clock.
     fn accounted_until(&mut self, now: Timestamp) -> Timestamp {
-        let before = |time: Timestamp| time - chrono::TimeDelta::milliseconds(1);
         let mut until = now;
-        if let Some(first) = self.queue.first() {
-            until = until.min(before(first));
+        if let Some(first) = self.queue.first_fire() {
+            until = until.min(schedule::just_before(first));
         }
         if let Some(plan) = &self.plan {
             until = until.min(plan.effective_at());
@@ -313,6 +323,7 @@ impl Draft {
             cause: self.cause,
             trigger: self.trigger,
             fire_time: self.range.first,
+            start_time: self.start_time,
             range: (self.range.count > 1).then_some(self.range),
             provenance: self.provenance.clone(),
             claim: claim.clone(),
@@ -338,31 +349,32 @@ pub(super) struct Unaccounted {
 }
 
 impl Job {
-    /// Takes what is not accounted for yet, and moves the cursor to `now`.
-    pub(super) fn account(&mut self, now: Timestamp) -> Unaccounted {
+    /// Takes what is not accounted for yet up to `until`, and moves the cursor there.
+    pub(super) fn account(&mut self, until: Timestamp) -> Unaccounted {
         let from = self.cursor;
-        self.cursor = from.max(now);
-        let later = self.covered.iter().filter(|range| range.last > now).copied().collect();
+        self.cursor = from.max(until);
+        let is_later = |range: &&Range| range.last > self.cursor;
+        let later = self.covered.iter().filter(is_later).copied().collect();
         Unaccounted { from, covered: std::mem::replace(&mut self.covered, later) }
     }
 }
 
 impl Unaccounted {
-    /// The occurrences up to `now` that no row covers and that `wanted` takes, oldest first. Lazy: a
+    /// The occurrences up to `until` that no row covers and that `wanted` takes, oldest first. Lazy: a
     /// year of seconds is never held at once.
     pub(super) fn due(
         &self,
         job: &AppliedJob,
-        now: Timestamp,
+        until: Timestamp,
         wanted: impl Fn(Occurrence) -> bool,
     ) -> impl Iterator<Item = Due> {
         let mut adjoins = false;
-        schedule::occurrences(job, self.from, now).filter_map(move |occurrence| {
-            let fire_time = occurrence.fire_time;
+        schedule::occurrences(job, self.from, until).filter_map(move |occurrence| {
+            let Occurrence { fire_time, start_time, .. } = occurrence;
             let is_covered =
                 self.covered.iter().any(|r| r.first <= fire_time && fire_time <= r.last);
             let take = !is_covered && wanted(occurrence);
-            let due = Due { fire_time, adjoins };
+            let due = Due { fire_time, start_time, adjoins };
             adjoins = take;
             take.then_some(due)
         })

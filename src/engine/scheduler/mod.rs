@@ -100,7 +100,7 @@ struct Lease {
 #[derive(Debug)]
 struct Job {
     applied: AppliedJob,
-    /// Every occurrence up to here has a row, or a draft.
+    /// Every occurrence up to here has a row, or a draft. One that waits for its start lies after it.
     cursor: Timestamp,
     /// Occurrences after the cursor that have a row already.
     covered: Vec<Range>,

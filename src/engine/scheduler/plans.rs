@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use crate::engine::admission::{self, Misfired};
+use crate::engine::admission::{self, Due, Misfired};
 use crate::engine::event::{Effect, PlanDone, PlanWrites};
 use crate::engine::execution::{JobUid, Outcome, Skipped};
 use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
@@ -113,6 +113,10 @@ impl Scheduler {
 
     /// Accounts for what is due of a job up to now: occurrences of triggers that stay are admitted under
     /// the new definition, those of triggers that go are missed or removed. Then the job stands still.
+    ///
+    /// An occurrence that is due and waits for its start is decided with them: the new definition counts
+    /// from now on, and asks nothing about earlier fire times. So the edit of a job cuts that delay short;
+    /// jobs that the plan does not change go on waiting.
     fn settle(&mut self, now: Now, name: &JobName, to: Option<&AppliedJob>) {
         self.queue.set(name, None);
         let Some(job) = self.jobs.get_mut(name) else { return };
@@ -121,7 +125,7 @@ impl Scheduler {
         let kept = |occurrence| to.is_some_and(|to| keeps(&from, to, occurrence));
         let mut verdicts = Vec::new();
         for due in unaccounted.due(&from, now.wall, |occurrence| !kept(occurrence)) {
-            admission::cover(&mut verdicts, due, self.dropped(due.fire_time));
+            admission::cover(&mut verdicts, due, self.dropped(due));
         }
         for verdict in verdicts {
             if let Misfired::Cover(range, outcome) = verdict {
@@ -135,8 +139,8 @@ impl Scheduler {
     }
 
     /// What becomes of an occurrence whose trigger the plan takes away.
-    fn dropped(&self, fire_time: Timestamp) -> Outcome {
-        match self.gap.filter(|gap| fire_time <= gap.until) {
+    fn dropped(&self, due: Due) -> Outcome {
+        match self.gap.filter(|gap| due.start_time <= gap.until) {
             Some(gap) => Outcome::Missed(gap.kind.missed()),
             None => Outcome::Skipped(Skipped::Removed),
         }
@@ -189,8 +193,7 @@ impl Scheduler {
         for applied in plan.writes.upserts {
             let name = applied.spec.name.clone();
             self.removed.remove(&name);
-            let next = schedule::next_after(&applied, effective_at);
-            self.queue.set(&name, next.map(|occurrence| occurrence.fire_time));
+            self.queue.set(&name, schedule::next_after(&applied, effective_at));
             self.jobs.insert(name, Job { applied, cursor: effective_at, covered: Vec::new() });
         }
         self.move_jobs(plan.moved);
@@ -209,15 +212,14 @@ impl Scheduler {
     /// Puts every job into the queue, from its cursor on.
     pub(super) fn queue_all(&mut self) {
         for (name, job) in &self.jobs {
-            let next = schedule::next_after(&job.applied, job.cursor);
-            self.queue.set(name, next.map(|occurrence| occurrence.fire_time));
+            self.queue.set(name, schedule::next_after(&job.applied, job.cursor));
         }
     }
 }
 
 /// Whether a trigger that both definitions have makes the occurrence due (D1: equal normal forms).
 fn keeps(from: &AppliedJob, to: &AppliedJob, occurrence: Occurrence) -> bool {
-    let just_before = occurrence.fire_time - TimeDelta::milliseconds(1);
+    let just_before = schedule::just_before(occurrence.fire_time);
     to.spec.enabled
         && from.spec.triggers.iter().any(|trigger| {
             to.spec.triggers.iter().any(|kept| kept.is_due_like(trigger))

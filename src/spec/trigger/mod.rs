@@ -77,7 +77,7 @@ impl TriggerKind {
 }
 
 /// How many searches of [`SEARCH_STEPS_MAX`] steps follow each other at most, to find out what is due.
-const SEARCHES_MAX: usize = 100;
+const SEARCHES_MAX: usize = 10;
 
 /// When a job is due: fire times by a rule, less those that a filter removes.
 ///
@@ -151,7 +151,7 @@ impl Trigger {
         }
     }
 
-    /// As [`Self::next_after`], for as long as windows as narrow as a minute take to pass a year: no job
+    /// As [`Self::next_after`], for as long as windows as narrow as a minute take to pass a season: no job
     /// may fall silent because much is removed in a row.
     pub fn next_due_after(&self, after: Timestamp, anchor: Option<Timestamp>) -> Option<Timestamp> {
         let mut after = after;

@@ -61,7 +61,7 @@ pub struct ExecutionEntry {
     pub finished_at: Option<At>,
     /// How long it ran.
     pub duration_seconds: Option<f64>,
-    /// How late it began.
+    /// How late it began: after its start time, which jitter may put behind its fire time.
     pub delay_seconds: Option<f64>,
     /// How many tries were made.
     pub attempts: u32,
@@ -190,7 +190,7 @@ impl ExecutionEntry {
         entry.started_at = started_at.map(at);
         entry.attempts = u32::from(started_at.is_some());
         entry.delay_seconds = started_at
-            .and_then(|started_at| (started_at - row.fire_time).to_std().ok())
+            .and_then(|started_at| (started_at - row.start_time).to_std().ok())
             .map(seconds);
         entry
     }

@@ -85,6 +85,9 @@ pub struct JobDocument {
     pub spec: serde_json::Value,
     /// Its next fire times.
     pub next: Vec<At>,
+    /// When each of them starts: later than it is due when its trigger has jitter.
+    #[serde(default)]
+    pub next_starts: Vec<At>,
     /// Its newest executions, newest first.
     pub executions: Vec<ExecutionEntry>,
 }

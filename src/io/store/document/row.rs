@@ -17,8 +17,8 @@ use crate::spec::trigger::TriggerKind;
 use crate::time::Timestamp;
 
 /// Fields of a [`RowDocument`] that are times.
-pub const ROW_TIMES: [&str; 6] =
-    ["fire_time", "first", "last", "claimed_at", "started_at", "finished_at"];
+pub const ROW_TIMES: [&str; 7] =
+    ["fire_time", "start_time", "first", "last", "claimed_at", "started_at", "finished_at"];
 
 /// A row of the ledger as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct RowDocument {
     pub trigger: Option<String>,
     /// When it was due.
     pub fire_time: Timestamp,
+    /// When it was to start, where jitter made that later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Timestamp>,
     /// Range rows: the first fire time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<Timestamp>,
@@ -111,6 +114,7 @@ impl RowDocument {
             cause: row.cause.as_str().to_owned(),
             trigger: row.trigger.map(|kind| kind.as_str().to_owned()),
             fire_time: row.fire_time,
+            start_time: (row.start_time != row.fire_time).then_some(row.start_time),
             first: row.range.map(|range| range.first),
             last: row.range.map_or(row.fire_time, |range| range.last),
             count: row.range.map_or(1, |range| i64::try_from(range.count).unwrap_or(i64::MAX)),
@@ -187,6 +191,7 @@ impl RowDocument {
             cause: Cause::parse(&self.cause).ok_or_else(|| damaged("unknown cause"))?,
             trigger: trigger.transpose()?,
             fire_time: self.fire_time,
+            start_time: self.start_time.unwrap_or(self.fire_time),
             range,
             provenance: Provenance {
                 digest: Digest(self.digest.as_str().into()),
