@@ -252,3 +252,40 @@ fn sighup_and_apply_look_at_once() {
     world.until_script("one", "echo 333");
     assert!(world.newest_origin().starts_with("apply by "), "{}", world.newest_origin());
 }
+
+#[test]
+fn a_calendar_reaches_the_jobs_of_other_manifests_and_changes_nothing_while_it_is_invalid() {
+    let mut world = World::new();
+    let calendar = |world: &World, except: &str| {
+        let text = format!("calendars: {{ days: {{ except: [\"{except}\"] }} }}\n");
+        world.save("jobs.d/calendars.yaml", &text);
+    };
+    calendar(&world, "2001-01-01");
+    let triggers = "[{ cron: \"* * * * * *\", calendar: days }]";
+    let user = format!("  tick:\n    triggers: {triggers}\n    script: \"true\"\n");
+    world.save_jobs("user.yaml", &user);
+    world.save_jobs("other.yaml", &never("other", "echo 1"));
+    world.start();
+    world.until("applied manifests", |world| world.sync_state() == "Synced");
+    let other = world.applied("other");
+    let first = world.applied("tick").unwrap().digest;
+    assert_eq!(world.until_it_ticks("tick").as_ref(), Some(&first));
+
+    calendar(&world, "2001-01-02");
+    world.until("other definition", |world| world.applied("tick").unwrap().digest != first);
+    let second = world.applied("tick");
+    assert_eq!(world.applied("other"), other);
+
+    for broken in ["calendars: { days", "calendars: { days: { except: [\"2001\"] } }"] {
+        world.save("jobs.d/calendars.yaml", broken);
+        world.until("complaint", |world| world.listed("tick")["stale"] == true);
+        assert_eq!(world.sync_state(), "Degraded");
+        assert_eq!(world.applied("tick"), second);
+        assert_eq!(world.until_it_ticks("tick"), second.as_ref().map(|job| job.digest.clone()));
+        calendar(&world, "2001-01-02");
+        world.until("health", |world| world.sync_state() == "Synced");
+    }
+    fs::remove_file(world.path("jobs.d/calendars.yaml")).unwrap();
+    assert_eq!(world.look_thrice()["state"], "Degraded");
+    assert_eq!(world.applied("tick"), second);
+}

@@ -202,7 +202,7 @@ fn a_calendar_reaches_its_users_in_other_files_and_a_broken_one_leaves_them_as_t
     let mut load = |files: &[ManifestFile]| days_of_e(&loader.load(files, &Known::default()));
     let sound = |days: &str| (Some(days.to_owned()), Vec::new());
     let held = |files: &[&str]| (None, files.iter().map(|path| (*path).to_owned()).collect());
-    let monday = days("calendars: { days: { weekdays: [mon] } }\njobs: {}");
+    let monday = days("calendars: { days: { weekdays: [mon] } }");
     assert_eq!(load(&[monday.clone(), users.clone()]), sound("mon"));
     let tuesday = days("calendars: { days: { weekdays: [tue] } }\njobs: {}");
     assert_eq!(load(&[tuesday, users.clone()]), sound("tue"));

@@ -281,7 +281,8 @@ impl Document {
         if self.parsed.broken {
             return Vec::new();
         }
-        if !self.parsed.documents.iter().any(|tree| tree.get("jobs").is_some()) {
+        let declares = |tree: &Node| tree.get("jobs").or(tree.get("calendars")).is_some();
+        if !self.parsed.documents.iter().any(declares) {
             self.declares_nothing();
         }
         let mut jobs = Vec::new();
