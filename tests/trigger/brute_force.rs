@@ -14,7 +14,7 @@ use cronwright::time::{Timestamp, Zone};
 use super::random::{Random, expression, instant};
 
 /// How long the test looks for differences; `CRONWRIGHT_TEST_SCALE` multiplies it.
-const SLICE: Duration = Duration::from_secs(20);
+const SLICE: Duration = Duration::from_mins(1);
 
 /// The fires compared per triple.
 const FIRES_MAX: usize = 12;
