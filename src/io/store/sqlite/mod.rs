@@ -3,6 +3,7 @@
 //! WAL with `synchronous=FULL`: an answered write survives a power cut. Documents are JSON text; the
 //! columns beside them are what is searched. Other processes may read the file meanwhile.
 
+mod overrides;
 mod rows;
 mod writer;
 
@@ -176,12 +177,14 @@ fn take_lease(connection: &Connection, holder: &Holder) -> Result<LeaseAnswer, S
 
 fn load(connection: &Connection) -> Result<Contents, StoreError> {
     let watermark = meta(connection, "watermark")?.and_then(|text| parse_time(&text));
+    let overrides = overrides::read(connection)?;
     Ok(Contents {
         generation: generation(connection)?,
         revision: meta(connection, "revision")?.unwrap_or_default(),
         jobs: jobs(connection)?,
         watermark,
-        covered: rows::covered(connection, watermark)?,
+        covered: rows::covered(connection, watermark, &overrides)?,
+        overrides,
         in_flight: rows::in_flight(connection)?,
     })
 }
@@ -233,6 +236,7 @@ fn save_plan(connection: &Connection, plan: &PlanWrites) -> Result<PlanAnswer, S
         put_job.execute(params![doc.uid, doc.name, 1, text]).map_err(failed)?;
         put_spec.execute(params![doc.spec_id(), text]).map_err(failed)?;
     }
+    overrides::write(connection, &plan.overrides)?;
     connection
         .execute(
             "INSERT INTO plans VALUES (?1, ?2)",
