@@ -2,6 +2,7 @@
 //! holds, and what the reconciler says. Decides nothing.
 
 mod jobs;
+mod overrides;
 mod rows;
 mod sources;
 mod status;
@@ -78,6 +79,7 @@ impl Answers {
             Question::Next { jobs, from, until, count } => {
                 self.next(&jobs, from, until, count).map(|document| body(&document))
             }
+            Question::Overrides => Ok(body(&self.overrides())),
             Question::Plan => self.plan().await.map(|document| body(&document)),
             Question::Sync => Ok(body(&self.sync())),
             Question::Apply { actor } => self.apply(actor).await.map(|document| body(&document)),

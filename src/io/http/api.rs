@@ -60,6 +60,8 @@ pub enum Question {
         /// How many.
         count: usize,
     },
+    /// What operators have said about jobs.
+    Overrides,
     /// What would change.
     Plan,
     /// The state of the sources.
