@@ -104,6 +104,8 @@ pub enum TimedOut {
 pub enum Cancelled {
     /// By request.
     Requested,
+    /// Its job was removed, and says `on_remove: cancel` (D4).
+    Removed,
 }
 
 /// Reasons of [`Outcome::Skipped`].
@@ -155,7 +157,7 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
@@ -163,6 +165,7 @@ impl Outcome {
         Self::TimedOut(TimedOut::Attempt),
         Self::TimedOut(TimedOut::Unkillable),
         Self::Cancelled(Cancelled::Requested),
+        Self::Cancelled(Cancelled::Removed),
         Self::Lost,
         Self::Skipped(Skipped::Coalesced),
         Self::Skipped(Skipped::Overlap),
@@ -198,6 +201,7 @@ impl Outcome {
             Self::TimedOut(TimedOut::Attempt) => Some("attempt"),
             Self::TimedOut(TimedOut::Unkillable) => Some("unkillable"),
             Self::Cancelled(Cancelled::Requested) => Some("requested"),
+            Self::Cancelled(Cancelled::Removed) => Some("removed"),
             Self::Lost => Some("owner_lost"),
             Self::Skipped(Skipped::Coalesced) => Some("coalesced"),
             Self::Skipped(Skipped::Overlap) => Some("overlap"),

@@ -10,12 +10,13 @@ use chrono::TimeDelta;
 
 use crate::engine::admission::{self, Due, Misfired};
 use crate::engine::event::{Effect, PlanDone, PlanWrites};
-use crate::engine::execution::{JobUid, Outcome, Skipped};
+use crate::engine::execution::{Cancelled, JobUid, Outcome, Skipped};
 use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
 use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::claims::Draft;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::{DeclaredJob, JobName, SourcePlace};
+use crate::spec::policy::OnRemove;
 use crate::spec::trigger::{IntervalStart, Schedule, Trigger};
 use crate::time::{Now, Timestamp};
 
@@ -80,8 +81,8 @@ impl Scheduler {
                 Change::Create { to, owner } => {
                     writes.upserts.push(self.created(now.wall, to, owner));
                 }
-                Change::Update { from, to } => {
-                    let applied = updated(now.wall, from, to);
+                Change::Update { from, to, owner } | Change::Rename { from, to, owner } => {
+                    let applied = updated(now.wall, from, to, owner);
                     self.settle(now, &from.spec.name, Some(&applied));
                     writes.upserts.push(applied);
                 }
@@ -99,11 +100,12 @@ impl Scheduler {
     /// Has the plan wait for the rows of the jobs that it changes, those of a claim under way among them:
     /// were that claim to fail after the switch, nobody would know any more that they were due.
     fn await_rows(&mut self, changes: &[Change]) -> usize {
-        let changed: BTreeSet<&JobName> = changes.iter().map(Change::job).collect();
+        let changed: BTreeSet<&JobUid> =
+            changes.iter().filter_map(|change| Some(&change.applied()?.uid)).collect();
         let in_batch = self.batch.iter_mut().flat_map(|batch| &mut batch.drafts);
         let mut awaited = 0;
         for draft in in_batch.chain(&mut self.ready) {
-            if draft.request.is_none() && changed.contains(&draft.job) {
+            if draft.request.is_none() && changed.contains(&draft.uid) {
                 draft.settles_plan = true;
                 awaited += 1;
             }
@@ -186,8 +188,10 @@ impl Scheduler {
         let effective_at = plan.effective_at();
         self.generation = generation;
         self.revision = plan.writes.revision;
+        self.rename(&plan.writes.changes);
         for gone in plan.writes.removed {
             self.jobs.remove(&gone.spec.name);
+            self.cancel_removed(&gone, effects);
             self.removed.insert(gone.spec.name.clone(), gone);
         }
         for applied in plan.writes.upserts {
@@ -198,6 +202,29 @@ impl Scheduler {
         }
         self.move_jobs(plan.moved);
         effects.push(Effect::PlanDone(PlanDone::Applied { generation }));
+    }
+
+    /// Takes renamed jobs from under their old names, all of them before the first gets its new one: two may
+    /// have swapped theirs.
+    fn rename(&mut self, changes: &[Change]) {
+        for change in changes {
+            if let Change::Rename { from, to, .. } = change {
+                self.jobs.remove(&from.spec.name);
+                self.flights.rename(&from.uid, &to.spec.name);
+            }
+        }
+    }
+
+    /// `on_remove` (D4).
+    fn cancel_removed(&mut self, gone: &AppliedJob, effects: &mut Vec<Effect>) {
+        match gone.spec.on_remove {
+            OnRemove::Finish => {}
+            OnRemove::Cancel => {
+                for id in self.flights.of_uid(&gone.uid) {
+                    self.cancel_flight(&id, Cancelled::Removed, false, effects);
+                }
+            }
+        }
     }
 
     /// Jobs that only stand elsewhere now.
@@ -241,15 +268,17 @@ pub fn preview(at: Timestamp, change: &Change) -> Option<AppliedJob> {
             effective_at: at,
             anchors: anchors(at, None, to),
         }),
-        Change::Update { from, to } => Some(updated(at, from, to)),
+        Change::Update { from, to, owner } | Change::Rename { from, to, owner } => {
+            Some(updated(at, from, to, owner))
+        }
         Change::Remove { .. } => None,
     }
 }
 
-fn updated(at: Timestamp, from: &AppliedJob, to: &DeclaredJob) -> AppliedJob {
+fn updated(at: Timestamp, from: &AppliedJob, to: &DeclaredJob, owner: &Owner) -> AppliedJob {
     AppliedJob {
         uid: from.uid.clone(),
-        owner: from.owner.clone(),
+        owner: owner.clone(),
         spec: to.spec.clone(),
         digest: to.digest.clone(),
         source: to.source.clone(),
@@ -334,9 +363,9 @@ mod tests {
     fn edited(from: &str, to: &str) -> String {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let owner = Owner::source("s");
-        let create = Change::Create { to: declared(from), owner };
+        let create = Change::Create { to: declared(from), owner: owner.clone() };
         let from = preview(at("2026-01-05T09:00:00Z"), &create).unwrap();
-        let update = Change::Update { from, to: declared(to) };
+        let update = Change::Update { from, to: declared(to), owner };
         let to = preview(at("2026-01-05T10:07:00Z"), &update).unwrap();
         to.anchors.values().map(|at| at.format("%H:%M:%S").to_string()).collect()
     }
