@@ -163,7 +163,7 @@ pub struct Sources {
     pub invalid: Vec<InvalidManifest>,
     /// Jobs declared twice: the applied one stays (D8).
     pub conflicts: BTreeSet<JobName>,
-    /// Jobs that the snapshot before this one did not declare either (D11).
+    /// Jobs that an earlier snapshot lacked as well ([`crate::engine::absence::Absences`], D11).
     pub confirmed_absent: BTreeSet<JobName>,
 }
 
@@ -270,8 +270,10 @@ fn undeclared(plan: &mut Plan, from: &AppliedJob, desired: &JobSet, sources: &So
 /// Whether, and why, the removal of `from` is held. In the order in which people should hear of it.
 fn hold(from: &AppliedJob, desired: &JobSet, sources: &Sources) -> Option<Hold> {
     let name = &from.spec.name;
-    let declared_by_invalid =
-        |invalid: &InvalidManifest| *invalid.path == *from.source.file || invalid.mentions(name);
+    let declared_by_invalid = |invalid: &InvalidManifest| {
+        let hidden = invalid.hides_names() && from.owner == Owner::source(&invalid.source);
+        *invalid.path == *from.source.file || hidden || invalid.mentions(name)
+    };
     let own_source = sources.incomplete.iter().find(|(name, _)| from.owner == Owner::source(name));
     if sources.conflicts.contains(name) || sources.invalid.iter().any(declared_by_invalid) {
         Some(Hold::InvalidManifest)
