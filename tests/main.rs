@@ -18,6 +18,7 @@ mod fuzz;
 mod http;
 mod manifest;
 mod redis;
+mod reload;
 mod servers;
 mod simulation;
 mod store;

@@ -270,11 +270,13 @@ fn undeclared(plan: &mut Plan, from: &AppliedJob, desired: &JobSet, sources: &So
 /// Whether, and why, the removal of `from` is held. In the order in which people should hear of it.
 fn hold(from: &AppliedJob, desired: &JobSet, sources: &Sources) -> Option<Hold> {
     let name = &from.spec.name;
+    // A job that was moved to another source stands there, whoever owned it first.
+    let stands_in = owner_of(sources, &from.source);
     let declared_by_invalid = |invalid: &InvalidManifest| {
-        let hidden = invalid.hides_names() && from.owner == Owner::source(&invalid.source);
+        let hidden = invalid.hides_names() && stands_in == Owner::source(&invalid.source);
         *invalid.path == *from.source.file || hidden || invalid.mentions(name)
     };
-    let own_source = sources.incomplete.iter().find(|(name, _)| from.owner == Owner::source(name));
+    let own_source = sources.incomplete.iter().find(|(name, _)| stands_in == Owner::source(name));
     if sources.conflicts.contains(name) || sources.invalid.iter().any(declared_by_invalid) {
         Some(Hold::InvalidManifest)
     } else if let Some((_, hold)) = own_source {
