@@ -21,6 +21,7 @@ use crate::engine::scheduler::{Phase, Scheduler};
 use crate::io::clock;
 use crate::io::executor::supervisor::{Launch, SupervisorError, SupervisorHandle};
 use crate::io::files::{Source, Sources};
+use crate::io::last_good::LastGood;
 use crate::io::store::{Holder, Store, StoreError};
 
 /// How many looks may wait.
@@ -90,7 +91,7 @@ pub async fn start(
         SupervisorHandle::connect_or_start(Launch::new(&settings.state_dir, exe)).await?;
     let node: Arc<str> = settings.node.as_str().into();
     let holder = Holder { node: Arc::clone(&node), identity: clock::unique_id().into() };
-    let book = Arc::new(Book::new(settings.state_dir.join("last-good")));
+    let book = Arc::new(Book::new(LastGood::open(settings.state_dir.join("last-good"))));
 
     let (events, incoming) = mpsc::channel(INCOMING_MAX);
     let (operations, to_do) = mpsc::unbounded_channel();

@@ -171,6 +171,9 @@ impl Reconciler {
                 && plan.moved.is_empty()
                 && applied.phase == Phase::Active
                 && plan.revision == applied.revision;
+            if let Err(error) = self.book.keep(&plan.changes).await {
+                warn!(%error, "cannot keep the last good definitions");
+            }
             if nothing_new || self.apply(&plan).await {
                 if !plan.is_empty() {
                     log_plan(&plan);

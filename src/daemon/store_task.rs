@@ -147,9 +147,6 @@ impl StoreTask {
 
     async fn save_plan(&self, plan: &PlanWrites) {
         failpoint("before_plan");
-        if let Err(error) = self.book.keep(&plan.upserts).await {
-            warn!(%error, "cannot keep the last good definitions");
-        }
         let answer = match timeout(PLAN_DEADLINE, self.store.save_plan(plan)).await {
             Ok(answer) => answer,
             Err(_) => Err(silent("write a plan")),

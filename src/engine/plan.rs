@@ -97,6 +97,14 @@ impl Change {
         }
     }
 
+    /// The definition that it leads to; none: it removes the job.
+    pub fn declared(&self) -> Option<&DeclaredJob> {
+        match self {
+            Self::Create { to, .. } | Self::Update { to, .. } => Some(to),
+            Self::Remove { .. } => None,
+        }
+    }
+
     /// The word for people and JSON.
     pub fn action(&self) -> &'static str {
         match self {

@@ -80,7 +80,7 @@ impl Loader<'_> {
             base_dir: self.places.base_dir.clone(),
             state_dir: self.places.state_dir.clone(),
             sources: sources::read(raw, flags, self.places),
-            known: Known { defaults },
+            known: Known { defaults: defaults.into() },
             store: store?,
             redis,
             listen,

@@ -52,7 +52,7 @@ pub enum Content {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Known {
     /// `job_defaults` of the settings, over their time zone.
-    pub defaults: Layer,
+    pub defaults: Arc<Layer>,
 }
 
 /// What a snapshot declares.
