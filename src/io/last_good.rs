@@ -195,7 +195,8 @@ mod tests {
     use crate::spec::manifest::{Content, Known, ManifestFile, load};
 
     fn spec(name: &str, number: usize) -> (Digest, Arc<JobSpec>) {
-        let text = format!("jobs: {{ {name}: {{ triggers: [], command: [echo, '{name}{number}'] }} }}");
+        let text =
+            format!("jobs: {{ {name}: {{ triggers: [], command: [echo, '{name}{number}'] }} }}");
         let content = Content::Bytes(text.into_bytes().into());
         let file = ManifestFile { path: "a.yaml".into(), source: "s".into(), content };
         let job = load(&[file], &Known::default()).jobs.into_values().next().unwrap();
