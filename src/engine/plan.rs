@@ -243,7 +243,7 @@ pub struct Sources {
     pub invalid: Vec<InvalidManifest>,
     /// Jobs declared twice: the applied one stays (D8).
     pub conflicts: BTreeSet<JobName>,
-    /// Jobs that the snapshot before this one did not declare either (D11).
+    /// Jobs that an earlier snapshot lacked as well ([`crate::engine::absence::Absences`], D11).
     pub confirmed_absent: BTreeSet<JobName>,
     /// When removals are too many.
     pub guard: PruneGuard,

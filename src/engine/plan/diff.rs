@@ -7,6 +7,7 @@ use crate::engine::plan::{
     AppliedJob, AppliedSet, Change, HeldRemoval, Hold, Owner, OwnerConflict, Plan, Sources,
 };
 use crate::spec::job::{DeclaredJob, JobName, JobSet, SourcePlace};
+use crate::spec::manifest::InvalidManifest;
 
 /// Compares what is declared with what is applied.
 ///
@@ -169,15 +170,15 @@ impl<'d> Diff<'d> {
 /// Whether nobody can tell that `from` is not declared any more.
 fn hold_unseen(from: &AppliedJob, sources: &Sources) -> Option<Hold> {
     let name = &from.spec.name;
-    let in_invalid = sources.conflicts.contains(name)
-        || sources
-            .invalid
-            .iter()
-            .any(|invalid| *invalid.path == *from.source.file || invalid.mentions(name));
-    if in_invalid {
+    let source = from.owner.as_source();
+    let declared_by_invalid = |invalid: &InvalidManifest| {
+        let is_hidden = invalid.hides_names() && source == Some(&*invalid.source);
+        *invalid.path == *from.source.file || is_hidden || invalid.mentions(name)
+    };
+    if sources.conflicts.contains(name) || sources.invalid.iter().any(declared_by_invalid) {
         return Some(Hold::InvalidManifest);
     }
-    from.owner.as_source().and_then(|source| sources.incomplete.get(source).copied())
+    sources.incomplete.get(source?).copied()
 }
 
 /// Which applied jobs go on under another name: those that exactly one new job lists (D5).
