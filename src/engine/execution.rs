@@ -117,6 +117,10 @@ pub enum Skipped {
     Overlap,
     /// An edit took the trigger or the job away before the occurrence was started (D3).
     Removed,
+    /// An operator has paused the job (B2).
+    Paused,
+    /// An operator skipped this one (B2).
+    SkipNext,
 }
 
 /// Reasons of [`Outcome::Missed`].
@@ -157,7 +161,7 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
@@ -170,6 +174,8 @@ impl Outcome {
         Self::Skipped(Skipped::Coalesced),
         Self::Skipped(Skipped::Overlap),
         Self::Skipped(Skipped::Removed),
+        Self::Skipped(Skipped::Paused),
+        Self::Skipped(Skipped::SkipNext),
         Self::Missed(Missed::Downtime),
         Self::Missed(Missed::Outage),
         Self::Missed(Missed::ClockJump),
@@ -206,6 +212,8 @@ impl Outcome {
             Self::Skipped(Skipped::Coalesced) => Some("coalesced"),
             Self::Skipped(Skipped::Overlap) => Some("overlap"),
             Self::Skipped(Skipped::Removed) => Some("removed"),
+            Self::Skipped(Skipped::Paused) => Some("paused"),
+            Self::Skipped(Skipped::SkipNext) => Some("skip_next"),
             Self::Missed(Missed::Downtime) => Some("downtime"),
             Self::Missed(Missed::Outage) => Some("outage"),
             Self::Missed(Missed::ClockJump) => Some("clock_jump"),

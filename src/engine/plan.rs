@@ -83,7 +83,7 @@ pub enum Change {
         /// Who declares it.
         owner: Owner,
     },
-    /// A job whose definition, or owner, differs.
+    /// A job whose definition differs.
     Update {
         /// What is applied.
         from: AppliedJob,

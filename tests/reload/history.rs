@@ -339,7 +339,8 @@ impl Evidence {
             (_, starts) => find(format!("was started {} times", starts.len())),
         }
         let term = |at: Timestamp| {
-            let inside = |term: &&Term| term.from < at && term.until.is_none_or(|until| at <= until);
+            let inside =
+                |term: &&Term| term.from < at && term.until.is_none_or(|until| at <= until);
             lineage.terms.iter().find(inside)
         };
         let (Some(due), decided) = (term(row.fire_time), term(row.claimed_at)) else { return };

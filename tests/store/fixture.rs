@@ -102,6 +102,8 @@ pub(crate) fn plan(expected_generation: u64, upserts: &[&str], removed: &[&str])
         upserts: upserts.iter().map(|name| job(name)).collect(),
         removed: removed.iter().map(|name| job(name)).collect(),
         changes: Vec::new(),
+        overrides: Vec::new(),
         origin: "start".to_owned(),
+        deadline: cronwright::time::BootTime::NEVER,
     }
 }

@@ -64,11 +64,10 @@ impl<'d> Diff<'d> {
     /// A job that is declared and applied.
     fn both(&mut self, from: &AppliedJob, to: &DeclaredJob) {
         let source = source_of(self.sources, &to.source);
-        let is_owner = from.owner.as_source() == Some(source);
-        if !is_owner && !is_source(&from.owner, self.sources) {
+        if from.owner.as_source() != Some(source) && !is_source(&from.owner, self.sources) {
             self.refused(&from.owner, to);
             self.plan.unchanged += 1;
-        } else if from.digest != to.digest || !is_owner {
+        } else if from.digest != to.digest {
             let (from, to, owner) = (from.clone(), to.clone(), Owner::source(source));
             self.plan.changes.push(Change::Update { from, to, owner });
         } else {
@@ -170,7 +169,8 @@ impl<'d> Diff<'d> {
 /// Whether nobody can tell that `from` is not declared any more.
 fn hold_unseen(from: &AppliedJob, sources: &Sources) -> Option<Hold> {
     let name = &from.spec.name;
-    let source = from.owner.as_source();
+    // A job that was moved to another source stands there, whoever owned it first.
+    let source = Some(source_of(sources, &from.source));
     let declared_by_invalid = |invalid: &InvalidManifest| {
         let is_hidden = invalid.hides_names() && source == Some(&*invalid.source);
         *invalid.path == *from.source.file || is_hidden || invalid.mentions(name)

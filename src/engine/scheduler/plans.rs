@@ -9,28 +9,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use crate::engine::admission::{self, Due, Misfired};
-use crate::engine::event::{Effect, PlanDone, PlanWrites};
+use crate::engine::event::{CLAIM_DEADLINE, Effect, PlanDone, PlanWrites};
 use crate::engine::execution::{Cancelled, JobUid, Outcome, Skipped};
+use crate::engine::overrides::Holds;
 use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
 use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::claims::Draft;
+use crate::engine::scheduler::overrides::Change as OverrideChange;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::{DeclaredJob, JobName, SourcePlace};
 use crate::spec::policy::OnRemove;
 use crate::spec::trigger::{IntervalStart, Schedule, Trigger};
-use crate::time::{Now, Timestamp};
+use crate::time::{BootTime, Now, Timestamp};
 
 /// The plan under way.
 #[derive(Debug)]
 pub(super) struct PendingPlan {
-    writes: PlanWrites,
-    moved: Vec<(JobName, SourcePlace)>,
-    stage: PlanStage,
+    pub(super) writes: PlanWrites,
+    pub(super) moved: Vec<(JobName, SourcePlace)>,
+    pub(super) stage: PlanStage,
+    pub(super) kind: PlanKind,
+}
+
+/// What a plan changes.
+#[derive(Debug)]
+pub(super) enum PlanKind {
+    /// The jobs that are applied; the reconciler waits for its end.
+    Jobs,
+    /// Overrides.
+    Overrides(OverrideChange),
 }
 
 /// How far a plan is.
 #[derive(Debug, PartialEq, Eq)]
-enum PlanStage {
+pub(super) enum PlanStage {
     /// So many rows must be durable before it is saved.
     Settling(usize),
     /// The store is writing it.
@@ -38,8 +50,12 @@ enum PlanStage {
 }
 
 impl PendingPlan {
-    pub(super) fn effective_at(&self) -> Timestamp {
-        self.writes.effective_at
+    /// What the plan holds back is accounted for up to here; so far the watermark may go.
+    pub(super) fn accounted_until(&self) -> Timestamp {
+        match &self.kind {
+            PlanKind::Jobs => self.writes.effective_at,
+            PlanKind::Overrides(change) => change.accounted_until,
+        }
     }
 }
 
@@ -62,7 +78,7 @@ impl Scheduler {
             return;
         }
         self.begin_plan(now, plan);
-        self.save_plan_when_settled(effects);
+        self.save_plan_when_settled(now, effects);
     }
 
     /// Settles the jobs that the plan changes, and holds them back.
@@ -74,7 +90,9 @@ impl Scheduler {
             upserts: Vec::new(),
             removed: Vec::new(),
             changes: Vec::new(),
+            overrides: Vec::new(),
             origin: plan.origin,
+            deadline: BootTime::NEVER,
         };
         for change in &plan.changes {
             match change {
@@ -93,19 +111,20 @@ impl Scheduler {
             }
         }
         writes.changes = plan.changes;
-        let stage = PlanStage::Settling(self.await_rows(&writes.changes));
-        self.plan = Some(PendingPlan { writes, moved: plan.moved, stage });
+        let changed: BTreeSet<JobName> = writes.changes.iter().flat_map(names).cloned().collect();
+        let stage = PlanStage::Settling(self.await_rows(&changed));
+        writes.overrides = self.used_up_skips(&changed);
+        let (moved, kind) = (plan.moved, PlanKind::Jobs);
+        self.plan = Some(PendingPlan { writes, moved, stage, kind });
     }
 
     /// Has the plan wait for the rows of the jobs that it changes, those of a claim under way among them:
     /// were that claim to fail after the switch, nobody would know any more that they were due.
-    fn await_rows(&mut self, changes: &[Change]) -> usize {
-        let changed: BTreeSet<&JobUid> =
-            changes.iter().filter_map(|change| Some(&change.applied()?.uid)).collect();
+    pub(super) fn await_rows(&mut self, changed: &BTreeSet<JobName>) -> usize {
         let in_batch = self.batch.iter_mut().flat_map(|batch| &mut batch.drafts);
         let mut awaited = 0;
         for draft in in_batch.chain(&mut self.ready) {
-            if draft.request.is_none() && changed.contains(&draft.uid) {
+            if draft.request.is_none() && changed.contains(&draft.job) {
                 draft.settles_plan = true;
                 awaited += 1;
             }
@@ -125,8 +144,10 @@ impl Scheduler {
         let from = job.applied.clone();
         let unaccounted = job.account(now.wall);
         let kept = |occurrence| to.is_some_and(|to| keeps(&from, to, occurrence));
+        let said = self.overrides.of(&from.uid).cloned();
+        let holds = Holds::of(&from, said.as_ref());
         let mut verdicts = Vec::new();
-        for due in unaccounted.due(&from, now.wall, |occurrence| !kept(occurrence)) {
+        for due in unaccounted.due(&from, now.wall, holds, |occurrence| !kept(occurrence)) {
             admission::cover(&mut verdicts, due, self.dropped(due));
         }
         for verdict in verdicts {
@@ -136,12 +157,16 @@ impl Scheduler {
             }
         }
         if let Some(to) = to {
-            self.admit(now, to, unaccounted.due(&from, now.wall, kept));
+            self.admit(now, to, unaccounted.due(&from, now.wall, holds, kept));
         }
+        self.use_up_skip(&from.uid, holds, now.wall);
     }
 
     /// What becomes of an occurrence whose trigger the plan takes away.
     fn dropped(&self, due: Due) -> Outcome {
+        if let Some(held) = due.held {
+            return Outcome::Skipped(held);
+        }
         match self.gap.filter(|gap| due.start_time <= gap.until) {
             Some(gap) => Outcome::Missed(gap.kind.missed()),
             None => Outcome::Skipped(Skipped::Removed),
@@ -173,10 +198,19 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn save_plan_when_settled(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn save_plan_when_settled(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let lease_lasts = self.lease.until.since(now.boot) > CLAIM_DEADLINE;
         if let Some(plan) = &mut self.plan
             && plan.stage == PlanStage::Settling(0)
         {
+            // A successor would make the plan of the jobs anew, for it has the same sources. It knows nothing
+            // of a request: one that came after the lease would hold back what the successor has started.
+            if let PlanKind::Overrides(_) = plan.kind {
+                if !lease_lasts {
+                    return;
+                }
+                plan.writes.deadline = now.boot.plus(CLAIM_DEADLINE);
+            }
             plan.stage = PlanStage::Saving;
             effects.push(Effect::SavePlan(Box::new(plan.writes.clone())));
         }
@@ -185,8 +219,12 @@ impl Scheduler {
     /// The switch.
     pub(super) fn plan_saved(&mut self, generation: u64, effects: &mut Vec<Effect>) {
         let Some(plan) = self.plan.take() else { return };
-        let effective_at = plan.effective_at();
+        let effective_at = plan.writes.effective_at;
         self.generation = generation;
+        self.take_overrides(plan.writes.overrides);
+        if let PlanKind::Overrides(change) = plan.kind {
+            return self.overrides_changed(change, effects);
+        }
         self.revision = plan.writes.revision;
         self.rename(&plan.writes.changes);
         for gone in plan.writes.removed {
@@ -197,7 +235,7 @@ impl Scheduler {
         for applied in plan.writes.upserts {
             let name = applied.spec.name.clone();
             self.removed.remove(&name);
-            self.queue.set(&name, schedule::next_after(&applied, effective_at));
+            self.queue_next(&applied, schedule::next_after(&applied, effective_at));
             self.jobs.insert(name, Job { applied, cursor: effective_at, covered: Vec::new() });
         }
         self.move_jobs(plan.moved);
@@ -238,10 +276,26 @@ impl Scheduler {
 
     /// Puts every job into the queue, from its cursor on.
     pub(super) fn queue_all(&mut self) {
-        for (name, job) in &self.jobs {
-            self.queue.set(name, schedule::next_after(&job.applied, job.cursor));
+        for job in self.jobs.values() {
+            let next = schedule::next_after(&job.applied, job.cursor);
+            let next = next.map(|next| self.overrides.or_flush(&job.applied, next));
+            self.queue.set(&job.applied.spec.name, next);
         }
     }
+
+    /// Gives a plan up: what the store holds is read anew.
+    pub(super) fn drop_plan(&mut self, effects: &mut Vec<Effect>) {
+        match self.plan.take().map(|plan| plan.kind) {
+            Some(PlanKind::Jobs) => effects.push(Effect::PlanDone(PlanDone::Again)),
+            Some(PlanKind::Overrides(change)) => self.overrides.ask_again(change),
+            None => {}
+        }
+    }
+}
+
+/// The names of a job before and after a change.
+fn names(change: &Change) -> impl Iterator<Item = &JobName> {
+    change.applied().map(|from| &from.spec.name).into_iter().chain([change.job()])
 }
 
 /// Whether a trigger that both definitions have makes the occurrence due (D1: equal normal forms).

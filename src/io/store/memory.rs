@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites};
 use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row, State};
-use crate::io::store::document::{JobDocument, NoteDocument, PlanDocument};
+use crate::engine::overrides::OverrideWrite;
+use crate::io::store::document::{JobDocument, NoteDocument, OverrideDocument, PlanDocument};
 use crate::io::store::{
     Answer, Bid, Contents, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
     RowChange, Store,
@@ -25,6 +26,9 @@ pub struct Ledger {
     jobs: BTreeMap<String, JobDocument>,
     /// Every definition a job ever had, by `<uid>@<effective_at>`.
     specs: BTreeMap<String, JobDocument>,
+    overrides: BTreeMap<String, OverrideDocument>,
+    /// Every change of them, and since when it counts.
+    said: Vec<(Timestamp, OverrideWrite)>,
     watermark: Option<Timestamp>,
     rows: BTreeMap<ExecutionId, Row>,
     /// The rows that have not ended.
@@ -87,14 +91,17 @@ impl Ledger {
 
     /// See [`Store::load`].
     pub fn load(&self) -> Contents {
+        let paused_at = |row: &Row| Some(self.overrides.get(&*row.uid.0)?.pause.as_ref()?.at);
         let after_watermark = |row: &&Row| {
-            self.watermark.is_none_or(|watermark| covers(row).last > watermark)
+            let after = self.watermark.is_none_or(|watermark| covers(row).last > watermark);
+            (after || paused_at(row).is_some_and(|at| row.fire_time > at))
                 && row.cause != crate::engine::execution::Cause::Request
         };
         Contents {
             generation: self.generation,
             revision: self.revision.clone(),
             jobs: self.jobs.values().cloned().collect(),
+            overrides: self.overrides.values().cloned().collect(),
             watermark: self.watermark,
             covered: self
                 .rows
@@ -122,6 +129,11 @@ impl Ledger {
             let document = JobDocument::of(job, Some(plan.effective_at));
             self.removals.push((document.uid.clone(), plan.effective_at));
             self.jobs.insert(document.uid.clone(), document);
+        }
+        for write in &plan.overrides {
+            let document = OverrideDocument::of(&write.uid, &write.to);
+            self.overrides.insert(document.uid.clone(), document);
+            self.said.push((plan.effective_at, write.clone()));
         }
         self.plans.push(PlanDocument::of(plan, self.generation));
         PlanAnswer::Saved { generation: self.generation }
@@ -253,6 +265,11 @@ impl Ledger {
     /// When a job was removed, each time.
     pub fn removals(&self, uid: &str) -> Vec<Timestamp> {
         self.removals.iter().filter(|(of, _)| of == uid).map(|(_, at)| *at).collect()
+    }
+
+    /// Every change of overrides, and since when it counts, oldest first.
+    pub fn said(&self) -> &[(Timestamp, OverrideWrite)] {
+        &self.said
     }
 
     /// Everything that was noted.

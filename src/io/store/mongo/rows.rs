@@ -10,6 +10,7 @@ use mongodb::error::{Error, ErrorKind};
 use crate::engine::event::{ClaimAnswer, ClaimBatch};
 use crate::engine::execution::{Claim, ExecutionId, JobUid, Range, Row};
 use crate::io::clock;
+use crate::io::store::document::OverrideDocument;
 use crate::io::store::mongo::connection::{
     CALL_WITHIN, Connection, READ_WITHIN, all, is_duplicate,
 };
@@ -19,6 +20,8 @@ use crate::time::Timestamp;
 
 /// The one document of `watermarks` that stands for the whole store.
 const WHOLE_STORE: &str = "store";
+/// The rows of how many paused jobs one call reads.
+const PAUSES_MAX: usize = 500;
 
 /// See `Store::claim`.
 pub(super) async fn claim(
@@ -211,8 +214,28 @@ pub(super) async fn watermark(connection: &Connection) -> Result<Option<Timestam
 pub(super) async fn covered(
     connection: &Connection,
     watermark: Option<Timestamp>,
+    overrides: &[OverrideDocument],
 ) -> Result<Vec<(JobUid, Range)>, StoreError> {
-    let mut filter = watermark.map(|at| covers("$gt", at)).unwrap_or_default();
+    let after_watermark = watermark.map(|at| covers("$gt", at)).unwrap_or_default();
+    let mut ranges = ranges(connection, after_watermark).await?;
+    let Some(watermark) = watermark else { return Ok(ranges) };
+    let paused = |said: &OverrideDocument| {
+        let at = said.pause.as_ref()?.at;
+        Some(doc! { "uid": &said.uid, "fire_time": { "$gt": form::date(at) } })
+    };
+    let paused: Vec<Document> = overrides.iter().filter_map(paused).collect();
+    for paused in paused.chunks(PAUSES_MAX) {
+        let before = doc! { "$or": paused, "last": { "$lte": form::date(watermark) } };
+        ranges.extend(self::ranges(connection, before).await?);
+    }
+    Ok(ranges)
+}
+
+/// What the rows of occurrences cover that a filter finds.
+async fn ranges(
+    connection: &Connection,
+    mut filter: Document,
+) -> Result<Vec<(JobUid, Range)>, StoreError> {
     filter.insert("cause", doc! { "$ne": "request" });
     let fields = doc! { "uid": 1, "fire_time": 1, "last": 1, "count": 1 };
     let executions = connection.collection("executions");
