@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::Session;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Look, Shape, print};
-use crate::cli::table::{Cell, columns, plain};
+use crate::cli::table::{Cell, Page, columns, plain};
 use crate::io::http::documents::overrides::{OverrideEntry, OverridesDocument, PauseEntry};
 
 /// Words that YAML reads as something else than text.
@@ -51,9 +51,9 @@ fn yaml(document: &OverridesDocument, look: &Look) -> String {
         .iter()
         .filter_map(|entry| Some((entry, entry.pause.as_ref()?)))
         .collect();
-    let mut text =
-        String::from("# Write `enabled: false` into each job, then `cronwright resume` it.\n");
-    text.push_str(if paused.is_empty() { "jobs: {}\n" } else { "jobs:\n" });
+    let mut page = Page::default();
+    page.line("# Write `enabled: false` into each job, then `cronwright resume` it.");
+    page.line(if paused.is_empty() { "jobs: {}" } else { "jobs:" });
     for (entry, pause) in paused {
         let place = match &entry.source {
             Some(source) => format!("{}:{}", source.file, source.line),
@@ -64,12 +64,11 @@ fn yaml(document: &OverridesDocument, look: &Look) -> String {
         let why = pause.reason.as_ref().map(|reason| format!(": {reason}"));
         let (until, why) = (until.unwrap_or_default(), why.unwrap_or_default());
         let said = format!("paused by {} since {since}{until}{why}", pause.by);
-        for line in [plain(&place), plain(&said)] {
-            text.push_str(&format!("  # {line}\n"));
-        }
-        text.push_str(&format!("  {}:\n    enabled: false\n", key(&entry.job)));
+        let (place, said) = (plain(&place), plain(&said));
+        let key = key(&entry.job);
+        page.line(format!("  # {place}\n  # {said}\n  {key}:\n    enabled: false"));
     }
-    text
+    page.text()
 }
 
 /// A job name as a key that YAML reads as text.
@@ -144,8 +143,8 @@ mod tests {
                vendor-pull:\n    \
                  enabled: false\n"
         );
-        let read: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
-        assert_eq!(read["jobs"]["1st"]["enabled"], serde_yaml::Value::Bool(false));
+        let read: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        assert_eq!(read["jobs"]["1st"]["enabled"], false);
     }
 
     #[test]

@@ -21,7 +21,7 @@ const NAMED_MAX: usize = 5;
 #[derive(Debug, Args)]
 #[command(
     before_help = "Examples:\n  cronwright pause vendor-pull --for 2h --reason 'vendor API down'\n  \
-    cronwright pause backup --next --reason 'disk is being replaced'\n  cronwright pause --all --reason migration"
+    cronwright pause backup --next --reason 'disk is being replaced'\n  cronwright pause --group etl --until 2026-11-23T08:00:00+08:00"
 )]
 pub(super) struct PauseArgs {
     #[command(flatten)]
@@ -52,10 +52,13 @@ pub(super) struct ResumeArgs {
 #[derive(Debug, Args)]
 struct JobsArgs {
     /// The jobs.
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present_any = ["group", "all"])]
     names: Vec<String>,
+    /// The jobs of a group.
+    #[arg(long, conflicts_with = "names", value_name = "GROUP")]
+    group: Option<String>,
     /// All jobs.
-    #[arg(long, conflicts_with = "names")]
+    #[arg(long, conflicts_with_all = ["names", "group"])]
     all: bool,
 }
 
@@ -85,7 +88,12 @@ pub(super) async fn resume(args: ResumeArgs, session: Session) -> Result<Exit, F
 
 impl JobsArgs {
     fn arguments(self) -> ArgsDocument {
-        ArgsDocument { jobs: self.names, all: self.all, ..ArgsDocument::default() }
+        ArgsDocument {
+            jobs: self.names,
+            group: self.group,
+            all: self.all,
+            ..ArgsDocument::default()
+        }
     }
 }
 
@@ -117,6 +125,9 @@ async fn ask(
 fn named(args: &ArgsDocument) -> String {
     if args.all {
         return "all jobs".to_owned();
+    }
+    if let Some(group) = &args.group {
+        return format!("all jobs of the group {}", plain(group));
     }
     let more = args.jobs.len().saturating_sub(NAMED_MAX);
     let named: Vec<_> = args.jobs.iter().take(NAMED_MAX).map(|name| plain(name)).collect();

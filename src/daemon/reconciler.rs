@@ -15,18 +15,17 @@ use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::view::{Applied, Sync};
 use crate::diagnostic::{Diagnostic, SourceText};
+use crate::engine::absence::{Absences, SECOND_LOOK};
 use crate::engine::event::{Event, PlanDone};
-use crate::engine::plan::{self, Change, Hold, Plan};
+use crate::engine::plan::{self, Change, Hold, Plan, PruneGuard};
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
 use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
 use crate::io::watch::{Hints, RESCAN_INTERVAL, Watch};
-use crate::spec::job::JobName;
 use crate::spec::manifest::load::Loader;
 use crate::spec::manifest::{Known, Loaded};
+use crate::time::BootTime;
 
-/// How long after the first snapshot that lacks a job the second one is taken (D11).
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// How long it waits while the sources are being written.
 const UNSETTLED_PAUSE: Duration = Duration::from_millis(100);
 /// How long it waits before it makes a plan again.
@@ -90,8 +89,10 @@ struct Seen {
     loaded: Option<Arc<Loaded>>,
     /// Remembers files, so that only those that changed are parsed again.
     loader: Loader,
-    /// Applied jobs that the last snapshot did not declare.
-    absent: BTreeSet<JobName>,
+    /// When the snapshot was taken.
+    taken_at: BootTime,
+    /// Applied jobs that the snapshots lack.
+    absences: Absences,
 }
 
 impl Reconciler {
@@ -201,6 +202,7 @@ impl Reconciler {
         let previous = seen.snapshot.take();
         let before = previous.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
         let Some(snapshot) = self.read(previous).await else { return };
+        seen.taken_at = clock::boot();
         let unchanged = before.is_some_and(|digest| digest == snapshot.digest);
         if !unchanged || seen.loaded.is_none() {
             let (files, known) = (snapshot.manifests(), self.known.clone());
@@ -237,8 +239,6 @@ impl Reconciler {
         let (Some(snapshot), Some(loaded)) = (&seen.snapshot, &seen.loaded) else {
             return Plan { generation: applied.generation, ..Plan::default() };
         };
-        let absent: BTreeSet<JobName> =
-            applied.jobs.keys().filter(|name| !loaded.jobs.contains_key(*name)).cloned().collect();
         let sources = plan::Sources {
             names: snapshot.sources.iter().map(|source| source.name.clone()).collect(),
             incomplete: snapshot
@@ -248,12 +248,14 @@ impl Reconciler {
                 .collect(),
             invalid: loaded.invalid.clone(),
             conflicts: loaded.conflicts.clone(),
-            confirmed_absent: seen.absent.intersection(&absent).cloned().collect(),
+            confirmed_absent: seen.absences.confirmed(seen.taken_at),
+            guard: PruneGuard::default(),
+            confirmed: BTreeSet::new(),
         };
-        seen.absent = absent;
         let revision: Arc<str> = Arc::clone(&snapshot.revision.id);
         let mut plan =
             plan::diff(applied.generation, revision, &loaded.jobs, &applied.jobs, &sources);
+        seen.absences.learn(seen.taken_at, &plan);
         origin.clone_into(&mut plan.origin);
         plan
     }
@@ -310,7 +312,9 @@ fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
         owner_conflicts: plan.owner_conflicts.clone(),
         stale: plan.stale.clone(),
         unreadable: unreadable
-            .filter(|source| hold_of(&source.state) == Some(Hold::UnreadableSource))
+            .filter(|source| {
+                matches!(hold_of(&source.state), Some(Hold::UnreadableSource | Hold::Unmounted))
+            })
             .map(|source| source.name.clone())
             .collect(),
         waiting,
@@ -331,8 +335,8 @@ fn hold_of(state: &SourceState) -> Option<Hold> {
         | SourceState::NotFolder
         | SourceState::Unreadable(_)
         | SourceState::TooManyFiles
-        | SourceState::TooDeep(_)
-        | SourceState::Unmounted => Some(Hold::UnreadableSource),
+        | SourceState::TooDeep(_) => Some(Hold::UnreadableSource),
+        SourceState::Unmounted => Some(Hold::Unmounted),
     }
 }
 

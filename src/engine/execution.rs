@@ -104,6 +104,8 @@ pub enum TimedOut {
 pub enum Cancelled {
     /// By request.
     Requested,
+    /// Its job was removed, and says `on_remove: cancel` (D4).
+    Removed,
 }
 
 /// Reasons of [`Outcome::Skipped`].
@@ -159,7 +161,7 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
@@ -167,6 +169,7 @@ impl Outcome {
         Self::TimedOut(TimedOut::Attempt),
         Self::TimedOut(TimedOut::Unkillable),
         Self::Cancelled(Cancelled::Requested),
+        Self::Cancelled(Cancelled::Removed),
         Self::Lost,
         Self::Skipped(Skipped::Coalesced),
         Self::Skipped(Skipped::Overlap),
@@ -207,7 +210,9 @@ impl Outcome {
             Self::Lost => Some("owner_lost"),
             Self::Skipped(Skipped::Coalesced) => Some("coalesced"),
             Self::Skipped(Skipped::Overlap) => Some("overlap"),
-            Self::Skipped(Skipped::Removed) => Some("removed"),
+            Self::Cancelled(Cancelled::Removed) | Self::Skipped(Skipped::Removed) => {
+                Some("removed")
+            }
             Self::Skipped(Skipped::Paused) => Some("paused"),
             Self::Skipped(Skipped::SkipNext) => Some("skip_next"),
             Self::Missed(Missed::Downtime) => Some("downtime"),

@@ -1,5 +1,6 @@
 //! What should happen. Pure: takes `now`, returns values; no async, no clock, no file.
 
+pub mod absence;
 pub mod admission;
 pub mod event;
 pub mod execution;

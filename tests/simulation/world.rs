@@ -17,8 +17,8 @@ use cronwright::engine::request::{Op, Request, RequestId, Selection};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
-use cronwright::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec, SourcePlace};
-use cronwright::spec::policy::{GraceTime, Misfire, Overlap};
+use cronwright::spec::job::{DeclaredJob, Digest, JobMeta, JobName, JobSet, JobSpec, SourcePlace};
+use cronwright::spec::policy::{GraceTime, Misfire, OnRemove, Overlap};
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DayCalendar, Dialect, FireFilter, IntervalTrigger, Trigger, Window,
@@ -887,6 +887,10 @@ impl World {
                 coalesce: self.random.chance(60),
                 max_catch_up: u32::try_from(self.random.between(1, 4)).unwrap(),
             },
+            protect: false,
+            previous_names: Vec::new(),
+            on_remove: OnRemove::default(),
+            meta: JobMeta::default(),
         };
         let digest = Digest(format!("{:032x}", self.random.next()).into());
         let spec = Arc::new(spec);

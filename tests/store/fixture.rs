@@ -12,8 +12,8 @@ use cronwright::engine::execution::{
 use cronwright::engine::overrides::{Override, OverrideAction, OverrideWrite, Pause, SkipNext};
 use cronwright::engine::plan::{AppliedJob, Owner};
 use cronwright::engine::request::RequestId;
-use cronwright::spec::job::{Digest, JobName, JobSpec, SourcePlace};
-use cronwright::spec::policy::{Misfire, Overlap};
+use cronwright::spec::job::{Digest, JobMeta, JobName, JobSpec, SourcePlace};
+use cronwright::spec::policy::{Misfire, OnRemove, Overlap};
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::TriggerKind;
 use cronwright::time::Timestamp;
@@ -84,6 +84,10 @@ pub(crate) fn job(name: &str) -> AppliedJob {
             overlap: Overlap::Skip,
             max_instances: 1,
             misfire: Misfire::default(),
+            protect: false,
+            previous_names: Vec::new(),
+            on_remove: OnRemove::default(),
+            meta: JobMeta::default(),
         }),
         digest: Digest("d1".into()),
         source: SourcePlace { file: "jobs.d/a.yaml".to_owned(), line: 3 },

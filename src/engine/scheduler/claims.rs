@@ -151,7 +151,7 @@ impl Scheduler {
             slot,
             stage: Stage::Claiming,
             waiter: None,
-            cancelled: false,
+            cancelled: None,
         };
         self.flights.insert(draft.id.clone(), flight);
         draft
@@ -297,7 +297,7 @@ impl Scheduler {
             }
             Verdict::Start { .. } => {
                 let Some(flight) = self.flights.get_mut(&draft.id) else { return };
-                if flight.cancelled {
+                if flight.cancelled.is_some() {
                     self.cancel_unstarted(now, &draft.id, effects);
                 } else if self.lease.until <= now.boot {
                     self.fence(now, &draft.id, effects);

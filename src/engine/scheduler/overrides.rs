@@ -11,6 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::diagnostic::quoted;
+use crate::diagnostic::suggest::nearest;
 use crate::engine::event::{Effect, PlanWrites};
 use crate::engine::execution::{JobUid, Outcome, Skipped};
 use crate::engine::overrides::{
@@ -219,8 +221,12 @@ impl Scheduler {
         };
         let names: BTreeSet<JobName> = match jobs {
             Selection::Named(names) => names.iter().cloned().collect(),
+            Selection::Group(group) => self.group(group),
             Selection::All => self.jobs.keys().cloned().collect(),
         };
+        if let (Selection::Group(group), true) = (jobs, names.is_empty()) {
+            return Err(self.no_such_group(group));
+        }
         if let Some(unknown) = names.iter().find(|name| !self.jobs.contains_key(*name)) {
             return Err(self.no_such_job(unknown));
         }
@@ -228,6 +234,20 @@ impl Scheduler {
             return Err(too_many_jobs(names.len()));
         }
         Ok(names.into_iter().collect())
+    }
+
+    fn group(&self, group: &str) -> BTreeSet<JobName> {
+        let is_in = |job: &&Job| job.applied.spec.meta.group.as_deref() == Some(group);
+        self.jobs.values().filter(is_in).map(|job| job.applied.spec.name.clone()).collect()
+    }
+
+    fn no_such_group(&self, group: &str) -> Refusal {
+        let groups = self.jobs.values().filter_map(|job| job.applied.spec.meta.group.as_deref());
+        Refusal {
+            code: "E0404",
+            message: format!("no job is in the group {}", quoted(group)),
+            help: nearest(group, groups).map(|near| format!("did you mean `{near}`?")),
+        }
     }
 
     fn was_carried_out(&self, name: &JobName, id: &RequestId) -> bool {

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 
 use crate::engine::admission::{self, Due, Misfired};
 use crate::engine::event::{CLAIM_DEADLINE, Effect, PlanDone, PlanWrites};
-use crate::engine::execution::{JobUid, Outcome, Skipped};
+use crate::engine::execution::{Cancelled, JobUid, Outcome, Skipped};
 use crate::engine::overrides::Holds;
 use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
 use crate::engine::schedule::{self, Occurrence};
@@ -18,6 +18,7 @@ use crate::engine::scheduler::claims::Draft;
 use crate::engine::scheduler::overrides::Change as OverrideChange;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::{DeclaredJob, JobName, SourcePlace};
+use crate::spec::policy::OnRemove;
 use crate::spec::trigger::{IntervalStart, Schedule, Trigger};
 use crate::time::{BootTime, Now, Timestamp};
 
@@ -98,8 +99,8 @@ impl Scheduler {
                 Change::Create { to, owner } => {
                     writes.upserts.push(self.created(now.wall, to, owner));
                 }
-                Change::Update { from, to } => {
-                    let applied = updated(now.wall, from, to);
+                Change::Update { from, to, owner } | Change::Rename { from, to, owner } => {
+                    let applied = updated(now.wall, from, to, owner);
                     self.settle(now, &from.spec.name, Some(&applied));
                     writes.upserts.push(applied);
                 }
@@ -110,7 +111,7 @@ impl Scheduler {
             }
         }
         writes.changes = plan.changes;
-        let changed: BTreeSet<JobName> = writes.changes.iter().map(Change::job).cloned().collect();
+        let changed: BTreeSet<JobName> = writes.changes.iter().flat_map(names).cloned().collect();
         let stage = PlanStage::Settling(self.await_rows(&changed));
         writes.overrides = self.used_up_skips(&changed);
         let (moved, kind) = (plan.moved, PlanKind::Jobs);
@@ -225,8 +226,10 @@ impl Scheduler {
             return self.overrides_changed(change, effects);
         }
         self.revision = plan.writes.revision;
+        self.rename(&plan.writes.changes);
         for gone in plan.writes.removed {
             self.jobs.remove(&gone.spec.name);
+            self.cancel_removed(&gone, effects);
             self.removed.insert(gone.spec.name.clone(), gone);
         }
         for applied in plan.writes.upserts {
@@ -237,6 +240,29 @@ impl Scheduler {
         }
         self.move_jobs(plan.moved);
         effects.push(Effect::PlanDone(PlanDone::Applied { generation }));
+    }
+
+    /// Takes renamed jobs from under their old names, all of them before the first gets its new one: two may
+    /// have swapped theirs.
+    fn rename(&mut self, changes: &[Change]) {
+        for change in changes {
+            if let Change::Rename { from, to, .. } = change {
+                self.jobs.remove(&from.spec.name);
+                self.flights.rename(&from.uid, &to.spec.name);
+            }
+        }
+    }
+
+    /// `on_remove` (D4).
+    fn cancel_removed(&mut self, gone: &AppliedJob, effects: &mut Vec<Effect>) {
+        match gone.spec.on_remove {
+            OnRemove::Finish => {}
+            OnRemove::Cancel => {
+                for id in self.flights.of_uid(&gone.uid) {
+                    self.cancel_flight(&id, Cancelled::Removed, false, effects);
+                }
+            }
+        }
     }
 
     /// Jobs that only stand elsewhere now.
@@ -267,6 +293,11 @@ impl Scheduler {
     }
 }
 
+/// The names of a job before and after a change.
+fn names(change: &Change) -> impl Iterator<Item = &JobName> {
+    change.applied().map(|from| &from.spec.name).into_iter().chain([change.job()])
+}
+
 /// Whether a trigger that both definitions have makes the occurrence due (D1: equal normal forms).
 fn keeps(from: &AppliedJob, to: &AppliedJob, occurrence: Occurrence) -> bool {
     let just_before = schedule::just_before(occurrence.fire_time);
@@ -291,15 +322,17 @@ pub fn preview(at: Timestamp, change: &Change) -> Option<AppliedJob> {
             effective_at: at,
             anchors: anchors(at, None, to),
         }),
-        Change::Update { from, to } => Some(updated(at, from, to)),
+        Change::Update { from, to, owner } | Change::Rename { from, to, owner } => {
+            Some(updated(at, from, to, owner))
+        }
         Change::Remove { .. } => None,
     }
 }
 
-fn updated(at: Timestamp, from: &AppliedJob, to: &DeclaredJob) -> AppliedJob {
+fn updated(at: Timestamp, from: &AppliedJob, to: &DeclaredJob, owner: &Owner) -> AppliedJob {
     AppliedJob {
         uid: from.uid.clone(),
-        owner: from.owner.clone(),
+        owner: owner.clone(),
         spec: to.spec.clone(),
         digest: to.digest.clone(),
         source: to.source.clone(),
@@ -384,9 +417,9 @@ mod tests {
     fn edited(from: &str, to: &str) -> String {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let owner = Owner::source("s");
-        let create = Change::Create { to: declared(from), owner };
+        let create = Change::Create { to: declared(from), owner: owner.clone() };
         let from = preview(at("2026-01-05T09:00:00Z"), &create).unwrap();
-        let update = Change::Update { from, to: declared(to) };
+        let update = Change::Update { from, to: declared(to), owner };
         let to = preview(at("2026-01-05T10:07:00Z"), &update).unwrap();
         to.anchors.values().map(|at| at.format("%H:%M:%S").to_string()).collect()
     }

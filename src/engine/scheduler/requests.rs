@@ -1,11 +1,10 @@
 //! Requests: run-now and cancel (B6, C5). Those that change overrides are in `overrides`.
 
 use crate::engine::event::Effect;
-use crate::engine::execution::{Cause, ExecutionId};
+use crate::engine::execution::{Cancelled, Cause, ExecutionId};
 use crate::engine::plan::AppliedJob;
 use crate::engine::request::{CancelTarget, Op, Refusal, ReplyStatus, Request, RequestId};
 use crate::engine::scheduler::claims::Verdict;
-use crate::engine::scheduler::flights::Stage;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::spec::job::JobName;
 use crate::time::Now;
@@ -102,13 +101,9 @@ impl Scheduler {
         };
         let mut stopped = None;
         for id in ids {
-            let Some(flight) = self.flights.get_mut(&id) else { continue };
-            match flight.stage {
-                Stage::Claiming => flight.cancelled = true,
-                Stage::Started => effects.push(Effect::Stop { id: id.clone(), force }),
-                Stage::Foreign | Stage::Ending(_) => continue,
+            if self.cancel_flight(&id, Cancelled::Requested, force, effects) {
+                stopped = Some(id);
             }
-            stopped = Some(id);
         }
         let status = match stopped {
             Some(_) => ReplyStatus::Accepted { note: None },

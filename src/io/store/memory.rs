@@ -15,6 +15,7 @@ use crate::io::store::{
     Answer, Bid, Contents, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
     RowChange, Store,
 };
+use crate::spec::job::JobName;
 use crate::time::{BootTime, Timestamp};
 
 /// What is stored, and what each operation does to it.
@@ -225,11 +226,16 @@ impl Ledger {
         news
     }
 
+    /// Whether a job has this name: its rows from before it was renamed have another.
+    fn is_named(&self, uid: &JobUid, name: &JobName) -> bool {
+        self.jobs.get(&*uid.0).is_some_and(|job| job.name == name.as_str())
+    }
+
     /// See [`Store::rows`].
     pub fn rows(&self, query: &Query) -> Vec<Row> {
         let wanted = |row: &&Row| {
             let outcome = row.outcome().map(Outcome::as_str);
-            query.job.as_ref().is_none_or(|job| row.job == *job)
+            query.job.as_ref().is_none_or(|job| row.job == *job || self.is_named(&row.uid, job))
                 && query.since.is_none_or(|since| covers(row).last >= since)
                 && query.revision.as_ref().is_none_or(|r| *row.provenance.revision == **r)
                 && (query.outcomes.is_empty()

@@ -71,6 +71,9 @@ pub struct ArgsDocument {
     /// `pause`, `resume`, `skip_next`: these jobs, instead of `job`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<String>,
+    /// `pause`, `resume`, `skip_next`: the jobs of this group, instead of `job`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// `pause`, `resume`, `skip_next`: all jobs, instead of `job`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
@@ -123,8 +126,8 @@ pub struct ResultEntry {
 
 impl ResultEntry {
     /// A note alone.
-    fn noted(note: &String) -> Self {
-        Self { outcome: None, reason: None, note: Some(note.clone()) }
+    fn noted(note: &str) -> Self {
+        Self { outcome: None, reason: None, note: Some(note.to_owned()) }
     }
 }
 
@@ -181,18 +184,28 @@ impl RequestDocument {
                 Ok(Op::Cancel { target, force: *force })
             }
             "pause" => {
-                self.takes(&["job", "args.jobs", "args.all", "args.reason", "args.until"])?;
-                let (jobs, reason) = (self.selection()?, checked_reason(reason)?);
+                self.takes(&[
+                    "job",
+                    "args.jobs",
+                    "args.group",
+                    "args.all",
+                    "args.reason",
+                    "args.until",
+                ])?;
+                let (jobs, reason) = (self.selection()?, checked_reason(reason.as_deref())?);
                 let until = until.map(|until| cut_to_milliseconds(until.to_utc()));
                 Ok(Op::Pause { jobs, reason, until })
             }
             "resume" => {
-                self.takes(&["job", "args.jobs", "args.all"])?;
+                self.takes(&["job", "args.jobs", "args.group", "args.all"])?;
                 Ok(Op::Resume { jobs: self.selection()? })
             }
             "skip_next" => {
-                self.takes(&["job", "args.jobs", "args.all", "args.reason"])?;
-                Ok(Op::SkipNext { jobs: self.selection()?, reason: checked_reason(reason)? })
+                self.takes(&["job", "args.jobs", "args.group", "args.all", "args.reason"])?;
+                Ok(Op::SkipNext {
+                    jobs: self.selection()?,
+                    reason: checked_reason(reason.as_deref())?,
+                })
             }
             "sync" => self.takes(&[]).map(|()| Op::Sync),
             "ping" => self.takes(&[]).map(|()| Op::Ping),
@@ -211,13 +224,15 @@ impl RequestDocument {
 
     /// Refuses what is given and not among what the operation takes.
     fn takes(&self, known: &[&str]) -> Result<(), Refusal> {
-        let ArgsDocument { wait, force, execution_id, jobs, all, reason, until } = &self.args;
+        let ArgsDocument { wait, force, execution_id, jobs, group, all, reason, until } =
+            &self.args;
         let given = [
             ("job", self.job.is_some()),
             ("args.wait", *wait),
             ("args.force", *force),
             ("args.execution_id", execution_id.is_some()),
             ("args.jobs", !jobs.is_empty()),
+            ("args.group", group.is_some()),
             ("args.all", *all),
             ("args.reason", reason.is_some()),
             ("args.until", until.is_some()),
@@ -230,19 +245,24 @@ impl RequestDocument {
 
     /// The jobs of a change of overrides: named in exactly one way.
     fn selection(&self) -> Result<Selection, Refusal> {
-        match (&self.job, self.args.jobs.as_slice(), self.args.all) {
-            (None, [], true) => Ok(Selection::All),
-            (None, names @ [_, ..], false) => names
-                .iter()
-                .map(|name| job_name(name))
-                .collect::<Result<_, _>>()
-                .map(Selection::Named),
-            (Some(name), [], false) => Ok(Selection::Named(vec![job_name(name)?])),
-            (None, [], false) | (Some(_), _, _) | (None, [_, ..], true) => {
-                let message = format!("`{}` needs `job`, `args.jobs` or `args.all`", self.op);
-                Err(refusal("E0400", message, "name the jobs in one of these ways"))
-            }
+        let ArgsDocument { jobs, group, all, .. } = &self.args;
+        let named = (!jobs.is_empty()).then(|| {
+            let names = jobs.iter().map(|name| job_name(name)).collect::<Result<_, _>>();
+            names.map(Selection::Named)
+        });
+        let ways = [
+            self.job.as_deref().map(|name| Ok(Selection::Named(vec![job_name(name)?]))),
+            named,
+            group.clone().map(|group| Ok(Selection::Group(group))),
+            all.then_some(Ok(Selection::All)),
+        ];
+        let mut ways = ways.into_iter().flatten();
+        if let (Some(jobs), None) = (ways.next(), ways.next()) {
+            return jobs;
         }
+        let ways = "`job`, `args.jobs`, `args.group` and `args.all`";
+        let message = format!("`{}` needs one of {ways}", self.op);
+        Err(refusal("E0400", message, "name the jobs in one way"))
     }
 
     fn job(&self) -> Result<JobName, Refusal> {
@@ -261,13 +281,13 @@ fn job_name(text: &str) -> Result<JobName, Refusal> {
     })
 }
 
-fn checked_reason(reason: &Option<String>) -> Result<Option<String>, Refusal> {
-    let text = reason.as_deref().unwrap_or_default();
+fn checked_reason(reason: Option<&str>) -> Result<Option<String>, Refusal> {
+    let text = reason.unwrap_or_default();
     if text.len() > REASON_BYTES_MAX || text.chars().any(char::is_control) {
         let message = format!("`args.reason` is not a text of at most {REASON_BYTES_MAX} bytes");
         return Err(refusal("E0400", message, "say why in one line"));
     }
-    Ok(reason.clone().filter(|reason| !reason.is_empty()))
+    Ok(Some(text.to_owned()).filter(|reason| !reason.is_empty()))
 }
 
 /// A time as every store keeps it.
@@ -288,7 +308,7 @@ impl ReplyDocument {
                 (Some(result), None)
             }
             ReplyStatus::Rejected(refusal) => (None, Some(ErrorEntry::of(refusal))),
-            ReplyStatus::Accepted { note } => (note.as_ref().map(ResultEntry::noted), None),
+            ReplyStatus::Accepted { note } => (note.as_deref().map(ResultEntry::noted), None),
             ReplyStatus::Started | ReplyStatus::Expired | ReplyStatus::Duplicate => (None, None),
         };
         Self {
@@ -355,7 +375,7 @@ mod tests {
             (r#"{"v":1,"op":"run","job":"x","args":{"force":true}}"#,
              "E0400: `args.force` does nothing in `run`"),
             (r#"{"v":1,"op":"run","job":"x","args":{"params":{}}}"#,
-             "E0400: not a request: unknown field `params`, expected one of `wait`, `force`, `execution_id`, `jobs`, `all`, `reason`, `until` at line 1 column 44"),
+             "E0400: not a request: unknown field `params`, expected one of `wait`, `force`, `execution_id`, `jobs`, `group`, `all`, `reason`, `until` at line 1 column 44"),
             (r#"{"v":1,"op":"pause","job":"x"}"#,
              r#"made-here Pause { jobs: Named([JobName("x")]), reason: None, until: None } "#),
             (r#"{"v":1,"op":"pause","args":{"jobs":["x","y"],"reason":"r","until":"2026-11-22T10:00:00+08:00"}}"#,
@@ -366,7 +386,7 @@ mod tests {
             (r#"{"v":1,"op":"skip_next","job":"x","args":{"until":"2026-11-22T10:00:00Z"}}"#,
              "E0400: `args.until` does nothing in `skip_next`"),
             (r#"{"v":1,"op":"resume","job":"x","args":{"all":true}}"#,
-             "E0400: `resume` needs `job`, `args.jobs` or `args.all`"),
+             "E0400: `resume` needs one of `job`, `args.jobs`, `args.group` and `args.all`"),
             (r#"{"v":1,"op":"pause","job":"x","args":{"reason":"a\nb"}}"#,
              "E0400: `args.reason` is not a text of at most 300 bytes"),
             (r#"{"v":1,"op":"backfill","job":"x"}"#, "E0405: `backfill` is not supported yet"),

@@ -142,7 +142,12 @@ pub(super) async fn in_flight(connection: &Connection) -> Result<Vec<Row>, Store
 pub(super) async fn rows(connection: &Connection, query: &Query) -> Result<Vec<Row>, StoreError> {
     let mut filter = Document::new();
     if let Some(job) = &query.job {
-        filter.insert("job", job.as_str());
+        // Those from before it was renamed too.
+        let uids = connection.collection("jobs");
+        let uids = async { uids.distinct("_id", doc! { "name": job.as_str() }).await };
+        let uids = connection.call("read jobs", READ_WITHIN, uids).await?;
+        let of_job = vec![doc! { "job": job.as_str() }, doc! { "uid": { "$in": uids } }];
+        filter.insert("$and", vec![doc! { "$or": of_job }]);
     }
     if let Some(since) = query.since {
         filter.extend(covers("$gte", since));

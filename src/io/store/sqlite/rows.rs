@@ -168,8 +168,9 @@ pub(super) fn rows(connection: &Connection, query: &Query) -> Result<Vec<Row>, S
     let mut conditions = Vec::new();
     let mut values = Vec::new();
     if let Some(job) = &query.job {
-        conditions.push("job = ?".to_owned());
-        values.push(job.to_string());
+        // Those from before it was renamed too.
+        conditions.push("(job = ? OR uid IN (SELECT uid FROM jobs WHERE name = ?))".to_owned());
+        values.extend([job.to_string(), job.to_string()]);
     }
     if let Some(since) = query.since {
         conditions.push("last >= ?".to_owned());
