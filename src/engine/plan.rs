@@ -155,7 +155,8 @@ pub struct OwnerConflict {
 /// What the snapshot says beside the jobs it declares.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// The sources' names, in order: folders as the settings name them.
+    /// The sources' names, in order: folders as the settings name them, and `git:` with a folder of a
+    /// repository, whose files have paths that begin with that folder alone.
     pub names: Vec<String>,
     /// Sources that were not seen whole, and why nothing of theirs is removed.
     pub incomplete: BTreeMap<String, Hold>,
@@ -288,11 +289,24 @@ fn hold(from: &AppliedJob, desired: &JobSet, sources: &Sources) -> Option<Hold> 
 
 /// The owner of what stands at `place`: the source whose folder holds the file, the longest name first.
 fn owner_of(sources: &Sources, place: &SourcePlace) -> Owner {
-    let holds = |source: &&String| {
-        place.file.strip_prefix(source.as_str()).is_some_and(|rest| rest.starts_with('/'))
-    };
-    let source = sources.names.iter().filter(holds).max_by_key(|name| name.len());
+    let source = sources
+        .names
+        .iter()
+        .filter_map(|name| Some((folder_in_places(name, &place.file)?.len(), name)))
+        .max_by_key(|(length, _)| *length)
+        .map(|(_, name)| name);
     Owner::source(source.map_or("", String::as_str))
+}
+
+/// The folder with which `file` begins, when it is of the source of this name.
+fn folder_in_places<'n>(source: &'n str, file: &str) -> Option<&'n str> {
+    let folder = match source.strip_prefix("git:") {
+        Some(".") => return Some(""),
+        Some(folder) if folder == file => return Some(folder),
+        Some(folder) => folder,
+        None => source,
+    };
+    file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')).then_some(folder)
 }
 
 /// Whether the owner is one of the sources: jobs of a source that the settings no longer name, and of

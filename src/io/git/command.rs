@@ -59,11 +59,40 @@ const FORGOTTEN: [&str; 29] = [
     "SSH_ASKPASS",
 ];
 
+/// Settings of a run that speaks with a server: nothing is executed here, nothing goes on in the
+/// background, and nothing but what is asked for changes.
+const REMOTE_SETTINGS: [&str; 11] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.logAllRefUpdates=false",
+    "credential.interactive=false",
+    "fetch.prune=false",
+    "fetch.pruneTags=false",
+    "fetch.recurseSubmodules=false",
+    "fetch.unpackLimit=1",
+    "fetch.writeCommitGraph=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+];
+
 /// What a run may see and reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum Access<'t> {
     /// One repository, whose objects it reads. No configuration but the repository's own; no transport.
     Objects,
+    /// The configuration of the user and the system too: it says which keys are trusted.
+    Configuration,
+    /// That, and a server: credential helpers, proxies and the like are the user's.
+    Remote(&'t Transport),
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Transport {
+    /// As `GIT_ALLOW_PROTOCOL` takes them.
+    pub(super) protocols: &'static str,
+    /// How ssh is called; none: as `GIT_SSH` says.
+    pub(super) ssh: Option<String>,
 }
 
 /// A run that is being put together.
@@ -90,7 +119,7 @@ impl<'a> Git<'a> {
     pub(super) fn new(
         what: &'static str,
         git_dir: &Path,
-        access: Access,
+        access: Access<'_>,
         within: Duration,
     ) -> Self {
         #[expect(clippy::disallowed_methods, reason = "git is run here and nowhere else")]
@@ -114,6 +143,19 @@ impl<'a> Git<'a> {
                 .env("GIT_CONFIG_NOSYSTEM", "1")
                 .env("GIT_CONFIG_GLOBAL", "/dev/null")
                 .env("GIT_ALLOW_PROTOCOL", ""),
+            Access::Configuration => command.env("GIT_ALLOW_PROTOCOL", ""),
+            Access::Remote(transport) => {
+                for setting in REMOTE_SETTINGS {
+                    command.args(["-c", setting]);
+                }
+                if let Some(ssh) = &transport.ssh {
+                    command.env("GIT_SSH_COMMAND", ssh);
+                }
+                command
+                    .env("GIT_ALLOW_PROTOCOL", transport.protocols)
+                    .env("SSH_ASKPASS_REQUIRE", "never")
+                    .env("GCM_INTERACTIVE", "never")
+            }
         };
         command.arg(what).current_dir("/");
         Self { what, command, input: &[], within, output_max: 1 << 20, too_big: None }
@@ -138,6 +180,12 @@ impl<'a> Git<'a> {
     /// How much it may say, in bytes.
     pub(super) fn output_max(mut self, bytes: u64) -> Self {
         self.output_max = bytes;
+        self
+    }
+
+    /// Ends it once this says so; asked every half second.
+    pub(super) fn too_big(mut self, too_big: &'a dyn Fn() -> bool) -> Self {
+        self.too_big = Some(too_big);
         self
     }
 
@@ -180,18 +228,20 @@ impl<'a> Git<'a> {
 impl Finished {
     /// It failed, in its own words.
     pub(super) fn failure(&self) -> GitError {
-        GitError::Failed(self.what, self.words())
+        let words = self.words();
+        let words = if words.is_empty() { "it does not say why".to_owned() } else { words };
+        GitError::Failed(self.what, words)
     }
 
-    /// The line of its complaint that says most.
-    fn words(&self) -> String {
+    /// The line of its complaint that says most; empty when there is none.
+    pub(super) fn words(&self) -> String {
         let text = String::from_utf8_lossy(&self.complaint);
         let lines: Vec<&str> =
             text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let told =
             |line: &&&str| ["fatal:", "error:", "ERROR:"].iter().any(|w| line.starts_with(w));
         let line =
-            lines.iter().find(told).or(lines.last()).copied().unwrap_or("it does not say why");
+            lines.iter().find(told).or(lines.last()).copied().unwrap_or_default();
         let line = line.strip_prefix("fatal: ").unwrap_or(line);
         line.chars().filter(|sign| !sign.is_control()).take(SHOWN_CHARS_MAX).collect()
     }
