@@ -80,6 +80,28 @@ fn one_edited_file_among_a_thousand(bencher: divan::Bencher<'_, '_>) {
     });
 }
 
+/// The same among ten times as many files, of one job each.
+#[divan::bench(sample_count = 20)]
+fn one_edited_file_among_ten_thousand(bencher: divan::Bencher<'_, '_>) {
+    let file = |number: usize, text: String| ManifestFile {
+        path: format!("jobs.d/{number}.yaml").into(),
+        source: "jobs.d".into(),
+        content: Content::Bytes(text.into_bytes().into()),
+    };
+    let jobs = (0..FILES * JOBS_PER_FILE).map(|number| (number, yaml_job(number)));
+    let mut files: Vec<_> =
+        jobs.map(|(number, job)| file(number, format!("jobs:\n{job}"))).collect();
+    let mut loader = Loader::default();
+    loader.load(&files, &Known::default());
+    let mut edits = 0;
+    bencher.bench_local(|| {
+        edits += 1;
+        let text = format!("jobs: {{ edited: {{ command: [echo, \"{edits}\"] }} }}");
+        files[1].content = Content::Bytes(text.into_bytes().into());
+        loader.load(&files, &Known::default())
+    });
+}
+
 #[divan::bench]
 fn one_file(bencher: divan::Bencher<'_, '_>) {
     let files = [file(1)];

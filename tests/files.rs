@@ -30,6 +30,7 @@ impl World {
         let sources = Sources {
             folders: vec![source(base.path(), "jobs.d")],
             revision: Some("given-1".into()),
+            ..Sources::default()
         };
         fs::create_dir(base.path().join("jobs.d")).unwrap();
         Self { base, sources }

@@ -3,25 +3,24 @@
 //! comparing and for the calendar.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::engine::plan::AppliedJob;
-use crate::io::last_good;
+use crate::engine::plan::Change;
+use crate::io::last_good::LastGood;
 use crate::io::store::document::JobDocument;
 use crate::spec::job::{Digest, JobName, JobSet, JobSpec};
 
 /// Definitions by name and digest.
 #[derive(Debug)]
 pub(super) struct Book {
-    folder: PathBuf,
+    last_good: Arc<LastGood>,
     trusted: Mutex<BTreeMap<(JobName, Digest), Arc<JobSpec>>>,
 }
 
 impl Book {
-    /// A book that keeps its last good definitions in `folder`.
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, trusted: Mutex::default() }
+    /// A book with its last good definitions.
+    pub(super) fn new(last_good: LastGood) -> Self {
+        Self { last_good: Arc::new(last_good), trusted: Mutex::default() }
     }
 
     fn trusted(&self) -> MutexGuard<'_, BTreeMap<(JobName, Digest), Arc<JobSpec>>> {
@@ -53,37 +52,44 @@ impl Book {
 
     /// Reads the last good definitions of stored jobs that no manifest has declared.
     pub(super) async fn read_last_good(&self, documents: &[JobDocument]) {
-        let mut wanted = Vec::new();
+        let mut wanted = BTreeSet::new();
         for document in documents {
             let digest = Digest(document.digest.as_str().into());
             if let Ok(name) = JobName::parse(&document.name)
                 && self.find(&name, &digest).is_none()
             {
-                wanted.push((name, digest));
+                wanted.insert((name, digest));
             }
         }
-        let folder = self.folder.clone();
-        let read = tokio::task::spawn_blocking(move || last_good::read(&folder, wanted)).await;
+        if wanted.is_empty() {
+            return;
+        }
+        let last_good = Arc::clone(&self.last_good);
+        let read = tokio::task::spawn_blocking(move || last_good.read(&wanted)).await;
         let mut trusted = self.trusted();
         for spec in read.unwrap_or_default() {
             trusted.insert((spec.name.clone(), spec.digest()), Arc::new(spec));
         }
     }
 
-    /// Keeps definitions for the day when their manifest cannot be read.
-    pub(super) async fn keep(&self, jobs: &[AppliedJob]) -> std::io::Result<()> {
-        let folder = self.folder.clone();
-        let specs: Vec<_> =
-            jobs.iter().map(|job| (job.digest.clone(), Arc::clone(&job.spec))).collect();
-        let keep = move || last_good::keep(&folder, &specs);
+    /// Keeps the definitions of changes for the day when their manifest cannot be read. Before they are
+    /// applied: then what is applied is always kept.
+    pub(super) async fn keep(&self, changes: &[Change]) -> std::io::Result<()> {
+        let specs: Vec<_> = changes
+            .iter()
+            .filter_map(Change::declared)
+            .map(|job| (job.digest.clone(), Arc::clone(&job.spec)))
+            .collect();
+        let last_good = Arc::clone(&self.last_good);
+        let keep = move || last_good.keep(specs.iter().map(|(digest, spec)| (digest, spec)));
         tokio::task::spawn_blocking(keep).await.map_err(std::io::Error::other)?
     }
 
     /// Forgets definitions that no job has any more, here and in the folder.
     pub(super) async fn forget_all_but(&self, used: BTreeSet<Digest>) {
         self.trusted().retain(|(_, digest), _| used.contains(digest));
-        let folder = self.folder.clone();
-        // A file that stays is only a file too many.
-        drop(tokio::task::spawn_blocking(move || last_good::sweep(&folder, &used)).await);
+        let last_good = Arc::clone(&self.last_good);
+        // A pack that stays is only a file too many.
+        drop(tokio::task::spawn_blocking(move || last_good.forget_all_but(&used)).await);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::info;
 
 use crate::daemon::settings::Settings;
@@ -72,14 +72,6 @@ impl GitView {
         self.reading.mark_unchanged();
     }
 
-    /// Waits until there is something else than what was seen. Safe to drop before it ends.
-    pub(super) async fn changed(&mut self) {
-        if self.reading.changed().await.is_err() {
-            // The task has gone with the daemon.
-            std::future::pending::<()>().await;
-        }
-    }
-
     /// Has the server asked now, and waits a while for what it says.
     pub(super) async fn fetch_now(&self) {
         let (done, fetched) = oneshot::channel();
@@ -89,18 +81,32 @@ impl GitView {
     }
 }
 
+/// Waits until there is something else than what was seen, if anything is followed. Safe to drop before it
+/// ends.
+pub(super) async fn changed(view: Option<&mut GitView>) {
+    let changed = match view {
+        Some(view) => view.reading.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending::<()>().await;
+    }
+}
+
 impl GitTask {
     async fn work(mut self) {
         let mirror = Arc::clone(&self.mirror);
         let opened = tokio::task::spawn_blocking(move || mirror.accepted()).await;
         let mut accepted = opened.ok().flatten();
-        self.publish(&accepted, Some(GitFault::NotTried).filter(|_| accepted.is_none()));
-        let (mut failures, mut waiting) = (0, Vec::new());
+        self.publish(accepted.as_ref(), Some(GitFault::NotTried).filter(|_| accepted.is_none()));
+        let (mut failures, mut waiting) = (0, Vec::<oneshot::Sender<()>>::new());
         loop {
             let fault = self.update(&mut accepted).await;
             failures = if fault.is_some() { failures + 1 } else { 0 };
-            self.publish(&accepted, fault);
-            waiting.drain(..).for_each(|done: oneshot::Sender<()>| drop(done.send(())));
+            self.publish(accepted.as_ref(), fault);
+            for done in waiting.drain(..) {
+                done.send(()).ok();
+            }
             let pause = pause(self.interval, failures, random());
             if let Ok(asked) = timeout(pause, self.asked.recv()).await {
                 let Some(done) = asked else { return };
@@ -130,9 +136,9 @@ impl GitTask {
         }
     }
 
-    fn publish(&self, accepted: &Option<Accepted>, fault: Option<GitFault>) {
+    fn publish(&self, accepted: Option<&Accepted>, fault: Option<GitFault>) {
         let name = Arc::clone(&self.name);
-        let new = Some(Arc::new(GitReading { name, accepted: accepted.clone(), fault }));
+        let new = Some(Arc::new(GitReading { name, accepted: accepted.cloned(), fault }));
         self.reading.send_if_modified(|reading| {
             let is_new = *reading != new;
             *reading = new;
@@ -143,12 +149,11 @@ impl GitTask {
 
 /// How long to wait after so many failures in a row. `random` is between 0 and 255.
 fn pause(interval: Duration, failures: u32, random: u8) -> Duration {
-    let pause = match failures {
-        0 => interval,
-        _ => {
-            let doubled = RETRY_FIRST.saturating_mul(2_u32.saturating_pow(failures - 1));
-            doubled.min(interval.max(RETRY_MAX))
-        }
+    let pause = if failures == 0 {
+        interval
+    } else {
+        let doubled = RETRY_FIRST.saturating_mul(2_u32.saturating_pow(failures - 1));
+        doubled.min(interval.max(RETRY_MAX))
     };
     pause + pause / JITTER_DIVISOR * u32::from(random) / 255
 }
@@ -156,7 +161,9 @@ fn pause(interval: Duration, failures: u32, random: u8) -> Duration {
 fn random() -> u8 {
     // The last part of a fresh id is random.
     let id = clock::unique_id();
-    id.get(id.len().saturating_sub(2)..).and_then(|end| u8::from_str_radix(end, 16).ok()).unwrap_or(0)
+    id.get(id.len().saturating_sub(2)..)
+        .and_then(|end| u8::from_str_radix(end, 16).ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -165,13 +172,13 @@ mod tests {
 
     #[test]
     fn failures_are_retried_soon_and_then_less_and_less_often() {
-        let seconds = |interval: u64, failures, random| {
-            pause(Duration::from_secs(interval), failures, random).as_secs_f64()
+        let millis = |interval: u64, failures, random| {
+            pause(Duration::from_secs(interval), failures, random).as_millis()
         };
-        let waits: Vec<_> = (0..9).map(|failures| seconds(60, failures, 0)).collect();
-        assert_eq!(waits, [60.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]);
-        assert_eq!(seconds(3600, 20, 0), 3600.0);
-        assert_eq!(seconds(3600, u32::MAX, 0), 3600.0);
-        assert_eq!((seconds(60, 0, 255), seconds(60, 1, 255)), (66.0, 5.5));
+        let waits: Vec<_> = (0..9).map(|failures| millis(60, failures, 0) / 1000).collect();
+        assert_eq!(waits, [60, 5, 10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(millis(3600, 20, 0), 3_600_000);
+        assert_eq!(millis(3600, u32::MAX, 0), 3_600_000);
+        assert_eq!((millis(60, 0, 255), millis(60, 1, 255)), (66_000, 5_500));
     }
 }

@@ -13,20 +13,20 @@ use tracing::{info, warn};
 
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
+use crate::daemon::git_source::{self, GitView};
 use crate::daemon::view::{Applied, Sync};
 use crate::diagnostic::{Diagnostic, SourceText};
+use crate::engine::absence::{Absences, SECOND_LOOK};
 use crate::engine::event::{Event, PlanDone};
-use crate::engine::plan::{self, Change, Hold, Plan};
+use crate::engine::plan::{self, Change, Hold, Plan, PruneGuard};
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
 use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
 use crate::io::watch::{Hints, RESCAN_INTERVAL, Watch};
-use crate::spec::job::JobName;
 use crate::spec::manifest::load::Loader;
 use crate::spec::manifest::{Known, Loaded};
+use crate::time::BootTime;
 
-/// How long after the first snapshot that lacks a job the second one is taken (D11).
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// How long it waits while the sources are being written.
 const UNSETTLED_PAUSE: Duration = Duration::from_millis(100);
 /// How long it waits before it makes a plan again.
@@ -74,6 +74,7 @@ pub struct Preview {
 /// The task.
 pub(super) struct Reconciler {
     pub(super) sources: Sources,
+    pub(super) git: Option<GitView>,
     pub(super) known: Known,
     pub(super) book: Arc<Book>,
     pub(super) applied: watch::Receiver<Applied>,
@@ -90,15 +91,20 @@ struct Seen {
     loaded: Option<Arc<Loaded>>,
     /// Remembers files, so that only those that changed are parsed again.
     loader: Loader,
-    /// Applied jobs that the last snapshot did not declare.
-    absent: BTreeSet<JobName>,
+    /// When the snapshot was taken.
+    taken_at: BootTime,
+    /// Applied jobs that the snapshots lack.
+    absences: Absences,
 }
 
 impl Reconciler {
     pub(super) async fn work(mut self) {
         let (mut watch, mut hints) = Watch::start(&self.sources.folders);
         if let Some(warning) = watch.warning() {
-            warn!(%warning, "cannot watch the sources; they are looked at every 2 s");
+            warn!(%warning, "the sources are looked at every 2 s");
+        }
+        if let Some(git) = &mut self.git {
+            git.opened().await;
         }
         let mut seen = Seen::default();
         if !self.first_phase().await {
@@ -107,6 +113,9 @@ impl Reconciler {
         let mut origin = "start".to_owned();
         let mut asked: Option<Look> = None;
         loop {
+            if let (Some(git), Some(_)) = (&self.git, &asked) {
+                git.fetch_now().await;
+            }
             let second_look = match asked.take() {
                 Some(Look::Preview { done }) => {
                     let preview = self.preview(&mut seen).await;
@@ -147,6 +156,7 @@ impl Reconciler {
         let rescan_at = after(pause);
         tokio::select! {
             () = hints.settled() => Some(("watch".to_owned(), None)),
+            () = git_source::changed(self.git.as_mut()) => Some(("git".to_owned(), None)),
             () = sleep_until(rescan_at) => Some(("rescan".to_owned(), None)),
             look = self.looks.recv() => {
                 let look = look?;
@@ -162,6 +172,9 @@ impl Reconciler {
 
     /// Looks, and applies what is different. A plan that became stale is made again.
     async fn reconcile(&mut self, seen: &mut Seen, origin: &str) -> Looked {
+        if let Some(git) = &mut self.git {
+            git.mark_seen();
+        }
         self.look(seen).await;
         for _ in 0..TRIES_MAX {
             let plan = self.plan(seen, origin);
@@ -170,6 +183,9 @@ impl Reconciler {
                 && plan.moved.is_empty()
                 && applied.phase == Phase::Active
                 && plan.revision == applied.revision;
+            if let Err(error) = self.book.keep(&plan.changes).await {
+                warn!(%error, "cannot keep the last good definitions");
+            }
             if nothing_new || self.apply(&plan).await {
                 if !plan.is_empty() {
                     log_plan(&plan);
@@ -195,9 +211,11 @@ impl Reconciler {
 
     /// Reads the sources; what did not change is not read and not parsed again.
     async fn look(&mut self, seen: &mut Seen) {
+        self.sources.git = self.git.as_ref().and_then(GitView::now);
         let previous = seen.snapshot.take();
         let before = previous.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
         let Some(snapshot) = self.read(previous).await else { return };
+        seen.taken_at = clock::boot();
         let unchanged = before.is_some_and(|digest| digest == snapshot.digest);
         if !unchanged || seen.loaded.is_none() {
             let (files, known) = (snapshot.manifests(), self.known.clone());
@@ -234,8 +252,6 @@ impl Reconciler {
         let (Some(snapshot), Some(loaded)) = (&seen.snapshot, &seen.loaded) else {
             return Plan { generation: applied.generation, ..Plan::default() };
         };
-        let absent: BTreeSet<JobName> =
-            applied.jobs.keys().filter(|name| !loaded.jobs.contains_key(*name)).cloned().collect();
         let sources = plan::Sources {
             names: snapshot.sources.iter().map(|source| source.name.clone()).collect(),
             incomplete: snapshot
@@ -245,12 +261,14 @@ impl Reconciler {
                 .collect(),
             invalid: loaded.invalid.clone(),
             conflicts: loaded.conflicts.clone(),
-            confirmed_absent: seen.absent.intersection(&absent).cloned().collect(),
+            confirmed_absent: seen.absences.confirmed(seen.taken_at),
+            guard: PruneGuard::default(),
+            confirmed: BTreeSet::new(),
         };
-        seen.absent = absent;
         let revision: Arc<str> = Arc::clone(&snapshot.revision.id);
         let mut plan =
             plan::diff(applied.generation, revision, &loaded.jobs, &applied.jobs, &sources);
+        seen.absences.learn(seen.taken_at, &plan);
         origin.clone_into(&mut plan.origin);
         plan
     }
@@ -297,6 +315,7 @@ impl Reconciler {
 fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
     let looked_at = seen.snapshot.as_ref().zip(seen.loaded.as_ref());
     let diagnostics = looked_at.map(|(snapshot, loaded)| diagnostics(snapshot, loaded));
+    let behind = seen.snapshot.as_ref().and_then(Snapshot::behind);
     let unreadable = seen.snapshot.iter().flat_map(|snapshot| &snapshot.sources);
     Sync {
         attempted: Arc::clone(&plan.revision),
@@ -307,8 +326,11 @@ fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
         owner_conflicts: plan.owner_conflicts.clone(),
         stale: plan.stale.clone(),
         unreadable: unreadable
-            .filter(|source| hold_of(&source.state) == Some(Hold::UnreadableSource))
+            .filter(|source| {
+                matches!(hold_of(&source.state), Some(Hold::UnreadableSource | Hold::Unmounted))
+            })
             .map(|source| source.name.clone())
+            .chain(behind.map(str::to_owned))
             .collect(),
         waiting,
     }
@@ -329,7 +351,8 @@ fn hold_of(state: &SourceState) -> Option<Hold> {
         | SourceState::Unreadable(_)
         | SourceState::TooManyFiles
         | SourceState::TooDeep(_)
-        | SourceState::Unmounted => Some(Hold::UnreadableSource),
+        | SourceState::NotFetched => Some(Hold::UnreadableSource),
+        SourceState::Unmounted => Some(Hold::Unmounted),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The store's task: carries out store operations in the order in which the scheduler asks for them.
 //!
-//! That order is what makes an ending free its slot before the next claim wants it. Records are written
+//! That order is what makes an ending free its slot before the next claim wants it. A plan alone is written
+//! beside what comes after it: the jobs that it changes stand still until it is saved, and the fires of all
+//! others do not wait for it (D6). Whoever reads the store, or ends, waits for it. Records are written
 //! in groups and as often as it takes; a claim has one try before its deadline; a recovery is tried until
 //! the store answers. What an answer means is the scheduler's to say.
 
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{error, warn};
 
@@ -18,6 +21,7 @@ use crate::daemon::executor::Holdings;
 use crate::daemon::failpoint::failpoint;
 use crate::engine::event::{ClaimBatch, Effect, Event, Note, PlanWrites, Recovery, Resume};
 use crate::engine::execution::ExecutionId;
+use crate::engine::overrides::Overrides;
 use crate::engine::plan::AppliedSet;
 use crate::io::clock;
 use crate::io::store::document::JobDocument;
@@ -94,30 +98,56 @@ pub(super) struct StoreTask {
     pub(super) health: watch::Sender<StoreHealth>,
 }
 
+/// The plan that is being written, if any.
+#[derive(Default)]
+struct Saving(Option<JoinHandle<()>>);
+
+impl Saving {
+    async fn done(&mut self) {
+        if let Some(plan) = self.0.take() {
+            // It says itself what became of it.
+            drop(plan.await);
+        }
+    }
+}
+
 impl StoreTask {
     pub(super) async fn work(self, mut operations: mpsc::UnboundedReceiver<Operation>) {
+        let task = Arc::new(self);
+        let mut saving = Saving::default();
         let mut waiting = VecDeque::new();
         loop {
             if waiting.is_empty() {
                 match operations.recv().await {
                     Some(operation) => waiting.push_back(operation),
-                    None => return,
+                    None => return saving.done().await,
                 }
             }
             while let Ok(operation) = operations.try_recv() {
                 waiting.push_back(operation);
             }
             match waiting.pop_front() {
-                Some(Operation::Claim(batch)) => self.claim(&batch).await,
-                Some(Operation::SavePlan(plan)) => self.save_plan(&plan).await,
-                Some(Operation::Recover(number)) => self.recover(number).await,
+                Some(Operation::Claim(batch)) => task.claim(&batch).await,
+                Some(Operation::SavePlan(plan)) => {
+                    saving.done().await;
+                    let task = Arc::clone(&task);
+                    let save = async move { task.save_plan(&plan).await };
+                    saving = Saving(Some(tokio::spawn(save)));
+                }
+                Some(Operation::Recover(number)) => {
+                    saving.done().await;
+                    task.recover(number).await;
+                }
                 Some(Operation::Record(change)) => {
                     let changes = take_records(change, &mut waiting);
-                    self.record(&changes).await;
+                    task.record(&changes).await;
                 }
-                Some(Operation::Note(at, note)) => self.note(at, &note).await,
-                // Whoever waits may have gone.
-                Some(Operation::Flush(done)) => drop(done.send(())),
+                Some(Operation::Note(at, note)) => task.note(at, &note).await,
+                Some(Operation::Flush(done)) => {
+                    saving.done().await;
+                    // Whoever waits may have gone.
+                    done.send(()).ok();
+                }
                 None => {}
             }
         }
@@ -147,10 +177,8 @@ impl StoreTask {
 
     async fn save_plan(&self, plan: &PlanWrites) {
         failpoint("before_plan");
-        if let Err(error) = self.book.keep(&plan.upserts).await {
-            warn!(%error, "cannot keep the last good definitions");
-        }
-        let answer = match timeout(PLAN_DEADLINE, self.store.save_plan(plan)).await {
+        let left = plan.deadline.since(clock::boot()).min(PLAN_DEADLINE);
+        let answer = match timeout(left, self.store.save_plan(plan)).await {
             Ok(answer) => answer,
             Err(_) => Err(silent("write a plan")),
         };
@@ -200,12 +228,22 @@ impl StoreTask {
             let set = if gone { &mut removed } else { &mut jobs };
             set.insert(spec.name.clone(), JobDocument::applied(document, spec));
         }
+        let mut overrides = Overrides::new();
+        for document in contents.overrides {
+            match document.said() {
+                Ok((uid, said)) => drop(overrides.insert(uid, said)),
+                Err(error) => {
+                    error!(%error, "a stored override cannot be read and counts for nothing")
+                }
+            }
+        }
         Recovery {
             number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
             jobs,
             removed,
+            overrides,
             watermark: contents.watermark,
             covered: contents.covered,
             in_flight: contents.in_flight,

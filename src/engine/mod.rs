@@ -1,8 +1,10 @@
 //! What should happen. Pure: takes `now`, returns values; no async, no clock, no file.
 
+pub mod absence;
 pub mod admission;
 pub mod event;
 pub mod execution;
+pub mod overrides;
 pub mod plan;
 pub mod queue;
 pub mod request;

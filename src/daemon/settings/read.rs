@@ -82,7 +82,7 @@ impl Loader<'_> {
             state_dir: self.places.state_dir.clone(),
             sources: sources::read(raw, flags, self.places),
             git,
-            known: Known { defaults },
+            known: Known { defaults: defaults.into() },
             store: store?,
             redis,
             listen,

@@ -64,7 +64,13 @@ pub(super) fn read_git(
 ) -> Option<GitSettings> {
     let (git, site) = git_of(raw).zip(site)?;
     let site = site.child("source").child("git");
-    let url = named(GitUrl::parse(&git.url), &git.url, "the URL of a repository", &site.child("url"), out);
+    let url = named(
+        GitUrl::parse(&git.url),
+        &git.url,
+        "the URL of a repository",
+        &site.child("url"),
+        out,
+    );
     let reference = match &git.reference {
         Some(text) => named(GitRef::parse(text), text, "a ref", &site.child("ref"), out),
         None => Some(GitRef::default()),
@@ -82,7 +88,8 @@ pub(super) fn read_git(
             "files of the repository and of the folder {} would have the same paths",
             quoted(name)
         );
-        let help = "give one of the two another name: the folder here, or the folder in the repository";
+        let help =
+            "give one of the two another name: the folder here, or the folder in the repository";
         out.push(site.key("path").diagnostic(codes::BAD_GIT_SOURCE, message).help(help));
     }
     let ssh = match (environment.value("GIT_SSH_COMMAND"), environment.value("GIT_SSH")) {
@@ -123,7 +130,8 @@ fn interval(git: &RawGit, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Option<
     let site = site.child("interval");
     let interval = read_duration(raw, &site, out)?;
     if interval < INTERVAL_MIN {
-        let message = format!("{} is too short for asking a server again and again", quoted(&raw.0));
+        let message =
+            format!("{} is too short for asking a server again and again", quoted(&raw.0));
         let help = "write `5s` or more; SIGHUP and `cronwright apply` ask at once";
         out.push(site.diagnostic(codes::BAD_GIT_SOURCE, message).help(help));
         return None;
@@ -134,7 +142,8 @@ fn interval(git: &RawGit, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Option<
 /// A folder whose files would have paths like those of the repository's.
 fn overlap<'r>(raw: &'r RawSettings, path: &str) -> Option<&'r str> {
     let within = |a: &str, b: &str| {
-        a.is_empty() || a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        a.is_empty()
+            || a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let clash = |name: &&String| {
         let name = name.strip_suffix('/').unwrap_or(name);

@@ -124,7 +124,10 @@ impl fmt::Display for RootFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Owner(user) => {
-                write!(f, "it belongs to user {user}: run `chown root` on it, or the daemon as that user")
+                write!(
+                    f,
+                    "it belongs to user {user}: run `chown root` on it, or the daemon as that user"
+                )
             }
             Self::GroupWritable => f.write_str("a group may write it: run `chmod g-w` on it"),
             Self::Setuid => f.write_str("it is setuid or setgid: run `chmod ug-s` on it"),

@@ -82,7 +82,7 @@ pub struct Snapshot {
     /// What it is called.
     pub revision: Revision,
     /// What is wrong with the repository elsewhere, beside its state as a source.
-    git_fault: Option<Diagnostic>,
+    git_fault: Option<Box<Diagnostic>>,
     /// Folders whose entries matter, without links.
     pub(crate) folders: Vec<PathBuf>,
 }
@@ -144,12 +144,13 @@ impl Snapshot {
         };
         let sources = self.sources.iter().filter(told).filter_map(of_source);
         let files = self.files.iter().filter_map(of_file);
-        sources.chain(self.git_fault.clone()).chain(files).collect()
+        sources.chain(self.git_fault.as_deref().cloned()).chain(files).collect()
     }
 
-    /// The source that may be behind, because it could not be fetched: its name.
+    /// The source that was read and may be behind, because it could not be fetched since: its name.
     pub fn behind(&self) -> Option<&str> {
-        self.git_fault.as_ref().map(Diagnostic::path)
+        let fetched = self.sources.iter().all(|source| source.state != SourceState::NotFetched);
+        self.git_fault.as_deref().filter(|_| fetched).map(Diagnostic::path)
     }
 
     /// Reads all sources. Bytes of `previous` are used again where `stat` says that nothing changed, so
@@ -188,12 +189,7 @@ impl Snapshot {
         }
     }
 
-    fn of(
-        sources: &Sources,
-        walks: &[Walk],
-        mut taken: Taken,
-        previous: Option<&Self>,
-    ) -> Self {
+    fn of(sources: &Sources, walks: &[Walk], mut taken: Taken, previous: Option<&Self>) -> Self {
         let mut readings = Vec::with_capacity(walks.len() + 1);
         let mut folders = Vec::new();
         for (source, walk) in sources.folders.iter().zip(walks) {
@@ -212,7 +208,7 @@ impl Snapshot {
         let digest = same.map(|previous| Arc::clone(&previous.digest));
         let digest = digest.unwrap_or_else(|| digest_of(&readings, &taken.files));
         let revision = Revision::find(sources, &digest);
-        let git_fault = sources.git.as_ref().and_then(|git| git.diagnostic());
+        let git_fault = sources.git.as_ref().and_then(|git| git.diagnostic()).map(Box::new);
         Self { sources: readings, files: taken.files, digest, revision, git_fault, folders }
     }
 }

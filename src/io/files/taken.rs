@@ -70,9 +70,9 @@ impl<'p> Pool<'p> {
             return Some(bytes.clone());
         }
         let stamped = |(at, file): (usize, &SnapshotFile)| Some((file.stamp?, at));
-        let moved = self.moved.get_or_insert_with(|| {
-            self.previous.iter().enumerate().filter_map(stamped).collect()
-        });
+        let moved = self
+            .moved
+            .get_or_insert_with(|| self.previous.iter().enumerate().filter_map(stamped).collect());
         self.previous.get(*moved.get(stamp)?).and_then(Bytes::of)
     }
 }
@@ -95,13 +95,15 @@ impl Taken {
                 }
                 let known = pool.known(source, &found.path);
                 let stamp = found.stamp.as_ref().ok();
-                let kept = known.filter(|(_, file)| stamp.is_some() && file.stamp.as_ref() == stamp);
+                let kept =
+                    known.filter(|(_, file)| stamp.is_some() && file.stamp.as_ref() == stamp);
                 let content = match kept.and_then(|(_, file)| Bytes::of(file)) {
-                    Some(bytes) => taken.kept(bytes, stamp, &mut left),
+                    Some(bytes) => room(stamp, &mut left).map(|()| bytes),
                     None => taken.content(root.as_ref(), found, pool, &mut left),
                 };
                 let file = SnapshotFile {
-                    path: known.map_or_else(|| found.path.as_str().into(), |(_, k)| Arc::clone(&k.path)),
+                    path: known
+                        .map_or_else(|| found.path.as_str().into(), |(_, k)| Arc::clone(&k.path)),
                     source,
                     warning: found.warning,
                     content_digest: content.as_ref().map(|c| c.digest).unwrap_or_default(),
@@ -135,7 +137,10 @@ impl Taken {
     /// Whether this is what the snapshot before holds, so that its digest is this one's.
     pub(super) fn is_same(&self, previous: &Snapshot, sources: &[SourceReading]) -> bool {
         let states_are = sources.len() == previous.sources.len()
-            && sources.iter().zip(&previous.sources).all(|(a, b)| (&a.name, &a.state) == (&b.name, &b.state));
+            && sources
+                .iter()
+                .zip(&previous.sources)
+                .all(|(a, b)| (&a.name, &a.state) == (&b.name, &b.state));
         self.same && states_are && self.files.len() == previous.files.len()
     }
 
@@ -149,18 +154,6 @@ impl Taken {
         self.files.push(file);
     }
 
-    /// Bytes that need not be read: they count as if they were.
-    fn kept(
-        &self,
-        bytes: Bytes,
-        stamp: Option<&Stamp>,
-        left: &mut u64,
-    ) -> Result<Bytes, FileProblem> {
-        let size = stamp.map_or(0, |stamp| stamp.bytes);
-        *left = left.checked_sub(size).ok_or(FileProblem::NoRoom)?;
-        Ok(bytes)
-    }
-
     /// The bytes of one file: those of the pool, else read and added to it.
     fn content(
         &mut self,
@@ -170,7 +163,7 @@ impl Taken {
         left: &mut u64,
     ) -> Result<Bytes, FileProblem> {
         let stamp = found.stamp.clone()?;
-        *left = left.checked_sub(stamp.bytes).ok_or(FileProblem::NoRoom)?;
+        room(Some(&stamp), left)?;
         if let Some(content) = pool.elsewhere(&stamp) {
             return Ok(content);
         }
@@ -189,4 +182,11 @@ impl Taken {
             }
         }
     }
+}
+
+/// Takes the room of a file from what all of them may hold, also when it need not be read.
+fn room(stamp: Option<&Stamp>, left: &mut u64) -> Result<(), FileProblem> {
+    let bytes = stamp.map_or(0, |stamp| stamp.bytes);
+    *left = left.checked_sub(bytes).ok_or(FileProblem::NoRoom)?;
+    Ok(())
 }

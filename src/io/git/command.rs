@@ -240,8 +240,7 @@ impl Finished {
             text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let told =
             |line: &&&str| ["fatal:", "error:", "ERROR:"].iter().any(|w| line.starts_with(w));
-        let line =
-            lines.iter().find(told).or(lines.last()).copied().unwrap_or_default();
+        let line = lines.iter().find(told).or(lines.last()).copied().unwrap_or_default();
         let line = line.strip_prefix("fatal: ").unwrap_or(line);
         line.chars().filter(|sign| !sign.is_control()).take(SHOWN_CHARS_MAX).collect()
     }

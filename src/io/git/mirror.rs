@@ -146,8 +146,8 @@ impl Mirror {
         before: Option<&Accepted>,
     ) -> Result<Accepted, GitFault> {
         let failed = |error: GitError| self.not_fetched(&error);
-        self.init(clone, offer).map_err(failed)?;
-        if offer.object.is_none() || self.fetched(clone) != offer.object {
+        init(clone, offer).map_err(failed)?;
+        if offer.object.is_none() || fetched(clone) != offer.object {
             self.fetch(clone, offer, transport).map_err(failed)?;
         }
         let mut commit = clone.resolve(FETCHED).map_err(failed)?;
@@ -161,25 +161,8 @@ impl Mirror {
         let known = before.map(|(_, tree)| &**tree);
         let tree = clone.read(&commit, &self.remote.path, known).map_err(failed)?;
         accept(clone, &commit).map_err(failed)?;
-        self.clean(clone);
+        clean(clone);
         Ok((commit, Arc::new(tree)))
-    }
-
-    /// Makes the clone, if it is not there.
-    fn init(&self, clone: &Repository, offer: &Offer) -> Result<(), GitError> {
-        if clone.git_dir.join("HEAD").is_file() {
-            return Ok(());
-        }
-        let is_long = offer.object.as_ref().is_some_and(|object| object.len() > 40);
-        let format = if is_long { "--object-format=sha256" } else { "--object-format=sha1" };
-        // Without a template there is no hook, not even a sample of one.
-        clone.git("init").args(&["--bare", "--quiet", "--template=", format]).output().map(drop)
-    }
-
-    /// The object that was fetched last.
-    fn fetched(&self, clone: &Repository) -> Option<String> {
-        let found = clone.git("rev-parse").args(&["--verify", "--quiet", FETCHED]).output().ok()?;
-        Some(String::from_utf8_lossy(&found).trim().to_owned()).filter(|object| is_hash(object))
     }
 
     fn fetch(
@@ -211,16 +194,6 @@ impl Mirror {
         let words = verified.words();
         let words = if words.is_empty() { "it has none".to_owned() } else { words };
         Err(GitFault::Unsigned(commit.id.to_string(), words))
-    }
-
-    /// Clears away what earlier commits left, once there is much of it.
-    fn clean(&self, clone: &Repository) {
-        let packs = read_dir(clone.git_dir.join("objects/pack")).map_or(0, Iterator::count);
-        if packs > PACK_FILES_MAX {
-            // It is tried again after the next commit.
-            let git = Git::new("gc", &clone.git_dir, Access::Objects, CLEAN_WITHIN);
-            drop(git.args(&["--quiet", "--prune=now"]).run());
-        }
     }
 
     /// Puts the clone that was made beside in the place of the old one.
@@ -300,6 +273,23 @@ impl Offer {
     }
 }
 
+/// Makes the clone, if it is not there.
+fn init(clone: &Repository, offer: &Offer) -> Result<(), GitError> {
+    if clone.git_dir.join("HEAD").is_file() {
+        return Ok(());
+    }
+    let is_long = offer.object.as_ref().is_some_and(|object| object.len() > 40);
+    let format = if is_long { "--object-format=sha256" } else { "--object-format=sha1" };
+    // Without a template there is no hook, not even a sample of one.
+    clone.git("init").args(&["--bare", "--quiet", "--template=", format]).output().map(drop)
+}
+
+/// The object that was fetched last.
+fn fetched(clone: &Repository) -> Option<String> {
+    let found = clone.git("rev-parse").args(&["--verify", "--quiet", FETCHED]).output().ok()?;
+    Some(String::from_utf8_lossy(&found).trim().to_owned()).filter(|object| is_hash(object))
+}
+
 /// Makes a commit what the clone stands for.
 fn accept(clone: &Repository, commit: &Commit) -> Result<(), GitError> {
     let set = |name: &str| clone.git("update-ref").args(&["--no-deref", name, &commit.id]).output();
@@ -310,6 +300,16 @@ fn accept(clone: &Repository, commit: &Commit) -> Result<(), GitError> {
             clone.git("symbolic-ref").args(&["HEAD", &full]).output().map(drop)
         }
         None => set("HEAD").map(drop),
+    }
+}
+
+/// Clears away what earlier commits left, once there is much of it.
+fn clean(clone: &Repository) {
+    let packs = read_dir(clone.git_dir.join("objects/pack")).map_or(0, Iterator::count);
+    if packs > PACK_FILES_MAX {
+        // It is tried again after the next commit.
+        let git = Git::new("gc", &clone.git_dir, Access::Objects, CLEAN_WITHIN);
+        drop(git.args(&["--quiet", "--prune=now"]).run());
     }
 }
 

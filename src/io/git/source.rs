@@ -59,8 +59,12 @@ impl GitReading {
             ),
             GitFault::Unsigned(commit, words) => (
                 codes::COMMIT_UNSIGNED,
-                format!("the source {name} is at {}, whose signature is not good: {words}", short(commit)),
-                "sign it with a key that the daemon's git trusts, or take `require_signed` back".to_owned(),
+                format!(
+                    "the source {name} is at {}, whose signature is not good: {words}",
+                    short(commit)
+                ),
+                "sign it with a key that the daemon's git trusts, or take `require_signed` back"
+                    .to_owned(),
             ),
         };
         let stays = match &self.accepted {

@@ -110,11 +110,10 @@ impl fmt::Display for GitUrl {
 impl GitRef {
     /// Takes what git allows as a name, and nothing that it could take for an option or expression.
     pub fn parse(text: &str) -> Result<Self, NameFault> {
-        let odd = |sign: char| {
-            sign.is_control() || sign.is_whitespace() || "~^:?*[\\".contains(sign)
-        };
+        let odd =
+            |sign: char| sign.is_control() || sign.is_whitespace() || "~^:?*[\\".contains(sign);
         let parts_are_names = text.split('/').all(|part| {
-            !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock")
+            !part.is_empty() && !part.starts_with('.') && part.strip_suffix(".lock").is_none()
         });
         let plain = text.len() <= REF_BYTES_MAX
             && !text.starts_with('-')
@@ -204,8 +203,8 @@ mod tests {
         }
         let long = "x".repeat(256);
         for name in [
-            "", "-x", "--all", "a..b", "a@{1}", "@", "a b", "a~1", "a^", "a:b", "+a", "a*", "/a", "a/",
-            "a//b", ".a", "a/.b", "a.lock", "a.", "a\nb", "a\\b", &long,
+            "", "-x", "--all", "a..b", "a@{1}", "@", "a b", "a~1", "a^", "a:b", "+a", "a*", "/a",
+            "a/", "a//b", ".a", "a/.b", "a.lock", "a.", "a\nb", "a\\b", &long,
         ] {
             let refused = GitRef::parse(name).is_err();
             // A plus is a part of names; it stands behind a plus of our own in what is fetched.

@@ -8,14 +8,14 @@
 mod folders;
 mod parallel;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, sort};
 use crate::spec::job::{DeclaredJob, JobName};
 use crate::spec::manifest::document::{DIAGNOSTICS_MAX, Document};
 use crate::spec::manifest::lints::crowd::{self, Sampled};
-use crate::spec::manifest::load::folders::{Below, Folders, is_defaults};
+use crate::spec::manifest::load::folders::{Folders, Manifest, is_defaults};
 use crate::spec::manifest::load::parallel::in_parallel;
 use crate::spec::manifest::lower::calendars::{Calendars, DeclaredCalendar, KnownCalendar};
 use crate::spec::manifest::lower::layer::Layer;
@@ -30,14 +30,14 @@ pub fn load(files: &[ManifestFile], known: &Known) -> Loaded {
 #[derive(Debug, Default)]
 pub struct Loader {
     /// What became of the files of the last snapshot, by path.
-    last: BTreeMap<Arc<str>, Remembered>,
+    last: HashMap<Arc<str>, Remembered>,
 }
 
 /// A file with all that decided what became of it.
 #[derive(Debug)]
 struct Remembered {
     content: Content,
-    below: Layer,
+    below: Arc<Layer>,
     /// The calendars of its snapshot; they matter only to a file that uses some.
     calendars: Arc<Calendars>,
     outcome: Arc<Outcome>,
@@ -66,55 +66,59 @@ impl Loader {
             files.iter().partition(|file| is_defaults(file));
         let mut loaded = Loaded { files: files.len(), ..Loaded::default() };
         let folders = Folders::read(&defaults, known, &mut loaded);
-        let texts = in_parallel(manifests.clone(), |file| self.text(file, folders.below(file)));
+        let manifests = folders.above(manifests);
+        let texts = in_parallel(
+            manifests.iter().collect(),
+            |manifest| self.remembered(manifest).ok_or(manifest),
+            |manifest| Text::read(manifest.file),
+        );
         let mut calendars = gather(&texts, &mut loaded);
-        let read = manifests.iter().copied().zip(texts).collect();
-        let mut outcomes = in_parallel(read, |(file, text)| {
-            text.outcome(file, folders.below(file).layer, &calendars)
-        });
+        let mut outcomes = in_parallel(
+            manifests.iter().zip(texts).collect(),
+            |(manifest, text)| text.unchanged(&calendars).map_err(|text| (manifest, text)),
+            |(manifest, text)| text.outcome(manifest, &calendars),
+        );
         // A manifest that cannot be used changes nothing (D7), nor do its calendars, which may make
         // their users invalid in turn. Each round takes at least one calendar out of use.
-        while calendars.disown(&invalid(&manifests, &outcomes, &folders)) {
-            for (file, outcome) in manifests.iter().zip(&mut outcomes) {
+        while calendars.disown(&invalid(&manifests, &outcomes)) {
+            for (manifest, outcome) in manifests.iter().zip(&mut outcomes) {
                 if outcome.uses_calendars {
-                    let below = folders.below(file).layer;
-                    *outcome = Text::read(file).outcome(file, below, &calendars);
+                    *outcome = Text::read(manifest.file).outcome(manifest, &calendars);
                 }
             }
         }
-        let calendars = Arc::new(calendars);
-        let mut found = Vec::new();
-        let mut last = BTreeMap::new();
-        let mut sound = Vec::new();
-        for (file, outcome) in manifests.iter().zip(outcomes) {
-            let below = folders.below(file);
-            found.extend(outcome.declared.iter().cloned());
-            take(file, &outcome, below, &mut loaded);
-            sound.extend(Some(&outcome).filter(|it| it.valid && below.valid).cloned());
-            let remembered = Remembered {
-                content: file.content.clone(),
-                below: below.layer.clone(),
-                calendars: Arc::clone(&calendars),
-                outcome,
-            };
-            last.insert(Arc::clone(&file.path), remembered);
-        }
-        self.last = last;
-        refuse_twice(found, &mut loaded);
-        let sampled = sound.iter().flat_map(|outcome| &outcome.sampled);
-        let sampled = sampled.filter(|job| !loaded.conflicts.contains(job.name()));
-        crowd::check(&sampled.collect::<Vec<_>>(), &mut loaded.diagnostics);
+        take(&manifests, &outcomes, &mut loaded);
+        self.remember(&manifests, outcomes, calendars);
         sort(&mut loaded.diagnostics);
         loaded
     }
 
-    fn text(&self, file: &ManifestFile, below: Below<'_>) -> Text<'_> {
-        let same =
-            |last: &&Remembered| last.content.is_same(&file.content) && last.below == *below.layer;
-        match self.last.get(&file.path).filter(same) {
-            Some(last) => Text::Same(last),
-            None => Text::read(file),
-        }
+    /// What became of a file that is as it was.
+    fn remembered(&self, manifest: &Manifest<'_>) -> Option<Text<'_>> {
+        let last = self.last.get(&manifest.file.path)?;
+        let same = last.content.is_same(&manifest.file.content)
+            && (Arc::ptr_eq(&last.below, manifest.below.layer)
+                || last.below == *manifest.below.layer);
+        same.then_some(Text::Same(last))
+    }
+
+    fn remember(
+        &mut self,
+        manifests: &[Manifest<'_>],
+        outcomes: Vec<Arc<Outcome>>,
+        calendars: Calendars,
+    ) {
+        let calendars = Arc::new(calendars);
+        let remembered = |(manifest, outcome): (&Manifest<'_>, Arc<Outcome>)| {
+            let remembered = Remembered {
+                content: manifest.file.content.clone(),
+                below: Arc::clone(manifest.below.layer),
+                calendars: Arc::clone(&calendars),
+                outcome,
+            };
+            (Arc::clone(&manifest.file.path), remembered)
+        };
+        self.last = manifests.iter().zip(outcomes).map(remembered).collect();
     }
 }
 
@@ -148,15 +152,22 @@ impl Text<'_> {
         }
     }
 
-    /// What becomes of the file among the calendars of the snapshot.
-    fn outcome(self, file: &ManifestFile, below: &Layer, calendars: &Calendars) -> Arc<Outcome> {
-        match self {
+    /// What became of the file before, when the calendars of the snapshot change nothing about it.
+    fn unchanged(self, calendars: &Calendars) -> Result<Arc<Outcome>, Self> {
+        match &self {
             Self::Same(last) if !last.outcome.uses_calendars || *last.calendars == *calendars => {
-                Arc::clone(&last.outcome)
+                Ok(Arc::clone(&last.outcome))
             }
-            Self::Same(_) => Self::read(file).outcome(file, below, calendars),
+            Self::Same(_) | Self::Read(..) => Err(self),
+        }
+    }
+
+    /// What becomes of the file among the calendars of the snapshot.
+    fn outcome(self, manifest: &Manifest<'_>, calendars: &Calendars) -> Arc<Outcome> {
+        match self {
+            Self::Same(_) => Self::read(manifest.file).outcome(manifest, calendars),
             Self::Read(document, declared) => {
-                Arc::new(Outcome::of(*document, declared, below, calendars))
+                Arc::new(Outcome::of(*document, declared, manifest.below.layer, calendars))
             }
         }
     }
@@ -199,14 +210,10 @@ impl Outcome {
 }
 
 /// The manifests that cannot be used, as things stand.
-fn invalid<'f>(
-    manifests: &[&'f ManifestFile],
-    outcomes: &[Arc<Outcome>],
-    folders: &Folders<'_>,
-) -> BTreeSet<&'f str> {
+fn invalid<'f>(manifests: &[Manifest<'f>], outcomes: &[Arc<Outcome>]) -> BTreeSet<&'f str> {
     let looked_at = manifests.iter().zip(outcomes);
-    let invalid = looked_at.filter(|(file, it)| !it.valid || !folders.below(file).valid);
-    invalid.map(|(file, _)| &*file.path).collect()
+    let invalid = looked_at.filter(|(manifest, outcome)| !outcome.valid || !manifest.below.valid);
+    invalid.map(|(manifest, _)| &*manifest.file.path).collect()
 }
 
 /// All calendars of a snapshot. A name that stands twice is refused, and each place but the first
@@ -247,32 +254,41 @@ fn kept(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics
 }
 
-/// Adds what became of a file to what the snapshot declares.
-fn take(file: &ManifestFile, outcome: &Outcome, below: Below<'_>, loaded: &mut Loaded) {
-    loaded.diagnostics.extend(outcome.diagnostics.iter().cloned());
-    if outcome.valid && below.valid {
-        let named = |job: &DeclaredJob| (job.spec.name.clone(), job.clone());
-        loaded.jobs.extend(outcome.jobs.iter().map(named));
-    } else {
-        loaded.invalid.push(InvalidManifest {
-            path: Arc::clone(&file.path),
-            source: Arc::clone(&file.source),
-            declared: outcome.declared.iter().map(|(name, _)| name.clone()).collect(),
-            text: Arc::clone(&outcome.source),
-        });
+/// Puts together what the files declare.
+fn take(manifests: &[Manifest<'_>], outcomes: &[Arc<Outcome>], loaded: &mut Loaded) {
+    let mut jobs = Vec::new();
+    let mut sampled = Vec::new();
+    for (manifest, outcome) in manifests.iter().zip(outcomes) {
+        loaded.diagnostics.extend(outcome.diagnostics.iter().cloned());
+        if outcome.valid && manifest.below.valid {
+            jobs.extend(outcome.jobs.iter().map(|job| (job.spec.name.clone(), job)));
+            sampled.extend(&outcome.sampled);
+        } else {
+            loaded.invalid.push(InvalidManifest {
+                path: Arc::clone(&manifest.file.path),
+                source: Arc::clone(&manifest.file.source),
+                declared: outcome.declared.iter().map(|(name, _)| name.clone()).collect(),
+                text: Arc::clone(&outcome.source),
+            });
+        }
     }
+    refuse_twice(outcomes, loaded);
+    jobs.retain(|(name, _)| !loaded.conflicts.contains(name));
+    sampled.retain(|job: &&Sampled| !loaded.conflicts.contains(job.name()));
+    loaded.jobs = jobs.into_iter().map(|(name, job)| (name, job.clone())).collect();
+    crowd::check(&sampled, &mut loaded.diagnostics);
 }
 
-/// A name that stands more than once is taken from the set, and each place but the first reported.
-fn refuse_twice(found: Vec<(JobName, Place)>, loaded: &mut Loaded) {
-    let mut places: BTreeMap<JobName, Vec<Place>> = BTreeMap::new();
-    for (name, place) in found {
-        places.entry(name).or_default().push(place);
-    }
-    for (name, mut places) in places {
-        places.sort_by(|a, b| (&a.source.path, a.start).cmp(&(&b.source.path, b.start)));
-        let Some((first, again)) = places.split_first() else { continue };
-        for place in again {
+/// Reports each place but the first of a name that stands more than once.
+fn refuse_twice(outcomes: &[Arc<Outcome>], loaded: &mut Loaded) {
+    let mut places: Vec<&(JobName, Place)> =
+        outcomes.iter().flat_map(|outcome| &outcome.declared).collect();
+    places.sort_unstable_by(|(a, at), (b, other)| {
+        (a, &at.source.path, at.start).cmp(&(b, &other.source.path, other.start))
+    });
+    for same in places.chunk_by(|(a, _), (b, _)| a == b) {
+        let Some(((name, first), again)) = same.split_first() else { continue };
+        for (_, place) in again {
             let message = format!("the job `{name}` is declared twice");
             let mut diagnostic = Diagnostic::new(codes::DUPLICATE_JOB, message)
                 .at(place.clone())
@@ -284,8 +300,7 @@ fn refuse_twice(found: Vec<(JobName, Place)>, loaded: &mut Loaded) {
             loaded.diagnostics.push(diagnostic);
         }
         if !again.is_empty() {
-            loaded.jobs.remove(&name);
-            loaded.conflicts.insert(name);
+            loaded.conflicts.insert(name.clone());
         }
     }
 }

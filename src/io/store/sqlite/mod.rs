@@ -3,6 +3,8 @@
 //! WAL with `synchronous=FULL`: an answered write survives a power cut. Documents are JSON text; the
 //! columns beside them are what is searched. Other processes may read the file meanwhile.
 
+mod overrides;
+mod plans;
 mod rows;
 mod writer;
 
@@ -23,6 +25,7 @@ use crate::io::store::{
 };
 use crate::time::Timestamp;
 
+use plans::PlanTexts;
 use writer::{Worker, connect, failed};
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -176,12 +179,14 @@ fn take_lease(connection: &Connection, holder: &Holder) -> Result<LeaseAnswer, S
 
 fn load(connection: &Connection) -> Result<Contents, StoreError> {
     let watermark = meta(connection, "watermark")?.and_then(|text| parse_time(&text));
+    let overrides = overrides::read(connection)?;
     Ok(Contents {
         generation: generation(connection)?,
         revision: meta(connection, "revision")?.unwrap_or_default(),
         jobs: jobs(connection)?,
         watermark,
-        covered: rows::covered(connection, watermark)?,
+        covered: rows::covered(connection, watermark, &overrides)?,
+        overrides,
         in_flight: rows::in_flight(connection)?,
     })
 }
@@ -209,41 +214,6 @@ fn jobs(connection: &Connection) -> Result<Vec<JobDocument>, StoreError> {
         .collect()
 }
 
-fn save_plan(connection: &Connection, plan: &PlanWrites) -> Result<PlanAnswer, StoreError> {
-    if generation(connection)? != plan.expected_generation {
-        return Ok(PlanAnswer::Stale);
-    }
-    let failed = |error: rusqlite::Error| failed("write a plan", &error);
-    let generation = plan.expected_generation + 1;
-    let document = PlanDocument::of(plan, generation);
-    let mut put_job = connection
-        .prepare_cached("INSERT OR REPLACE INTO jobs VALUES (?1, ?2, ?3, ?4)")
-        .map_err(failed)?;
-    let mut put_spec = connection
-        .prepare_cached("INSERT OR REPLACE INTO specs VALUES (?1, ?2)")
-        .map_err(failed)?;
-    // Removals first: a name may pass to another uid in one plan.
-    for job in &plan.removed {
-        let doc = JobDocument::of(job, Some(plan.effective_at));
-        put_job.execute(params![doc.uid, doc.name, 0, json("job", &doc)?]).map_err(failed)?;
-    }
-    for job in &plan.upserts {
-        let doc = JobDocument::of(job, None);
-        let text = json("job", &doc)?;
-        put_job.execute(params![doc.uid, doc.name, 1, text]).map_err(failed)?;
-        put_spec.execute(params![doc.spec_id(), text]).map_err(failed)?;
-    }
-    connection
-        .execute(
-            "INSERT INTO plans VALUES (?1, ?2)",
-            params![document.generation, json("plan", &document)?],
-        )
-        .map_err(failed)?;
-    set_meta(connection, "generation", &generation.to_string())?;
-    set_meta(connection, "revision", &plan.revision)?;
-    Ok(PlanAnswer::Saved { generation })
-}
-
 fn json(kind: &'static str, value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Damaged {
         kind,
@@ -260,24 +230,6 @@ fn note(connection: &Connection, document: &NoteDocument) -> Result<(), StoreErr
         )
         .map(drop)
         .map_err(|error| failed("write an event", &error))
-}
-
-fn plans(connection: &Connection, limit: usize) -> Result<Vec<PlanDocument>, StoreError> {
-    let failed = |error: rusqlite::Error| failed("read plans", &error);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut statement = connection
-        .prepare_cached("SELECT doc FROM plans ORDER BY generation DESC LIMIT ?1")
-        .map_err(failed)?;
-    let found = statement.query_map([limit], |row| row.get::<_, String>(0)).map_err(failed)?;
-    found
-        .map(|doc| {
-            serde_json::from_str(&doc.map_err(failed)?).map_err(|error| StoreError::Damaged {
-                kind: "plan",
-                id: String::new(),
-                message: error.to_string(),
-            })
-        })
-        .collect()
 }
 
 impl Store for SqliteStore {
@@ -311,7 +263,14 @@ impl Store for SqliteStore {
 
     fn save_plan<'a>(&'a self, plan: &'a PlanWrites) -> Answer<'a, PlanAnswer> {
         let plan = plan.clone();
-        self.write("write a plan", move |connection| save_plan(connection, &plan))
+        Box::pin(async move {
+            let texts = tokio::task::spawn_blocking(move || PlanTexts::of(&plan)).await;
+            let texts = texts.map_err(|error| StoreError::Failed {
+                act: "write a plan",
+                message: error.to_string(),
+            })??;
+            self.write("write a plan", move |connection| plans::save(connection, &texts)).await
+        })
     }
 
     fn claim<'a>(&'a self, batch: &'a ClaimBatch) -> Answer<'a, Vec<ClaimAnswer>> {
@@ -354,6 +313,6 @@ impl Store for SqliteStore {
     }
 
     fn plans(&self, limit: usize) -> Answer<'_, Vec<PlanDocument>> {
-        self.read("read plans", move |connection| plans(connection, limit))
+        self.read("read plans", move |connection| plans::newest(connection, limit))
     }
 }
