@@ -377,3 +377,64 @@ fn take(pipe: BorrowedFd<'_>, bytes: &mut Vec<u8>) -> Result<usize, Errno> {
     bytes.truncate(before + taken.unwrap_or(0));
     taken
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bare repository with an alias that runs a shell; none: without `git` the test is left out.
+    fn repository(script: &str) -> Option<tempfile::TempDir> {
+        let folder = tempfile::tempdir().unwrap();
+        let git = |what| Git::new(what, folder.path(), Access::Objects, Duration::from_secs(30));
+        if let Err(GitError::NoProgram(error)) = git("init").args(&["--bare", "--quiet"]).output() {
+            println!("left out: a test that needs the program `git`: {error}");
+            return None;
+        }
+        git("config").args(&["alias.act", &format!("!{script}")]).output().unwrap();
+        Some(folder)
+    }
+
+    #[test]
+    fn a_run_that_takes_too_long_is_ended_with_all_that_it_started() {
+        let Some(folder) = repository("echo $$ > \"$GIT_DIR/pid\"; sleep 600 & sleep 600") else {
+            return;
+        };
+        let run = Git::new("act", folder.path(), Access::Objects, Duration::from_millis(500)).run();
+        assert_eq!(run.unwrap_err(), GitError::TimedOut("act", Duration::from_millis(500)));
+        #[expect(clippy::disallowed_methods, reason = "the test looks at what was left")]
+        let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+        let stat = format!("/proc/{}/stat", pid.trim());
+        // Killed; whoever inherited it may not have reaped it yet.
+        #[expect(clippy::disallowed_methods, reason = "the test looks at what was left")]
+        let left = std::fs::read_to_string(stat).unwrap_or_default();
+        assert!(left.is_empty() || left.contains(") Z "), "{left}");
+    }
+
+    #[test]
+    fn a_helper_that_lives_on_with_the_pipes_is_not_waited_for() {
+        let Some(folder) = repository("echo said; setsid sleep 2 &") else { return };
+        let begun = boot();
+        let said = Git::new("act", folder.path(), Access::Objects, Duration::from_mins(1)).output();
+        assert_eq!(said.unwrap(), b"said\n");
+        assert!(boot().since(begun) < Duration::from_millis(1900));
+    }
+
+    #[test]
+    fn a_run_that_says_too_much_is_ended() {
+        let Some(folder) = repository("yes") else { return };
+        let run = Git::new("act", folder.path(), Access::Objects, Duration::from_mins(1));
+        assert_eq!(run.output_max(1000).run().unwrap_err(), GitError::TooMuch("act"));
+    }
+
+    #[test]
+    fn the_words_of_git_are_one_clean_line() {
+        let words = |complaint: &str| {
+            let status = std::os::unix::process::ExitStatusExt::from_raw(256);
+            Finished { what: "x", status, output: vec![], complaint: complaint.into() }.words()
+        };
+        assert_eq!(words("remote: hello\nfatal: no \u{1b}[31mway\nhint: x\n"), "no [31mway");
+        assert_eq!(words("gpg: a\ngpg: b\n"), "gpg: b");
+        assert_eq!(words(" \n"), "");
+        assert_eq!(words(&"x".repeat(1000)).len(), SHOWN_CHARS_MAX);
+    }
+}

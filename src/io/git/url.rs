@@ -21,7 +21,7 @@ pub struct NameFault {
 }
 
 /// The URL of a repository, without a password. Shown without what identifies a user to a web server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct GitUrl {
     text: String,
     shown: String,
@@ -102,6 +102,12 @@ impl GitUrl {
 }
 
 impl fmt::Display for GitUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for GitUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
