@@ -205,16 +205,56 @@ fn renames<'d>(desired: &'d JobSet, actual: &'d AppliedSet, sources: &Sources) -
     renames
 }
 
-/// The source whose folder holds the file, the longest name first.
+/// The source whose folder holds the file, the longest one first.
 fn source_of<'s>(sources: &'s Sources, place: &SourcePlace) -> &'s str {
-    let holds = |source: &&String| {
-        place.file.strip_prefix(source.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    let folders =
+        sources.names.iter().filter_map(|name| Some((name, folder_of(name, &place.file)?)));
+    let longest = folders.max_by_key(|(_, folder)| folder.len());
+    longest.map_or("", |(name, _)| name.as_str())
+}
+
+/// The folder with which `file` begins, when it is of the source of this name: what `git:jobs.d` declares
+/// stands at `jobs.d/…`, or is the file `jobs.d` itself.
+fn folder_of<'s>(source: &'s str, file: &str) -> Option<&'s str> {
+    let folder = match source.strip_prefix("git:") {
+        Some(".") => return Some(""),
+        Some(folder) if folder == file => return Some(folder),
+        Some(folder) => folder,
+        None => source,
     };
-    sources.names.iter().filter(holds).max_by_key(|name| name.len()).map_or("", String::as_str)
+    file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')).then_some(folder)
 }
 
 /// Whether the owner is one of the sources: jobs of a source that the settings no longer name, and of
 /// requests, are not this snapshot's to change.
 fn is_source(owner: &Owner, sources: &Sources) -> bool {
     owner.as_source().is_some_and(|source| sources.names.iter().any(|name| name == source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_of_the_source_whose_folder_holds_it() {
+        let owner = |names: &[&str], file: &str| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            let sources = Sources { names, ..Sources::default() };
+            source_of(&sources, &SourcePlace { file: file.into(), line: 1 }).to_owned()
+        };
+        let both = ["jobs.d", "git:ops/jobs.d", "jobs.d/team"];
+        for (names, file, expected) in [
+            (&both[..], "jobs.d/a.yaml", "jobs.d"),
+            (&both, "jobs.d/team/a.yaml", "jobs.d/team"),
+            (&both, "jobs.d/teams/a.yaml", "jobs.d"),
+            (&both, "ops/jobs.d/a.yaml", "git:ops/jobs.d"),
+            (&both, "git:ops/jobs.d/a.yaml", ""),
+            (&both, "other/a.yaml", ""),
+            (&["git:."], "jobs.d/a.yaml", "git:."),
+            (&["git:.", "/etc/jobs"], "/etc/jobs/a.yaml", "/etc/jobs"),
+            (&["git:jobs.yaml"], "jobs.yaml", "git:jobs.yaml"),
+        ] {
+            assert_eq!(owner(names, file), expected, "{file} of {names:?}");
+        }
+    }
 }
