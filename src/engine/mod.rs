@@ -1,6 +1,7 @@
 //! What should happen. Pure: takes `now`, returns values; no async, no clock, no file.
 
 pub mod admission;
+pub mod condition;
 pub mod event;
 pub mod execution;
 pub mod plan;

@@ -138,6 +138,15 @@ impl Hold {
             Self::Unconfirmed => "unconfirmed",
         }
     }
+
+    /// Whether a person may lift it. What a manifest that cannot be used declares, nobody knows, and
+    /// the second snapshot comes by itself.
+    pub fn is_confirmable(self) -> bool {
+        match self {
+            Self::EmptySource | Self::UnreadableSource => true,
+            Self::InvalidManifest | Self::Unconfirmed => false,
+        }
+    }
 }
 
 /// A job that is not declared and stays applied all the same.
@@ -173,6 +182,8 @@ pub struct Sources {
     pub conflicts: BTreeSet<JobName>,
     /// Jobs that the snapshot before this one did not declare either (D11).
     pub confirmed_absent: BTreeSet<JobName>,
+    /// Jobs whose removal a person has confirmed: confirmable holds do not apply to them.
+    pub confirmed: BTreeSet<JobName>,
 }
 
 /// What must change.
@@ -198,10 +209,45 @@ pub struct Plan {
     pub stale: BTreeSet<JobName>,
 }
 
+/// How many hexadecimal digits of the digest stand in the id of a plan.
+const PLAN_ID_DIGITS: usize = 8;
+
 impl Plan {
     /// Whether applying it would write nothing.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// Names it: the generation that it was made against, and a digest of what it leads to and of what
+    /// it holds back. A removal that waits for its second snapshot counts as made: the look that makes
+    /// it leads to the same jobs.
+    pub fn id(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        let mut parts: BTreeSet<[&str; 3]> = BTreeSet::new();
+        for change in &self.changes {
+            let digest = change.declared().map_or("", |to| &to.digest.0);
+            parts.insert([change.job().as_str(), change.action(), digest]);
+        }
+        for held in &self.held {
+            let is_made = held.hold == Hold::Unconfirmed;
+            let (action, hold) =
+                if is_made { ("remove", "") } else { ("held", held.hold.as_str()) };
+            parts.insert([held.job.as_str(), action, hold]);
+        }
+        for text in parts.iter().flatten() {
+            hash.update(text.as_bytes()).update(&[0]);
+        }
+        let hex = hash.finalize().to_hex();
+        format!("{}-{}", self.generation, hex.get(..PLAN_ID_DIGITS).unwrap_or_default())
+    }
+
+    /// This plan and the one that was applied right after it, as one: what was done together.
+    #[must_use]
+    pub fn followed_by(mut self, then: Self) -> Self {
+        self.changes.extend(then.changes);
+        self.changes.sort_by(|a, b| a.job().cmp(b.job()));
+        self.moved.extend(then.moved);
+        Self { changes: self.changes, moved: self.moved, generation: self.generation, ..then }
     }
 
     /// Whether a removal waits for a second snapshot.
@@ -280,12 +326,13 @@ fn hold(from: &AppliedJob, desired: &JobSet, sources: &Sources) -> Option<Hold> 
     let name = &from.spec.name;
     let declared_by_invalid =
         |invalid: &InvalidManifest| *invalid.path == *from.source.file || invalid.mentions(name);
+    let lifted = |hold: Hold| hold.is_confirmable() && sources.confirmed.contains(name);
     let own_source = sources.incomplete.iter().find(|(name, _)| from.owner == Owner::source(name));
     if sources.conflicts.contains(name) || sources.invalid.iter().any(declared_by_invalid) {
         Some(Hold::InvalidManifest)
-    } else if let Some((_, hold)) = own_source {
+    } else if let Some((_, hold)) = own_source.filter(|(_, hold)| !lifted(**hold)) {
         Some(*hold)
-    } else if desired.is_empty() {
+    } else if desired.is_empty() && !lifted(Hold::EmptySource) {
         Some(Hold::EmptySource)
     } else if !sources.confirmed_absent.contains(name) {
         Some(Hold::Unconfirmed)
