@@ -19,6 +19,7 @@ mod git;
 mod http;
 mod manifest;
 mod redis;
+mod reload;
 mod servers;
 mod simulation;
 mod store;

@@ -17,9 +17,10 @@ use crate::daemon::log;
 pub use crate::daemon::look::{Look, Looked, Preview};
 use crate::daemon::view::{Applied, Sync};
 use crate::diagnostic::Diagnostic;
+use crate::engine::absence::{Absences, SECOND_LOOK};
 use crate::engine::condition::{Condition, Unmet};
 use crate::engine::event::{Event, PlanDone};
-use crate::engine::plan::{self, Hold, Plan};
+use crate::engine::plan::{self, Hold, Plan, PruneGuard};
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
 use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
@@ -27,9 +28,8 @@ use crate::io::watch::{Hints, RESCAN_INTERVAL, Watch};
 use crate::spec::job::JobName;
 use crate::spec::manifest::load::Loader;
 use crate::spec::manifest::{Known, Loaded};
+use crate::time::BootTime;
 
-/// How long after the first snapshot that lacks a job the second one is taken (D11).
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// How long it waits while the sources are being written.
 const UNSETTLED_PAUSE: Duration = Duration::from_millis(100);
 /// How long it waits before it makes a plan again.
@@ -56,8 +56,10 @@ struct Seen {
     loaded: Option<Arc<Loaded>>,
     /// Remembers files, so that only those that changed are parsed again.
     loader: Loader,
-    /// What the look before this one saw: a removal needs both (D11).
-    before: Option<Arc<Loaded>>,
+    /// When the snapshot was taken.
+    taken_at: BootTime,
+    /// Applied jobs that the snapshots lack.
+    absences: Absences,
 }
 
 impl Seen {
@@ -135,55 +137,46 @@ impl Reconciler {
         }
     }
 
-    /// Looks, and applies what is different.
+    /// Looks, and applies what is different. A plan that became stale is made again.
     async fn reconcile(&mut self, seen: &mut Seen, origin: &str) -> Looked {
         self.look(seen).await;
-        self.apply_seen(seen, origin, &BTreeSet::new()).await
-    }
-
-    /// Looks, and applies what is different if the condition is met, the removals that it confirms among
-    /// it. Whoever asks waits for the second snapshot too.
-    async fn reconcile_when(
-        &mut self,
-        seen: &mut Seen,
-        origin: &str,
-        only: &Condition,
-    ) -> Result<Looked, Unmet> {
-        self.look(seen).await;
         for _ in 0..TRIES_MAX {
-            let digest = seen.digest();
-            let confirmed = only.check(&self.plan(seen, origin, &BTreeSet::new()), &digest)?;
-            let plan = self.plan(seen, origin, &confirmed);
-            let Some(looked) = self.try_plan(seen, plan).await else {
-                sleep(AGAIN_PAUSE).await;
-                continue;
-            };
-            if !looked.plan.wants_second_look() {
-                return Ok(looked);
-            }
-            sleep(SECOND_LOOK).await;
-            self.look(seen).await;
-            let Looked { plan, sync } = self.apply_seen(seen, origin, &confirmed).await;
-            return Ok(Looked { plan: looked.plan.followed_by(plan), sync });
-        }
-        Ok(self.give_up(seen, origin))
-    }
-
-    /// Applies what is different from what was seen. A plan that became stale is made again.
-    async fn apply_seen(
-        &mut self,
-        seen: &mut Seen,
-        origin: &str,
-        confirmed: &BTreeSet<JobName>,
-    ) -> Looked {
-        for _ in 0..TRIES_MAX {
-            let plan = self.plan(seen, origin, confirmed);
+            let plan = self.plan(seen, origin, &BTreeSet::new());
             if let Some(looked) = self.try_plan(seen, plan).await {
                 return looked;
             }
             sleep(AGAIN_PAUSE).await;
         }
         self.give_up(seen, origin)
+    }
+
+    /// Looks, and applies what is different if the condition is met, with the removals that it confirms.
+    async fn reconcile_when(
+        &mut self,
+        seen: &mut Seen,
+        origin: &str,
+        only: &Condition,
+    ) -> Result<Looked, Unmet> {
+        self.look_twice(seen).await;
+        for _ in 0..TRIES_MAX {
+            let digest = seen.digest();
+            let confirmed = only.check(&self.plan(seen, origin, &BTreeSet::new()), &digest)?;
+            let plan = self.plan(seen, origin, &confirmed);
+            if let Some(looked) = self.try_plan(seen, plan).await {
+                return Ok(looked);
+            }
+            sleep(AGAIN_PAUSE).await;
+        }
+        Ok(self.give_up(seen, origin))
+    }
+
+    /// Looks, and once more when a removal needs a second snapshot: whoever asks wants to know the end.
+    async fn look_twice(&mut self, seen: &mut Seen) {
+        self.look(seen).await;
+        if self.plan(seen, "", &BTreeSet::new()).wants_second_look() {
+            sleep(SECOND_LOOK).await;
+            self.look(seen).await;
+        }
     }
 
     /// Has a plan applied; none: it must be made again.
@@ -208,7 +201,7 @@ impl Reconciler {
     }
 
     /// The plan that nobody takes.
-    fn give_up(&self, seen: &Seen, origin: &str) -> Looked {
+    fn give_up(&self, seen: &mut Seen, origin: &str) -> Looked {
         let plan = self.plan(seen, origin, &BTreeSet::new());
         let waiting = "the scheduler takes no plans now; the next look tries again".to_owned();
         let sync = self.publish(seen, &plan, Some(waiting));
@@ -216,7 +209,7 @@ impl Reconciler {
     }
 
     async fn preview(&mut self, seen: &mut Seen) -> Preview {
-        self.look(seen).await;
+        self.look_twice(seen).await;
         let plan = self.plan(seen, "plan", &BTreeSet::new());
         let sync = sync_of(seen, &plan, None);
         Preview { plan, sync, sources_digest: seen.digest() }
@@ -224,10 +217,10 @@ impl Reconciler {
 
     /// Reads the sources; what did not change is not read and not parsed again.
     async fn look(&mut self, seen: &mut Seen) {
-        seen.before.clone_from(&seen.loaded);
         let previous = seen.snapshot.take();
         let before = previous.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
         let Some(snapshot) = self.read(previous).await else { return };
+        seen.taken_at = clock::boot();
         let unchanged = before.is_some_and(|digest| digest == snapshot.digest);
         if !unchanged || seen.loaded.is_none() {
             let (files, known) = (snapshot.manifests(), self.known.clone());
@@ -259,16 +252,11 @@ impl Reconciler {
     }
 
     /// What must change.
-    fn plan(&self, seen: &Seen, origin: &str, confirmed: &BTreeSet<JobName>) -> Plan {
+    fn plan(&self, seen: &mut Seen, origin: &str, confirmed: &BTreeSet<JobName>) -> Plan {
         let applied = self.applied.borrow().clone();
         let (Some(snapshot), Some(loaded)) = (&seen.snapshot, &seen.loaded) else {
             return Plan { generation: applied.generation, ..Plan::default() };
         };
-        // Nothing was seen before the first look.
-        let absent_before = |name: &&JobName| {
-            seen.before.as_ref().is_some_and(|before| !before.jobs.contains_key(*name))
-        };
-        let absent = applied.jobs.keys().filter(|name| !loaded.jobs.contains_key(*name));
         let sources = plan::Sources {
             names: snapshot.sources.iter().map(|source| source.name.clone()).collect(),
             incomplete: snapshot
@@ -278,12 +266,14 @@ impl Reconciler {
                 .collect(),
             invalid: loaded.invalid.clone(),
             conflicts: loaded.conflicts.clone(),
-            confirmed_absent: absent.filter(absent_before).cloned().collect(),
+            confirmed_absent: seen.absences.confirmed(seen.taken_at),
+            guard: PruneGuard::default(),
             confirmed: confirmed.clone(),
         };
         let revision: Arc<str> = Arc::clone(&snapshot.revision.id);
         let mut plan =
             plan::diff(applied.generation, revision, &loaded.jobs, &applied.jobs, &sources);
+        seen.absences.learn(seen.taken_at, &plan);
         origin.clone_into(&mut plan.origin);
         plan
     }
@@ -340,7 +330,9 @@ fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
         owner_conflicts: plan.owner_conflicts.clone(),
         stale: plan.stale.clone(),
         unreadable: unreadable
-            .filter(|source| hold_of(&source.state) == Some(Hold::UnreadableSource))
+            .filter(|source| {
+                matches!(hold_of(&source.state), Some(Hold::UnreadableSource | Hold::Unmounted))
+            })
             .map(|source| source.name.clone())
             .collect(),
         waiting,
@@ -361,8 +353,8 @@ fn hold_of(state: &SourceState) -> Option<Hold> {
         | SourceState::NotFolder
         | SourceState::Unreadable(_)
         | SourceState::TooManyFiles
-        | SourceState::TooDeep(_)
-        | SourceState::Unmounted => Some(Hold::UnreadableSource),
+        | SourceState::TooDeep(_) => Some(Hold::UnreadableSource),
+        SourceState::Unmounted => Some(Hold::Unmounted),
     }
 }
 

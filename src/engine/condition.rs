@@ -141,7 +141,11 @@ mod tests {
     use crate::engine::plan::Hold;
 
     fn plan() -> Plan {
-        let held = |job: &str, hold| HeldRemoval { job: JobName::parse(job).unwrap(), hold };
+        let held = |job: &str, hold| HeldRemoval {
+            job: JobName::parse(job).unwrap(),
+            hold,
+            renamed_to: None,
+        };
         Plan {
             generation: 7,
             held: vec![

@@ -1,9 +1,11 @@
 //! What should happen. Pure: takes `now`, returns values; no async, no clock, no file.
 
+pub mod absence;
 pub mod admission;
 pub mod condition;
 pub mod event;
 pub mod execution;
+pub mod overrides;
 pub mod plan;
 pub mod queue;
 pub mod request;

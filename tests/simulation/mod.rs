@@ -5,7 +5,7 @@
 //! the checker. The ledger it writes to is the model that the conformance suite holds the stores against.
 
 mod checker;
-mod random;
+pub(crate) mod random;
 mod world;
 
 use world::{Bug, World};

@@ -91,6 +91,13 @@ pub struct InvalidManifest {
 }
 
 impl InvalidManifest {
+    /// Whether its text does not tell which names it was meant to hold: it could not be read, is empty, or
+    /// was torn while it was written.
+    pub fn hides_names(&self) -> bool {
+        let text = self.text.text.trim();
+        text.is_empty() || text.contains(['\0', char::REPLACEMENT_CHARACTER])
+    }
+
     /// Whether a name is declared by it or stands anywhere in its text as a word of its own.
     pub fn mentions(&self, name: &JobName) -> bool {
         if self.declared.contains(name) {
