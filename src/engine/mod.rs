@@ -2,6 +2,7 @@
 
 pub mod absence;
 pub mod admission;
+pub mod condition;
 pub mod event;
 pub mod execution;
 pub mod overrides;

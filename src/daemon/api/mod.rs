@@ -82,7 +82,9 @@ impl Answers {
             Question::Overrides => Ok(body(&self.overrides())),
             Question::Plan => self.plan().await.map(|document| body(&document)),
             Question::Sync => Ok(body(&self.sync())),
-            Question::Apply { actor } => self.apply(actor).await.map(|document| body(&document)),
+            Question::Apply { actor, only } => {
+                self.apply(actor, only).await.map(|document| body(&document))
+            }
             Question::Status => Ok(body(&self.status().await)),
             Question::Request(envelope) => self.request(*envelope).await,
         }

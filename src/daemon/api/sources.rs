@@ -12,6 +12,7 @@ use crate::daemon::api::jobs::fires;
 use crate::daemon::api::{Answers, LOOK_WITHIN, busy, stopping, zone};
 use crate::daemon::reconciler::{Look, Looked, Preview};
 use crate::daemon::view::Sync;
+use crate::engine::condition::Condition;
 use crate::engine::plan::{AppliedJob, Change, HeldRemoval, Plan};
 use crate::engine::request::Refusal;
 use crate::engine::scheduler::preview;
@@ -33,13 +34,18 @@ const FIRES_COMPARED_MAX: usize = 20_000;
 impl Answers {
     pub(super) async fn plan(&self) -> Result<PlanDocument, Refusal> {
         let (done, looked) = oneshot::channel();
-        let Preview { plan, sync } = self.look(Look::Preview { done }, looked).await?;
+        let Preview { plan, sync, .. } = self.look(Look::Preview { done }, looked).await?;
         Ok(self.plan_document(&plan, &sync))
     }
 
-    pub(super) async fn apply(&self, actor: String) -> Result<SyncDocument, Refusal> {
+    pub(super) async fn apply(
+        &self,
+        actor: String,
+        only: Condition,
+    ) -> Result<SyncDocument, Refusal> {
         let (done, looked) = oneshot::channel();
-        let Looked { plan, sync } = self.look(Look::Asked { actor, done }, looked).await?;
+        let looked = self.look(Look::Asked { actor, only, done }, looked).await?;
+        let Looked { plan, sync } = looked.map_err(|unmet| unmet.refusal())?;
         let plan = self.plan_document(&plan, &sync);
         Ok(SyncDocument { plan: Some(plan), ..self.sync_document(&sync) })
     }

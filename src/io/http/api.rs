@@ -2,6 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::condition::Condition;
 use crate::engine::request::Refusal;
 use crate::io::http::documents::request::Envelope;
 use crate::time::Timestamp;
@@ -70,6 +71,8 @@ pub enum Question {
     Apply {
         /// Who asks.
         actor: String,
+        /// Under which conditions.
+        only: Condition,
     },
     /// How the daemon is.
     Status,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::condition::Condition;
+use crate::engine::request::Refusal;
 use crate::io::http::documents::At;
 use crate::io::http::documents::diagnostics::DiagnosticEntry;
 use crate::spec::job::SourcePlace;
@@ -113,6 +115,47 @@ pub struct PlanSummary {
     pub blocked: usize,
     /// Jobs that do not change.
     pub unchanged: usize,
+}
+
+/// Under which conditions the sources are applied: the body of `POST /api/v1/sync`. Each key may be left
+/// out; so may the whole body.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyDocument {
+    /// The store's generation must be this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The digest of the sources must be this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources_digest: Option<String>,
+    /// The id of the plan must be this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Held removals that a person may lift are lifted; there must be exactly this many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_prune: Option<usize>,
+}
+
+impl ApplyDocument {
+    /// Reads what was sent.
+    pub fn read(body: &[u8]) -> Result<Condition, Refusal> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Condition::default());
+        }
+        let read: Self = serde_json::from_slice(body).map_err(|error| Refusal {
+            code: "E0400",
+            message: format!("these conditions cannot be read: {error}"),
+            help: Some(
+                "send `generation`, `sources_digest`, `plan`, `allow_prune`, or none".to_owned(),
+            ),
+        })?;
+        Ok(Condition {
+            generation: read.generation,
+            sources_digest: read.sources_digest,
+            plan_id: read.plan,
+            allow_prune: read.allow_prune,
+        })
+    }
 }
 
 /// The state of the sources.
