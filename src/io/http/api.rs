@@ -62,7 +62,10 @@ pub enum Question {
         count: usize,
     },
     /// What would change.
-    Plan,
+    Plan {
+        /// With the definitions themselves.
+        definitions: bool,
+    },
     /// The state of the sources.
     Sync,
     /// Look at the sources now, and apply.

@@ -8,8 +8,10 @@ pub mod diagnostics;
 pub mod executions;
 pub mod jobs;
 pub mod plan;
+pub mod planned;
 pub mod request;
 pub mod status;
+pub mod sync;
 
 use std::time::Duration;
 
