@@ -16,7 +16,7 @@ mod logs;
 mod next;
 pub mod output;
 mod pause;
-mod plan;
+pub mod plan;
 pub mod process;
 mod run;
 mod schema;
@@ -112,6 +112,8 @@ enum Verb {
     Schema(schema::SchemaArgs),
     /// What would change, were the sources applied now.
     Plan(plan::PlanArgs),
+    /// The same as a unified diff; exits 1 when something would change.
+    Diff(plan::DiffArgs),
     /// The daemon looks at its sources now.
     #[command(visible_alias = "reload")]
     Apply(apply::ApplyArgs),
@@ -184,7 +186,8 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Serve(args) => serve::serve(args, global)?,
         Verb::Validate(args) => validate::validate(&args, global, output)?,
         Verb::Schema(args) => schema::schema(&args)?,
-        Verb::Plan(args) => wait_for(plan::plan(args, session()?))?,
+        Verb::Plan(args) => plan::plan(&args, global, output)?,
+        Verb::Diff(args) => plan::diff(&args, global, output)?,
         Verb::Apply(args) => wait_for(apply::apply(args, session()?))?,
         Verb::List(args) => wait_for(list::list(args, session()?))?,
         Verb::Show(args) => wait_for(show::show(args, session()?))?,
@@ -208,7 +211,7 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
 }
 
 /// Runs a verb that waits for others.
-fn wait_for(verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+fn wait_for<T>(verb: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let failed =
         |error: std::io::Error| Failure::new(Exit::Usage, format!("cannot start: {error}"));

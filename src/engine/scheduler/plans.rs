@@ -299,7 +299,7 @@ fn names(change: &Change) -> impl Iterator<Item = &JobName> {
 }
 
 /// Whether a trigger that both definitions have makes the occurrence due (D1: equal normal forms).
-fn keeps(from: &AppliedJob, to: &AppliedJob, occurrence: Occurrence) -> bool {
+pub fn keeps(from: &AppliedJob, to: &AppliedJob, occurrence: Occurrence) -> bool {
     let just_before = schedule::just_before(occurrence.fire_time);
     to.spec.enabled
         && from.spec.triggers.iter().any(|trigger| {

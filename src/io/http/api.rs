@@ -64,7 +64,10 @@ pub enum Question {
     /// What operators have said about jobs.
     Overrides,
     /// What would change.
-    Plan,
+    Plan {
+        /// With the definitions themselves.
+        definitions: bool,
+    },
     /// The state of the sources.
     Sync,
     /// Look at the sources now, and apply.

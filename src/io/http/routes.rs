@@ -12,8 +12,8 @@ use serde::Deserialize;
 use crate::engine::request::Refusal;
 use crate::io::clock;
 use crate::io::http::api::{Api, Question, RowsWanted};
-use crate::io::http::documents::plan::ApplyDocument;
 use crate::io::http::documents::request::{ENVELOPE_BYTES_MAX, Envelope};
+use crate::io::http::documents::sync::ApplyDocument;
 use crate::io::http::documents::{ErrorDocument, ErrorEntry};
 use crate::time::{Timestamp, parse_duration};
 
@@ -86,8 +86,9 @@ async fn overrides(State(api): State<Api>) -> Response {
     answer(&api, Ok(Question::Overrides)).await
 }
 
-async fn plan(State(api): State<Api>) -> Response {
-    answer(&api, Ok(Question::Plan)).await
+async fn plan(State(api): State<Api>, query: Parameters<PlanQuery>) -> Response {
+    let wanted = parameters(query);
+    answer(&api, wanted.map(|PlanQuery { definitions }| Question::Plan { definitions })).await
 }
 
 async fn sync(State(api): State<Api>) -> Response {
@@ -147,6 +148,14 @@ struct RowsQuery {
     last: Option<String>,
     revision: Option<String>,
     limit: Option<usize>,
+}
+
+/// Parameters of `GET plan`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanQuery {
+    #[serde(default)]
+    definitions: bool,
 }
 
 /// Parameters of `GET next`.

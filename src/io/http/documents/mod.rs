@@ -9,8 +9,10 @@ pub mod executions;
 pub mod jobs;
 pub mod overrides;
 pub mod plan;
+pub mod planned;
 pub mod request;
 pub mod status;
+pub mod sync;
 
 use std::time::Duration;
 
