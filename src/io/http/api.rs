@@ -75,11 +75,6 @@ pub enum Question {
     },
     /// The state of the sources.
     Sync,
-    /// Applied plans, newest first.
-    Plans {
-        /// At most so many.
-        limit: usize,
-    },
     /// Look at the sources now, and apply.
     Apply {
         /// Who asks.
