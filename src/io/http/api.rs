@@ -2,6 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::condition::Condition;
 use crate::engine::request::Refusal;
 use crate::io::http::documents::request::Envelope;
 use crate::time::Timestamp;
@@ -30,8 +31,8 @@ pub type Answer = Result<String, Refusal>;
 /// What is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
-    /// All applied jobs.
-    Jobs,
+    /// Applied jobs.
+    Jobs(JobsWanted),
     /// One job.
     Job {
         /// Its name.
@@ -60,19 +61,35 @@ pub enum Question {
         /// How many.
         count: usize,
     },
+    /// What operators have said about jobs.
+    Overrides,
     /// What would change.
-    Plan,
+    Plan {
+        /// With the definitions themselves.
+        definitions: bool,
+    },
     /// The state of the sources.
     Sync,
     /// Look at the sources now, and apply.
     Apply {
         /// Who asks.
         actor: String,
+        /// Under which conditions.
+        only: Condition,
     },
     /// How the daemon is.
     Status,
     /// An order; answered by its reply.
     Request(Box<Envelope>),
+}
+
+/// Which jobs; those that meet all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobsWanted {
+    /// Of this group.
+    pub group: Option<String>,
+    /// With each of these tags.
+    pub tags: Vec<String>,
 }
 
 /// Which rows.
