@@ -18,6 +18,7 @@ mod fuzz;
 mod git;
 mod http;
 mod manifest;
+mod plan;
 mod redis;
 mod reload;
 mod servers;

@@ -6,4 +6,5 @@ mod harness;
 mod kill;
 mod oracle;
 mod outage;
+mod plan;
 mod reload;
