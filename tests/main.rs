@@ -19,6 +19,7 @@ mod git;
 mod http;
 mod manifest;
 mod plan;
+mod overrides;
 mod redis;
 mod reload;
 mod servers;

@@ -8,12 +8,14 @@ mod cancel;
 pub mod client;
 pub mod exit;
 mod explain;
+mod export;
 mod expression;
 mod history;
 mod list;
 mod logs;
 mod next;
 pub mod output;
+mod pause;
 pub mod plan;
 pub mod process;
 mod run;
@@ -124,6 +126,12 @@ enum Verb {
     Run(run::RunArgs),
     /// End an execution.
     Cancel(cancel::CancelArgs),
+    /// Hold jobs back, with who, why and until when.
+    Pause(pause::PauseArgs),
+    /// Take back what holds jobs.
+    Resume(pause::ResumeArgs),
+    /// What operators have said, to be moved into git.
+    Export(export::ExportArgs),
     /// Coming fire times.
     Next(next::NextArgs),
     /// A cron expression, or a code of a diagnostic, in words.
@@ -185,6 +193,9 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Show(args) => wait_for(show::show(args, session()?))?,
         Verb::Run(args) => wait_for(run::run(args, session()?))?,
         Verb::Cancel(args) => wait_for(cancel::cancel(args, session()?))?,
+        Verb::Pause(args) => wait_for(pause::pause(args, session()?))?,
+        Verb::Resume(args) => wait_for(pause::resume(args, session()?))?,
+        Verb::Export(args) => wait_for(export::export(args, session()?))?,
         Verb::Next(args) => wait_for(next::next(args, global, session()?))?,
         Verb::Explain(args) => explain::explain(&args, output)?,
         Verb::Simulate(args) => simulate::simulate(&args, global, output)?,

@@ -161,7 +161,7 @@ pub(super) fn alone(path: &Path) -> ManifestFile {
 
 /// The folders at one moment.
 pub(super) fn snapshot(folders: Vec<Source>) -> Result<Snapshot, Failure> {
-    let sources = Sources { folders, revision: None };
+    let sources = Sources { folders, ..Sources::default() };
     match Snapshot::read(&sources, None, Patience::Spent) {
         Reading::Settled(snapshot) => Ok(snapshot),
         Reading::Unsettled(_) => {

@@ -8,6 +8,7 @@ pub mod api;
 mod book;
 mod executor;
 pub mod failpoint;
+mod git_source;
 mod lease;
 mod log;
 pub mod look;

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
+use crate::daemon::git_source::{self, GitView};
 use crate::daemon::log;
 pub use crate::daemon::look::{Look, Looked, Preview};
 use crate::daemon::view::{Applied, Sync};
@@ -40,6 +41,7 @@ const TRIES_MAX: usize = 25;
 /// The task.
 pub(super) struct Reconciler {
     pub(super) sources: Sources,
+    pub(super) git: Option<GitView>,
     pub(super) known: Known,
     pub(super) book: Arc<Book>,
     pub(super) applied: watch::Receiver<Applied>,
@@ -73,7 +75,10 @@ impl Reconciler {
     pub(super) async fn work(mut self) {
         let (mut watch, mut hints) = Watch::start(&self.sources.folders);
         if let Some(warning) = watch.warning() {
-            warn!(%warning, "cannot watch the sources; they are looked at every 2 s");
+            warn!(%warning, "the sources are looked at every 2 s");
+        }
+        if let Some(git) = &mut self.git {
+            git.opened().await;
         }
         let mut seen = Seen::default();
         if !self.first_phase().await {
@@ -82,6 +87,9 @@ impl Reconciler {
         let mut origin = "start".to_owned();
         let mut asked: Option<Look> = None;
         loop {
+            if let (Some(git), Some(_)) = (&self.git, &asked) {
+                git.fetch_now().await;
+            }
             let second_look = match asked.take() {
                 Some(Look::Preview { done }) => {
                     let preview = self.preview(&mut seen).await;
@@ -124,6 +132,7 @@ impl Reconciler {
         let rescan_at = after(pause);
         tokio::select! {
             () = hints.settled() => Some(("watch".to_owned(), None)),
+            () = git_source::changed(self.git.as_mut()) => Some(("git".to_owned(), None)),
             () = sleep_until(rescan_at) => Some(("rescan".to_owned(), None)),
             look = self.looks.recv() => {
                 let look = look?;
@@ -139,6 +148,9 @@ impl Reconciler {
 
     /// Looks, and applies what is different. A plan that became stale is made again.
     async fn reconcile(&mut self, seen: &mut Seen, origin: &str) -> Looked {
+        if let Some(git) = &mut self.git {
+            git.mark_seen();
+        }
         self.look(seen).await;
         for _ in 0..TRIES_MAX {
             let plan = self.plan(seen, origin, &BTreeSet::new());
@@ -217,6 +229,7 @@ impl Reconciler {
 
     /// Reads the sources; what did not change is not read and not parsed again.
     async fn look(&mut self, seen: &mut Seen) {
+        self.sources.git = self.git.as_ref().and_then(GitView::now);
         let previous = seen.snapshot.take();
         let before = previous.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
         let Some(snapshot) = self.read(previous).await else { return };
@@ -320,6 +333,7 @@ impl Reconciler {
 fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
     let looked_at = seen.snapshot.as_ref().zip(seen.loaded.as_ref());
     let diagnostics = looked_at.map(|(snapshot, loaded)| diagnostics(snapshot, loaded));
+    let behind = seen.snapshot.as_ref().and_then(Snapshot::behind);
     let unreadable = seen.snapshot.iter().flat_map(|snapshot| &snapshot.sources);
     Sync {
         attempted: Arc::clone(&plan.revision),
@@ -334,6 +348,7 @@ fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
                 matches!(hold_of(&source.state), Some(Hold::UnreadableSource | Hold::Unmounted))
             })
             .map(|source| source.name.clone())
+            .chain(behind.map(str::to_owned))
             .collect(),
         waiting,
     }
@@ -353,7 +368,8 @@ fn hold_of(state: &SourceState) -> Option<Hold> {
         | SourceState::NotFolder
         | SourceState::Unreadable(_)
         | SourceState::TooManyFiles
-        | SourceState::TooDeep(_) => Some(Hold::UnreadableSource),
+        | SourceState::TooDeep(_)
+        | SourceState::NotFetched => Some(Hold::UnreadableSource),
         SourceState::Unmounted => Some(Hold::Unmounted),
     }
 }

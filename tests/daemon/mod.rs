@@ -2,9 +2,11 @@
 //! manifests edited and broken under it, its store taken away. What it must account for is checked
 //! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
 
+mod git;
 mod harness;
 mod kill;
 mod oracle;
 mod outage;
+mod overrides;
 mod plan;
 mod reload;

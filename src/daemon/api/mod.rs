@@ -2,6 +2,7 @@
 //! holds, and what the reconciler says. Decides nothing.
 
 mod jobs;
+mod overrides;
 mod plan;
 mod rows;
 mod sources;
@@ -80,6 +81,7 @@ impl Answers {
             Question::Next { jobs, from, until, count } => {
                 self.next(&jobs, from, until, count).map(|document| body(&document))
             }
+            Question::Overrides => Ok(body(&self.overrides())),
             Question::Plan { definitions } => {
                 self.plan(definitions).await.map(|document| body(&document))
             }

@@ -47,10 +47,12 @@ impl Answers {
     fn sync_document(&self, sync: &Sync) -> SyncDocument {
         let applied = self.handle.applied.borrow().clone();
         let revision = Some(applied.revision.to_string()).filter(|revision| !revision.is_empty());
-        let sources = self.settings().sources.iter().map(|source| SourceEntry {
-            folder: source.name.clone(),
-            state: if sync.unreadable.contains(&source.name) { "unreadable" } else { "read" }
-                .to_owned(),
+        let settings = self.settings();
+        let folders = settings.sources.iter().map(|source| &source.name);
+        let names = folders.chain(settings.git.iter().map(|git| &git.name));
+        let sources = names.map(|name| SourceEntry {
+            folder: name.clone(),
+            state: if sync.unreadable.contains(name) { "unreadable" } else { "read" }.to_owned(),
         });
         SyncDocument {
             schema: SyncDocument::SCHEMA.to_owned(),

@@ -10,6 +10,7 @@
 
 mod claims;
 mod flights;
+mod override_changes;
 mod overrides;
 mod plans;
 mod recovery;

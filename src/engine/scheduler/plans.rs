@@ -15,7 +15,7 @@ use crate::engine::overrides::Holds;
 use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
 use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::claims::Draft;
-use crate::engine::scheduler::overrides::Change as OverrideChange;
+use crate::engine::scheduler::override_changes::Change as OverrideChange;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::{DeclaredJob, JobName, SourcePlace};
 use crate::spec::policy::OnRemove;

@@ -61,6 +61,8 @@ pub enum Question {
         /// How many.
         count: usize,
     },
+    /// What operators have said about jobs.
+    Overrides,
     /// What would change.
     Plan {
         /// With the definitions themselves.

@@ -40,6 +40,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/executions/{id}", get(execution))
         .route("/executions/{id}/output", get(output))
         .route("/next", get(next))
+        .route("/overrides", get(overrides))
         .route("/plan", get(plan))
         .route("/sync", get(sync).post(apply))
         .route("/status", get(status))
@@ -79,6 +80,10 @@ async fn next(State(api): State<Api>, query: Parameters<NextQuery>) -> Response 
         Ok(Question::Next { jobs, from, until, count })
     });
     answer(&api, wanted).await
+}
+
+async fn overrides(State(api): State<Api>) -> Response {
+    answer(&api, Ok(Question::Overrides)).await
 }
 
 async fn plan(State(api): State<Api>, query: Parameters<PlanQuery>) -> Response {

@@ -7,6 +7,7 @@
 pub mod diagnostics;
 pub mod executions;
 pub mod jobs;
+pub mod overrides;
 pub mod plan;
 pub mod planned;
 pub mod request;
