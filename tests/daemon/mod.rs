@@ -8,4 +8,5 @@ mod kill;
 mod oracle;
 mod outage;
 mod overrides;
+mod plan;
 mod reload;

@@ -228,8 +228,8 @@ fn files_there(
         | SourceState::Unreadable(_)
         | SourceState::TooManyFiles
         | SourceState::TooDeep(_)
-        | SourceState::Unmounted
-        | SourceState::NotFetched => {
+        | SourceState::NotFetched
+        | SourceState::Unmounted => {
             let message = format!("{shown} cannot be read in commit {}", commit.id);
             return Err(Failure::new(Exit::Usage, message));
         }

@@ -194,7 +194,10 @@ fn code(text: &str) -> String {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let is_cut = text.chars().nth(CELL_CHARACTERS).is_some();
-    for sign in text.chars().take(CELL_CHARACTERS) {
+    let mut signs = text.chars().take(CELL_CHARACTERS).peekable();
+    while let Some(sign) = signs.next() {
+        // What follows the colon of a time begins neither a link nor a symbol.
+        let begins_something = |next: char| !(next.is_ascii_digit() || next == ' ');
         match sign {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -203,7 +206,7 @@ fn escaped(text: &str) -> String {
                 // Writing into a text cannot fail.
                 let _written = write!(out, "&#{};", u32::from(sign));
             }
-            ':' => out.push_str("&#58;"),
+            ':' if signs.peek().copied().is_some_and(begins_something) => out.push_str("&#58;"),
             sign if sign.is_control() => out.push(' '),
             sign => out.push(sign),
         }

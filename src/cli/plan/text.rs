@@ -288,3 +288,29 @@ pub fn value(value: &Value) -> String {
     let cut: String = text.chars().take(VALUE_SHOWN).collect();
     format!("{cut}…")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_told_on_one_line_and_pointers_as_paths() {
+        for (given, expected) in [
+            (json!(null), "(none)"),
+            (json!("30m"), "30m"),
+            (json!(""), "\"\""),
+            (json!(" x"), "\" x\""),
+            (json!("set -e\nx\n"), "\"set -e\\nx\\n\""),
+            (json!("a\u{1b}[2J"), "a\\u{1b}[2J"),
+            (json!(["a", 1]), "[\"a\",1]"),
+        ] {
+            assert_eq!(value(&given), expected);
+        }
+        let long = value(&json!("x".repeat(101)));
+        assert_eq!(long, format!("{}…", "x".repeat(100)));
+        assert_eq!(dotted("/triggers/0/cron"), "triggers[0].cron");
+        assert_eq!(dotted("/env/A~1B"), "env.A/B");
+    }
+}
