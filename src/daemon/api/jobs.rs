@@ -189,10 +189,6 @@ pub fn coming(
     taken
 }
 
-/// The fire times of a job after a moment.
-pub(super) fn fires(job: &AppliedJob, after: Timestamp) -> impl Iterator<Item = Timestamp> {
-    occurrences(job, after, Timestamp::MAX_UTC).map(|due| due.fire_time)
-}
 
 /// The word for why a fire time will not run.
 fn why_skipped(holds: Holds<'_>, fire_time: Timestamp) -> Option<String> {

@@ -68,6 +68,11 @@ pub enum Question {
         /// With the definitions themselves.
         definitions: bool,
     },
+    /// Applied plans, newest first.
+    Plans {
+        /// At most so many.
+        limit: usize,
+    },
     /// The state of the sources.
     Sync,
     /// Look at the sources now, and apply.
