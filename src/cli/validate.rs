@@ -158,7 +158,7 @@ fn of_files(files: &[ManifestFile], known: &Known) -> Found {
     Found { files: loaded.files, jobs, diagnostics: loaded.diagnostics }
 }
 
-fn alone(path: &Path) -> ManifestFile {
+pub(super) fn alone(path: &Path) -> ManifestFile {
     let shown = path.to_string_lossy();
     let content = match read_alone(path) {
         Ok(bytes) => Content::Bytes(bytes.into()),

@@ -87,6 +87,8 @@ codes! {
     REQUEST_TOO_LARGE = "E0413", "a request that is too large";
     TOO_MANY_REQUESTS = "E0429", "too many executions wait";
     UNAVAILABLE = "E0503", "a daemon that cannot take requests now";
+    PLAN_STALE = "E0505", "a plan that is not the plan any more";
+    PRUNE_COUNT = "E0506", "another number of removals is held back";
     FILE_UNREADABLE = "E0511", "a file that cannot be read";
     FILE_OVER_LIMIT = "E0512", "a file that is not read because of its size";
     NOT_REGULAR = "E0513", "a manifest that is no regular file";

@@ -7,4 +7,5 @@ mod harness;
 mod kill;
 mod oracle;
 mod outage;
+mod overrides;
 mod reload;
