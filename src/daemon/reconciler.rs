@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
-use crate::daemon::git_source::{self, GitView};
+use crate::daemon::git_source::GitView;
 use crate::daemon::log;
 pub use crate::daemon::look::{Look, Looked, Preview};
 use crate::daemon::view::{Applied, Sync};
@@ -51,7 +51,7 @@ pub(super) struct Policy {
 /// The task.
 pub(super) struct Reconciler {
     pub(super) sources: Sources,
-    pub(super) git: Option<GitView>,
+    pub(super) git: GitView,
     pub(super) known: Known,
     pub(super) policy: Policy,
     pub(super) book: Arc<Book>,
@@ -88,9 +88,7 @@ impl Reconciler {
         if let Some(warning) = watch.warning() {
             warn!(%warning, "the sources are looked at every 2 s");
         }
-        if let Some(git) = &mut self.git {
-            git.opened().await;
-        }
+        self.git.opened().await;
         let mut seen = Seen::default();
         if !self.first_phase().await {
             return;
@@ -98,8 +96,8 @@ impl Reconciler {
         let mut origin = "start".to_owned();
         let mut asked: Option<Look> = None;
         loop {
-            if let (Some(git), Some(_)) = (&self.git, &asked) {
-                git.fetch_now().await;
+            if asked.is_some() {
+                self.git.fetch_now().await;
             }
             let second_look = match asked.take() {
                 Some(Look::Preview { done }) => {
@@ -143,7 +141,7 @@ impl Reconciler {
         let rescan_at = after(pause);
         tokio::select! {
             () = hints.settled() => Some(("watch".to_owned(), None)),
-            () = git_source::changed(self.git.as_mut()) => Some(("git".to_owned(), None)),
+            () = self.git.changed() => Some(("git".to_owned(), None)),
             () = sleep_until(rescan_at) => Some(("rescan".to_owned(), None)),
             look = self.looks.recv() => {
                 let look = look?;
@@ -159,9 +157,7 @@ impl Reconciler {
 
     /// Looks, and applies what is different. A plan that became stale is made again.
     async fn reconcile(&mut self, seen: &mut Seen, origin: &str) -> Looked {
-        if let Some(git) = &mut self.git {
-            git.mark_seen();
-        }
+        self.git.mark_seen();
         self.look(seen).await;
         for _ in 0..TRIES_MAX {
             let plan = self.plan(seen, origin, &BTreeSet::new());
@@ -243,7 +239,7 @@ impl Reconciler {
 
     /// Reads the sources; what did not change is not read and not parsed again.
     async fn look(&mut self, seen: &mut Seen) {
-        self.sources.git = self.git.as_ref().and_then(GitView::now);
+        self.sources.git = self.git.now();
         let previous = seen.snapshot.take();
         let before = previous.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
         let Some(snapshot) = self.read(previous).await else { return };
