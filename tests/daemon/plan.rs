@@ -71,7 +71,7 @@ fn held_removals_are_made_when_their_number_is_said() {
         (&plan["summary"]["blocked"], &plan["summary"]["confirmable"]),
         (&1.into(), &1.into())
     );
-    let apply = |arguments: &[&str]| said(&world.verb(&[&["apply"], arguments].concat()));
+    let apply = |arguments: &[&str]| said(&world.verb(&[&["apply"][..], arguments].concat()));
     let (code, stderr) = apply(&["--allow-prune", "2"]);
     assert_eq!(code, Some(5));
     assert!(

@@ -54,7 +54,7 @@ fn the_work_tree_is_compared_with_a_commit() {
     }
     let diff = plan(&repo, &["diff", "--against", "main", "ops/jobs.d"]);
     assert_eq!(diff.status.code(), Some(1));
-    assert!(stdout(&diff).contains("-      - cron: 30 2 * * *\n"), "{}", stdout(&diff));
+    assert!(stdout(&diff).contains("-    - cron: 30 2 * * *\n"), "{}", stdout(&diff));
     let markdown =
         plan(&repo, &["plan", "--against", "main", "--format", "markdown", "ops/jobs.d"]);
     assert!(stdout(&markdown).contains("#### Changed: 1"), "{}", stdout(&markdown));

@@ -128,6 +128,7 @@ impl Case {
 }
 
 fn applied(loaded: &Loaded) -> AppliedSet {
+    assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
     let at = APPLIED_AT.parse().unwrap();
     let owner = Owner::source(SOURCE);
     let job = |to| preview(at, &Change::Create { to, owner: owner.clone() }).unwrap();

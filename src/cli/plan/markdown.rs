@@ -52,15 +52,15 @@ pub fn page(plan: &PlanDocument) -> String {
 
 fn compared(plan: &PlanDocument) -> String {
     let commit = code(&plan.revision.commit);
-    match &plan.against {
-        Some(against) => {
-            format!("{commit} compared with {} ({})", code(&against.name), code(&against.commit))
-        }
-        None => {
-            let applied = plan.applied.as_deref().map_or_else(|| "nothing".to_owned(), code);
-            format!("{commit} compared with what is applied: {applied}")
-        }
+    if let Some(against) = &plan.against {
+        return format!(
+            "{commit} compared with {} ({})",
+            code(&against.name),
+            code(&against.commit)
+        );
     }
+    let applied = plan.applied.as_deref().map_or_else(|| "nothing".to_owned(), code);
+    format!("{commit} compared with what is applied: {applied}")
 }
 
 fn diagnostics(page: &mut Cut, plan: &PlanDocument) {
@@ -169,10 +169,7 @@ fn follows(change: &ChangeEntry) -> String {
 
 fn field(field: &FieldEntry) -> String {
     let name = code(&dotted(&field.pointer));
-    let shown = |side: &Value| match side {
-        Value::Null => "none".to_owned(),
-        side => code(&value(side)),
-    };
+    let shown = |side: &Value| if side.is_null() { "none".to_owned() } else { code(&value(side)) };
     if field.secret && !field.from.is_null() && !field.to.is_null() {
         return format!("{name}: (changed)");
     }

@@ -86,9 +86,7 @@ fn unchanged(page: &mut Page, summary: &PlanSummary) {
 
 fn paused(page: &mut Page, paused: &[PausedEntry], look: &Look) {
     for pause in paused.iter().take(PAUSED_NAMED) {
-        let since = (look.clock.now >= pause.since.to_utc())
-            .then(|| look.clock.relative(&pause.since))
-            .unwrap_or_default();
+        let since = look.clock.relative(&pause.since);
         let reason = pause.reason.as_ref().map(|reason| format!(" (\"{}\")", plain(reason)));
         let until = pause.until.as_ref().map(|until| format!(" until {}", time(until, look)));
         let (by, job) = (plain(&pause.by), plain(&pause.job));
