@@ -2,8 +2,8 @@
 //! manifests edited and broken under it, its store taken away. What it must account for is checked
 //! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
 
-mod harness;
+pub(crate) mod harness;
 mod kill;
 mod oracle;
 mod outage;
-mod reload;
+pub(crate) mod reload;

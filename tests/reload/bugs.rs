@@ -120,5 +120,4 @@ impl Bug {
             anchors.for_each(|anchor| *anchor = now);
         }
     }
-
 }

@@ -104,9 +104,8 @@ pub(super) fn source_of(path: &str) -> &str {
 impl Desk {
     /// What a look sees, by path.
     pub(super) fn seen(&self) -> BTreeMap<String, Says> {
-        let readable = self.papers.iter().filter(|(path, _)| {
-            !self.unreadable.contains(source_of(path))
-        });
+        let readable =
+            self.papers.iter().filter(|(path, _)| !self.unreadable.contains(source_of(path)));
         readable.map(|(path, paper)| (path.clone(), paper.says())).collect()
     }
 
@@ -205,15 +204,18 @@ impl Paper {
 
     /// The fields of a job. The order, and the form of a single trigger, are a matter of style.
     fn fields(&self, job: &Draft) -> Vec<(String, Value)> {
-        let mut fields = vec![("command".to_owned(), json!(["/bin/echo", job.command.to_string()]))];
+        let mut fields =
+            vec![("command".to_owned(), json!(["/bin/echo", job.command.to_string()]))];
         let mut put = |key: &str, value: Value| fields.push((key.to_owned(), value));
         match &job.triggers[..] {
-            [one] if self.has(1) => {
+            [one @ (Trig::Cron(..) | Trig::Every(_) | Trig::Once(_))] if self.has(1) => {
                 for (key, value) in trigger(*one) {
                     put(&key, value);
                 }
             }
-            several => put("triggers", several.iter().map(|it| Value::Object(trigger(*it))).collect()),
+            several => {
+                put("triggers", several.iter().map(|it| Value::Object(trigger(*it))).collect())
+            }
         }
         if job.env > 0 {
             put("env", json!({ "LEVEL": job.env.to_string() }));

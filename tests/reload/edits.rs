@@ -67,7 +67,9 @@ impl Editor {
             27..31 => self.on_job(random, desk, "less triggers", Self::drop_trigger),
             31..36 => self.on_job(random, desk, "command", |it, _, job| job.command = it.edits),
             36..40 => self.on_job(random, desk, "env", |it, _, job| job.env = it.edits),
-            40..44 => self.on_job(random, desk, "metadata", |it, _, job| job.description = it.edits),
+            40..44 => {
+                self.on_job(random, desk, "metadata", |it, _, job| job.description = it.edits)
+            }
             44..48 => self.on_job(random, desk, "switch", |_, _, job| job.enabled = !job.enabled),
             48..53 => Self::remove(random, desk),
             53..59 => Self::relocate(random, desk),

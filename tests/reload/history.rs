@@ -339,17 +339,25 @@ impl Evidence {
             (_, starts) => find(format!("was started {} times", starts.len())),
         }
         let term = |at: Timestamp| {
-            let inside = |term: &&Term| term.from < at && term.until.is_none_or(|until| at <= until);
+            let inside =
+                |term: &&Term| term.from < at && term.until.is_none_or(|until| at <= until);
             lineage.terms.iter().find(inside)
         };
-        let (Some(due), decided) = (term(row.fire_time), term(row.claimed_at)) else { return };
+        let Some(due) = term(row.fire_time) else { return };
         if ran {
-            if !decided.is_some_and(|decided| goes_on(lineage, due, decided, row.fire_time)) {
+            // At the moment of the edit itself either definition may have decided.
+            let decided = lineage.terms.iter().filter(|term| {
+                let counted = |until| row.claimed_at <= until;
+                term.from <= row.claimed_at && term.until.is_none_or(counted)
+            });
+            let decided: Vec<&Term> = decided.collect();
+            if !decided.iter().any(|decided| goes_on(lineage, due, decided, row.fire_time)) {
                 find(format!("was started at {} under another trigger", row.claimed_at));
             }
-            let drafts = [Some(due), decided].into_iter().flatten().map(|term| &term.draft);
-            if !drafts.into_iter().any(|draft| is_of(world, row, draft)) {
-                find("has the definition of nobody".to_owned());
+            let drafts = decided.iter().copied().chain([due]);
+            if !drafts.into_iter().any(|term| is_of(world, row, &term.draft)) {
+                let (at, spec) = (row.claimed_at, world.spec_of(row).canonical());
+                find(format!("claimed at {at}, it carries {spec} of {:?}", lineage.terms));
             }
         }
         let reason = self.reason(row, outcome, due);
@@ -404,7 +412,7 @@ fn goes_on(lineage: &Lineage, due: &Term, decided: &Term, at: Timestamp) -> bool
 
 /// Whether a row carries this definition.
 fn is_of(world: &World, row: &Row, draft: &super::desk::Draft) -> bool {
-    let Some(spec) = world.specs.get(&row.provenance.digest) else { return false };
+    let spec = world.spec_of(row);
     let Task::Command(argv) = &spec.task else { return false };
     let text = |number: u64| (number > 0).then(|| number.to_string());
     argv[1] == draft.command.to_string()

@@ -215,12 +215,7 @@ fn declared(
 
 /// Whether the sources show that a job is not there (D7): its source can be read and is not empty, the
 /// file it stood in is valid or gone, and nothing that cannot be read could hold its name.
-fn shows_absence(
-    desk: &Desk,
-    seen: &BTreeMap<String, Says>,
-    name: &str,
-    place: &str,
-) -> bool {
+fn shows_absence(desk: &Desk, seen: &BTreeMap<String, Says>, name: &str, place: &str) -> bool {
     let source = source_of(place);
     let of_source = || seen.iter().filter(|(path, _)| source_of(path) == source);
     let may_hold = |(path, says): (&String, &Says)| match says {
@@ -285,7 +280,9 @@ impl Term {
                 grid(anchor, period, after.max(anchor + TimeDelta::milliseconds(1)), until)
             }
             Trig::Anchored(period) => grid(second(ANCHOR.1), period, after, until),
-            Trig::Once(at) => Some(second(at)).filter(|at| after <= *at && *at <= until).into_iter().collect(),
+            Trig::Once(at) => {
+                Some(second(at)).filter(|at| after <= *at && *at <= until).into_iter().collect()
+            }
         }
     }
 }
