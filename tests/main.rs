@@ -15,6 +15,7 @@ mod cli;
 mod daemon;
 mod files;
 mod fuzz;
+mod git;
 mod http;
 mod manifest;
 mod redis;

@@ -171,12 +171,17 @@ impl Loop {
         let same_jobs = before.generation == scheduler.generation()
             && before.revision == *scheduler.revision()
             && before.phase == scheduler.phase();
-        let jobs = if same_jobs { before.jobs } else { Arc::new(scheduler.applied()) };
+        let (jobs, overrides) = if same_jobs {
+            (before.jobs, before.overrides)
+        } else {
+            (Arc::new(scheduler.applied()), Arc::new(scheduler.overrides().clone()))
+        };
         self.parts.applied.send_replace(Applied {
             phase: scheduler.phase(),
             generation: scheduler.generation(),
             revision: Arc::clone(scheduler.revision()),
             jobs,
+            overrides,
         });
     }
 
@@ -185,7 +190,11 @@ impl Loop {
         match &asked.request.op {
             Op::Ping => asked.answer(ReplyStatus::Finished { outcome: None, note: None }),
             Op::Sync => self.sync(asked),
-            Op::Run { .. } | Op::Cancel { .. } => {
+            Op::Run { .. }
+            | Op::Cancel { .. }
+            | Op::Pause { .. }
+            | Op::Resume { .. }
+            | Op::SkipNext { .. } => {
                 if let Some(request) = self.waiting.take_in(asked) {
                     self.handle(Event::Request(request));
                 }

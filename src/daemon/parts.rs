@@ -16,6 +16,7 @@ use crate::daemon::store_task::{Operation, StoreHealth, StoreTask};
 use crate::daemon::view::{Applied, Sync};
 use crate::daemon::{Ended, INCOMING_MAX, Incoming, Loop, lease};
 use crate::engine::event::{PlanDone, Resume};
+use crate::engine::overrides::Overrides;
 use crate::engine::plan::AppliedSet;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::io::clock;
@@ -167,6 +168,7 @@ fn nothing_applied() -> Applied {
         generation: 0,
         revision: "".into(),
         jobs: Arc::new(AppliedSet::new()),
+        overrides: Arc::new(Overrides::new()),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::daemon::view::{Applied, Sync};
 use crate::diagnostic::{Diagnostic, SourceText};
 use crate::engine::absence::{Absences, SECOND_LOOK};
 use crate::engine::event::{Event, PlanDone};
-use crate::engine::plan::{self, Change, Hold, Plan};
+use crate::engine::plan::{self, Change, Hold, Plan, PruneGuard};
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
 use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
@@ -249,6 +249,8 @@ impl Reconciler {
             invalid: loaded.invalid.clone(),
             conflicts: loaded.conflicts.clone(),
             confirmed_absent: seen.absences.confirmed(seen.taken_at),
+            guard: PruneGuard::default(),
+            confirmed: BTreeSet::new(),
         };
         let revision: Arc<str> = Arc::clone(&snapshot.revision.id);
         let mut plan =
@@ -310,7 +312,9 @@ fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
         owner_conflicts: plan.owner_conflicts.clone(),
         stale: plan.stale.clone(),
         unreadable: unreadable
-            .filter(|source| hold_of(&source.state) == Some(Hold::UnreadableSource))
+            .filter(|source| {
+                matches!(hold_of(&source.state), Some(Hold::UnreadableSource | Hold::Unmounted))
+            })
             .map(|source| source.name.clone())
             .collect(),
         waiting,
@@ -331,8 +335,8 @@ fn hold_of(state: &SourceState) -> Option<Hold> {
         | SourceState::NotFolder
         | SourceState::Unreadable(_)
         | SourceState::TooManyFiles
-        | SourceState::TooDeep(_)
-        | SourceState::Unmounted => Some(Hold::UnreadableSource),
+        | SourceState::TooDeep(_) => Some(Hold::UnreadableSource),
+        SourceState::Unmounted => Some(Hold::Unmounted),
     }
 }
 

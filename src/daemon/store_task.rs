@@ -21,6 +21,7 @@ use crate::daemon::executor::Holdings;
 use crate::daemon::failpoint::failpoint;
 use crate::engine::event::{ClaimBatch, Effect, Event, Note, PlanWrites, Recovery, Resume};
 use crate::engine::execution::ExecutionId;
+use crate::engine::overrides::Overrides;
 use crate::engine::plan::AppliedSet;
 use crate::io::clock;
 use crate::io::store::document::JobDocument;
@@ -176,7 +177,8 @@ impl StoreTask {
 
     async fn save_plan(&self, plan: &PlanWrites) {
         failpoint("before_plan");
-        let answer = match timeout(PLAN_DEADLINE, self.store.save_plan(plan)).await {
+        let left = plan.deadline.since(clock::boot()).min(PLAN_DEADLINE);
+        let answer = match timeout(left, self.store.save_plan(plan)).await {
             Ok(answer) => answer,
             Err(_) => Err(silent("write a plan")),
         };
@@ -226,12 +228,22 @@ impl StoreTask {
             let set = if gone { &mut removed } else { &mut jobs };
             set.insert(spec.name.clone(), JobDocument::applied(document, spec));
         }
+        let mut overrides = Overrides::new();
+        for document in contents.overrides {
+            match document.said() {
+                Ok((uid, said)) => drop(overrides.insert(uid, said)),
+                Err(error) => {
+                    error!(%error, "a stored override cannot be read and counts for nothing")
+                }
+            }
+        }
         Recovery {
             number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
             jobs,
             removed,
+            overrides,
             watermark: contents.watermark,
             covered: contents.covered,
             in_flight: contents.in_flight,

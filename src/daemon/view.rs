@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::daemon::store_task::StoreHealth;
 use crate::diagnostic::Diagnostic;
+use crate::engine::overrides::Overrides;
 use crate::engine::plan::{AppliedSet, HeldRemoval, OwnerConflict};
 use crate::engine::scheduler::Phase;
 use crate::spec::job::JobName;
@@ -21,6 +22,8 @@ pub struct Applied {
     pub revision: Arc<str>,
     /// The jobs.
     pub jobs: Arc<AppliedSet>,
+    /// What operators have said about jobs.
+    pub overrides: Arc<Overrides>,
 }
 
 /// How far what is declared and what is applied agree.

@@ -102,6 +102,7 @@ codes! {
     SOURCE_UNREADABLE = "E0523", "a source that cannot be read";
     SOURCE_TOO_LARGE = "E0524", "a source that is too large or too deep";
     SOURCE_UNMOUNTED = "E0526", "a source that looks unmounted";
+    LINK_IN_GIT = "E0531", "a link in a commit";
     GROUP_WRITABLE = "W0511", "a manifest that a group may write";
     SOURCE_EMPTY = "W0520", "a source without manifests";
     BAD_URL = "E0601", "not the URL of a store or of Redis";

@@ -32,7 +32,7 @@ impl Absences {
     pub fn learn(&mut self, taken_at: BootTime, plan: &Plan) {
         let removed = plan.changes.iter().filter_map(|change| match change {
             Change::Remove { from } => Some(&from.spec.name),
-            Change::Create { .. } | Change::Update { .. } => None,
+            Change::Create { .. } | Change::Update { .. } | Change::Rename { .. } => None,
         });
         let held = plan.held.iter().filter(|held| is_seen(held.hold)).map(|held| &held.job);
         let before = std::mem::take(&mut self.since);
@@ -44,8 +44,10 @@ impl Absences {
 /// Whether a snapshot that holds a removal back for this reason has seen that the job is not there.
 fn is_seen(hold: Hold) -> bool {
     match hold {
-        Hold::Unconfirmed => true,
-        Hold::InvalidManifest | Hold::EmptySource | Hold::UnreadableSource => false,
+        Hold::Unconfirmed | Hold::Protected | Hold::MassRemoval => true,
+        Hold::InvalidManifest | Hold::EmptySource | Hold::UnreadableSource | Hold::Unmounted => {
+            false
+        }
     }
 }
 
@@ -70,7 +72,7 @@ mod tests {
             if absences.confirmed(at(*ms)).contains(&job()) {
                 confirmed.push(*ms);
             }
-            let held = hold.map(|hold| HeldRemoval { job: job(), hold });
+            let held = hold.map(|hold| HeldRemoval { job: job(), hold, renamed_to: None });
             let plan = Plan { held: held.into_iter().collect(), ..Plan::default() };
             absences.learn(at(*ms), &plan);
         }

@@ -1,7 +1,7 @@
-//! Admission: what becomes of due occurrences (B1, B3).
+//! Admission: what becomes of due occurrences (B1–B3).
 //!
 //! Pure tables: who asks gives what is due and what is in flight, and gets a verdict for each
-//! occurrence. Order of the rules: misfire, then overlap.
+//! occurrence. Order of the rules: what an override holds, misfire, then overlap.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -51,9 +51,11 @@ pub struct Due {
     pub fire_time: Timestamp,
     /// When it was to start: lateness counts from here (A10).
     pub start_time: Timestamp,
-    /// Whether the occurrence before it, among all of the job, is before it in the same stream too.
-    /// A range row covers neighbours only.
+    /// Whether the occurrence before it, among all of the job, is before it in the same stream too, and is
+    /// held as this one is. A range row covers neighbours only.
     pub adjoins: bool,
+    /// An operator's override holds it: it is not run, however late it is (B2).
+    pub held: Option<Skipped>,
 }
 
 /// What becomes of due occurrences before overlap is looked at.
@@ -72,7 +74,7 @@ pub enum Misfired {
     Cover(Range, Outcome),
 }
 
-/// Applies B1 to the due occurrences of one job, oldest first.
+/// Applies B1 to the due occurrences of one job, oldest first, but for those that an override holds.
 ///
 /// `due` are ascending. One that starts after `now` is on time: an edit cuts its delay short. Long stretches become ranges, so that a year of
 /// downtime is one row.
@@ -86,7 +88,9 @@ pub fn misfire(
     let mut backlog = Backlog::new(policy);
     for due in due {
         let fell_in_gap = gap.filter(|gap| due.start_time <= gap.until);
-        if too_late(now, policy.grace_time, due.start_time) {
+        if let Some(held) = due.held {
+            cover(&mut verdicts, due, Outcome::Skipped(held));
+        } else if too_late(now, policy.grace_time, due.start_time) {
             let reason = fell_in_gap.map_or(Missed::Late, |gap| gap.kind.missed());
             cover(&mut verdicts, due, Outcome::Missed(reason));
         } else if fell_in_gap.is_some() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::execution::{Cause, Claim, Ending, ExecutionId, JobUid, Outcome, Range, Row};
+use crate::engine::overrides::{OverrideWrite, Overrides};
 use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan};
 use crate::engine::request::{ReplyStatus, Request, RequestId};
 use crate::spec::job::{JobName, JobSpec};
@@ -88,9 +89,12 @@ pub struct Recovery {
     pub jobs: AppliedSet,
     /// Jobs that were removed; a job of that name takes its uid and anchors again (D4).
     pub removed: AppliedSet,
-    /// Every occurrence up to here has its row; none: the store is new.
+    /// What operators have said about jobs.
+    pub overrides: Overrides,
+    /// Every occurrence up to here has its row, but for what a pause holds; none: the store is new.
     pub watermark: Option<Timestamp>,
-    /// Occurrences after the watermark that have their row.
+    /// Occurrences after the watermark that have their row, and those after the beginning of their job's
+    /// pause.
     pub covered: Vec<(JobUid, Range)>,
     /// Rows that have not ended.
     pub in_flight: Vec<Row>,
@@ -249,8 +253,12 @@ pub struct PlanWrites {
     pub removed: Vec<AppliedJob>,
     /// What is different, for the record.
     pub changes: Vec<Change>,
+    /// Overrides as they are from then on.
+    pub overrides: Vec<OverrideWrite>,
     /// What set it off, for the record.
     pub origin: String,
+    /// When its answer counts as lost; it is not sent any more then.
+    pub deadline: BootTime,
 }
 
 /// What became of a plan.

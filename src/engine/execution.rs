@@ -104,6 +104,8 @@ pub enum TimedOut {
 pub enum Cancelled {
     /// By request.
     Requested,
+    /// Its job was removed, and says `on_remove: cancel` (D4).
+    Removed,
 }
 
 /// Reasons of [`Outcome::Skipped`].
@@ -115,6 +117,10 @@ pub enum Skipped {
     Overlap,
     /// An edit took the trigger or the job away before the occurrence was started (D3).
     Removed,
+    /// An operator has paused the job (B2).
+    Paused,
+    /// An operator skipped this one (B2).
+    SkipNext,
 }
 
 /// Reasons of [`Outcome::Missed`].
@@ -155,7 +161,7 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
@@ -163,10 +169,13 @@ impl Outcome {
         Self::TimedOut(TimedOut::Attempt),
         Self::TimedOut(TimedOut::Unkillable),
         Self::Cancelled(Cancelled::Requested),
+        Self::Cancelled(Cancelled::Removed),
         Self::Lost,
         Self::Skipped(Skipped::Coalesced),
         Self::Skipped(Skipped::Overlap),
         Self::Skipped(Skipped::Removed),
+        Self::Skipped(Skipped::Paused),
+        Self::Skipped(Skipped::SkipNext),
         Self::Missed(Missed::Downtime),
         Self::Missed(Missed::Outage),
         Self::Missed(Missed::ClockJump),
@@ -198,10 +207,13 @@ impl Outcome {
             Self::TimedOut(TimedOut::Attempt) => Some("attempt"),
             Self::TimedOut(TimedOut::Unkillable) => Some("unkillable"),
             Self::Cancelled(Cancelled::Requested) => Some("requested"),
+            Self::Cancelled(Cancelled::Removed) => Some("removed"),
             Self::Lost => Some("owner_lost"),
             Self::Skipped(Skipped::Coalesced) => Some("coalesced"),
             Self::Skipped(Skipped::Overlap) => Some("overlap"),
             Self::Skipped(Skipped::Removed) => Some("removed"),
+            Self::Skipped(Skipped::Paused) => Some("paused"),
+            Self::Skipped(Skipped::SkipNext) => Some("skip_next"),
             Self::Missed(Missed::Downtime) => Some("downtime"),
             Self::Missed(Missed::Outage) => Some("outage"),
             Self::Missed(Missed::ClockJump) => Some("clock_jump"),

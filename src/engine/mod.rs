@@ -4,6 +4,7 @@ pub mod absence;
 pub mod admission;
 pub mod event;
 pub mod execution;
+pub mod overrides;
 pub mod plan;
 pub mod queue;
 pub mod request;

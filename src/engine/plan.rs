@@ -1,18 +1,22 @@
 //! Plans: what must change so that what runs equals what is declared (D).
 //!
-//! [`diff`] compares the declared jobs with the applied ones and answers a [`Plan`]; the scheduler
+//! [`diff()`] compares the declared jobs with the applied ones and answers a [`Plan`]; the scheduler
 //! applies it. Start-up is a plan against what the store held, a reload is a plan, and a plan against
 //! an equal set is empty. Nothing here reads a file: what is wrong with the sources arrives as
 //! [`Sources`].
+
+mod diff;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use crate::engine::execution::{JobUid, Provenance};
-use crate::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec, SourcePlace};
+use crate::spec::job::{DeclaredJob, Digest, JobName, JobSpec, SourcePlace};
 use crate::spec::manifest::InvalidManifest;
 use crate::time::Timestamp;
+
+pub use self::diff::diff;
 
 /// Who may change or prune a job (D9).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +26,11 @@ impl Owner {
     /// The owner of the jobs that a source declares.
     pub fn source(name: &str) -> Self {
         Self(format!("file:{name}").into())
+    }
+
+    /// The source that it is, if it is one.
+    pub fn as_source(&self) -> Option<&str> {
+        self.0.strip_prefix("file:")
     }
 }
 
@@ -80,6 +89,17 @@ pub enum Change {
         from: AppliedJob,
         /// What is declared.
         to: DeclaredJob,
+        /// Who declares it.
+        owner: Owner,
+    },
+    /// A job that goes on under another name (D5); its definition may differ as well.
+    Rename {
+        /// What is applied, under the name before.
+        from: AppliedJob,
+        /// What is declared.
+        to: DeclaredJob,
+        /// Who declares it.
+        owner: Owner,
     },
     /// A job that is no longer declared.
     Remove {
@@ -89,18 +109,30 @@ pub enum Change {
 }
 
 impl Change {
-    /// The job.
+    /// The job, by the name that it leads to.
     pub fn job(&self) -> &JobName {
         match self {
-            Self::Create { to, .. } | Self::Update { to, .. } => &to.spec.name,
+            Self::Create { to, .. } | Self::Update { to, .. } | Self::Rename { to, .. } => {
+                &to.spec.name
+            }
             Self::Remove { from } => &from.spec.name,
+        }
+    }
+
+    /// What is applied before it; none: it is new.
+    pub fn applied(&self) -> Option<&AppliedJob> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Update { from, .. } | Self::Rename { from, .. } | Self::Remove { from } => {
+                Some(from)
+            }
         }
     }
 
     /// The definition that it leads to; none: it removes the job.
     pub fn declared(&self) -> Option<&DeclaredJob> {
         match self {
-            Self::Create { to, .. } | Self::Update { to, .. } => Some(to),
+            Self::Create { to, .. } | Self::Update { to, .. } | Self::Rename { to, .. } => Some(to),
             Self::Remove { .. } => None,
         }
     }
@@ -110,22 +142,29 @@ impl Change {
         match self {
             Self::Create { .. } => "create",
             Self::Update { .. } => "update",
+            Self::Rename { .. } => "rename",
             Self::Remove { .. } => "remove",
         }
     }
 }
 
-/// Why a removal is held back.
+/// Why a removal is held back. In the order in which people should hear of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hold {
     /// A manifest that cannot be used declared it, or its name stands in one (D7).
     InvalidManifest,
-    /// The snapshot declares no job at all (D11).
-    EmptySource,
-    /// Its source is missing, unreadable or looks unmounted (D7).
+    /// Its source is missing or unreadable (D7).
     UnreadableSource,
+    /// Its source is empty, and not the folder that it was: a mount is gone (D11).
+    Unmounted,
+    /// Its source, or the whole snapshot, declares no job at all (D11).
+    EmptySource,
     /// Only one snapshot lacks it so far (D11).
     Unconfirmed,
+    /// It says `protect: true` (D11).
+    Protected,
+    /// Too many jobs of its source would go at once (D11, [`PruneGuard`]).
+    MassRemoval,
 }
 
 impl Hold {
@@ -133,10 +172,41 @@ impl Hold {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidManifest => "invalid_manifest",
-            Self::EmptySource => "empty_source",
             Self::UnreadableSource => "unreadable_source",
+            Self::Unmounted => "unmounted",
+            Self::EmptySource => "empty_source",
             Self::Unconfirmed => "unconfirmed",
+            Self::Protected => "protected",
+            Self::MassRemoval => "mass_removal",
         }
+    }
+
+    /// Whether a person may lift it. A manifest is mended instead; a second snapshot comes by itself.
+    pub fn is_confirmable(self) -> bool {
+        match self {
+            Self::InvalidManifest | Self::Unconfirmed => false,
+            Self::UnreadableSource
+            | Self::Unmounted
+            | Self::EmptySource
+            | Self::Protected
+            | Self::MassRemoval => true,
+        }
+    }
+}
+
+/// When removals are too many to be meant (D11): at least so many at once, and more than this share of
+/// the jobs of their source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PruneGuard {
+    /// Fewer than this are always few.
+    pub removals: usize,
+    /// Of the applied jobs of the source.
+    pub percent: u8,
+}
+
+impl Default for PruneGuard {
+    fn default() -> Self {
+        Self { removals: 5, percent: 30 }
     }
 }
 
@@ -147,6 +217,8 @@ pub struct HeldRemoval {
     pub job: JobName,
     /// Why it stays.
     pub hold: Hold,
+    /// The name under which it would go on; that job is not created either (D5).
+    pub renamed_to: Option<JobName>,
 }
 
 /// A declared job whose name another owner holds (D9).
@@ -173,7 +245,14 @@ pub struct Sources {
     pub conflicts: BTreeSet<JobName>,
     /// Jobs that an earlier snapshot lacked as well ([`crate::engine::absence::Absences`], D11).
     pub confirmed_absent: BTreeSet<JobName>,
+    /// When removals are too many.
+    pub guard: PruneGuard,
+    /// Jobs whose removal a person has confirmed: no hold that is confirmable keeps them.
+    pub confirmed: BTreeSet<JobName>,
 }
+
+/// How many hexadecimal digits a plan's id has behind the generation.
+const PLAN_ID_DIGITS: usize = 8;
 
 /// What must change.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -204,111 +283,26 @@ impl Plan {
         self.changes.is_empty()
     }
 
+    /// Names it: the generation that it was made against, and a digest of what it changes and holds back.
+    pub fn id(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        let mut add = |texts: [&str; 3]| {
+            for text in texts {
+                hash.update(text.as_bytes()).update(&[0xff]);
+            }
+        };
+        for change in &self.changes {
+            let digest = change.declared().map_or("", |job| &*job.digest.0);
+            add([change.action(), change.job().as_str(), digest]);
+        }
+        for held in &self.held {
+            add(["held", held.job.as_str(), held.hold.as_str()]);
+        }
+        format!("{}-{}", self.generation, &hash.finalize().to_hex()[..PLAN_ID_DIGITS])
+    }
+
     /// Whether a removal waits for a second snapshot.
     pub fn wants_second_look(&self) -> bool {
         self.held.iter().any(|held| held.hold == Hold::Unconfirmed)
     }
-}
-
-/// Compares what is declared with what is applied.
-///
-/// The same inputs give the same plan, byte for byte. A job is the same when its digest is: formatting,
-/// comments, key order, file and line do not count (I36).
-pub fn diff(
-    generation: u64,
-    revision: Arc<str>,
-    desired: &JobSet,
-    actual: &AppliedSet,
-    sources: &Sources,
-) -> Plan {
-    let mut plan = Plan { generation, revision, ..Plan::default() };
-    let names: BTreeSet<&JobName> = desired.keys().chain(actual.keys()).collect();
-    for name in names {
-        match (desired.get(name), actual.get(name)) {
-            (Some(to), None) => {
-                plan.changes
-                    .push(Change::Create { to: to.clone(), owner: owner_of(sources, &to.source) });
-            }
-            (Some(to), Some(from)) => compare(&mut plan, from, to, sources),
-            (None, Some(from)) => undeclared(&mut plan, from, desired, sources),
-            (None, None) => {}
-        }
-    }
-    plan
-}
-
-/// A job that is declared and applied.
-fn compare(plan: &mut Plan, from: &AppliedJob, to: &DeclaredJob, sources: &Sources) {
-    let name = &to.spec.name;
-    if from.owner != owner_of(sources, &to.source) && !is_source(&from.owner, sources) {
-        plan.owner_conflicts.push(OwnerConflict {
-            job: name.clone(),
-            held_by: from.owner.clone(),
-            declared_at: to.source.clone(),
-        });
-        plan.unchanged += 1;
-    } else if from.digest != to.digest {
-        plan.changes.push(Change::Update { from: from.clone(), to: to.clone() });
-    } else {
-        if from.source != to.source {
-            plan.moved.push((name.clone(), to.source.clone()));
-        }
-        plan.unchanged += 1;
-    }
-}
-
-/// A job that is applied and not declared: removed, or held.
-fn undeclared(plan: &mut Plan, from: &AppliedJob, desired: &JobSet, sources: &Sources) {
-    let name = &from.spec.name;
-    if !is_source(&from.owner, sources) {
-        plan.unchanged += 1;
-        return;
-    }
-    match hold(from, desired, sources) {
-        None => plan.changes.push(Change::Remove { from: from.clone() }),
-        Some(hold) => {
-            if hold == Hold::InvalidManifest {
-                plan.stale.insert(name.clone());
-            }
-            plan.held.push(HeldRemoval { job: name.clone(), hold });
-        }
-    }
-}
-
-/// Whether, and why, the removal of `from` is held. In the order in which people should hear of it.
-fn hold(from: &AppliedJob, desired: &JobSet, sources: &Sources) -> Option<Hold> {
-    let name = &from.spec.name;
-    // A job that was moved to another source stands there, whoever owned it first.
-    let stands_in = owner_of(sources, &from.source);
-    let declared_by_invalid = |invalid: &InvalidManifest| {
-        let hidden = invalid.hides_names() && stands_in == Owner::source(&invalid.source);
-        *invalid.path == *from.source.file || hidden || invalid.mentions(name)
-    };
-    let own_source = sources.incomplete.iter().find(|(name, _)| stands_in == Owner::source(name));
-    if sources.conflicts.contains(name) || sources.invalid.iter().any(declared_by_invalid) {
-        Some(Hold::InvalidManifest)
-    } else if let Some((_, hold)) = own_source {
-        Some(*hold)
-    } else if desired.is_empty() {
-        Some(Hold::EmptySource)
-    } else if !sources.confirmed_absent.contains(name) {
-        Some(Hold::Unconfirmed)
-    } else {
-        None
-    }
-}
-
-/// The owner of what stands at `place`: the source whose folder holds the file, the longest name first.
-fn owner_of(sources: &Sources, place: &SourcePlace) -> Owner {
-    let holds = |source: &&String| {
-        place.file.strip_prefix(source.as_str()).is_some_and(|rest| rest.starts_with('/'))
-    };
-    let source = sources.names.iter().filter(holds).max_by_key(|name| name.len());
-    Owner::source(source.map_or("", String::as_str))
-}
-
-/// Whether the owner is one of the sources: jobs of a source that the settings no longer name, and of
-/// requests, are not this snapshot's to change.
-fn is_source(owner: &Owner, sources: &Sources) -> bool {
-    sources.names.iter().any(|name| *owner == Owner::source(name))
 }

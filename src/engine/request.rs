@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::engine::execution::{ExecutionId, Outcome};
 use crate::spec::job::JobName;
+use crate::time::Timestamp;
 
 /// The longest request id, in bytes.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -78,10 +79,40 @@ pub enum Op {
         /// KILL at once.
         force: bool,
     },
+    /// Hold the fire times of jobs back.
+    Pause {
+        /// Which.
+        jobs: Selection,
+        /// Why.
+        reason: Option<String>,
+        /// Until when; none: until they are resumed.
+        until: Option<Timestamp>,
+    },
+    /// Take back what holds jobs.
+    Resume {
+        /// Which.
+        jobs: Selection,
+    },
+    /// Leave out the next fire time of jobs.
+    SkipNext {
+        /// Which.
+        jobs: Selection,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Look at the sources now.
     Sync,
     /// Answer.
     Ping,
+}
+
+/// The jobs that a change of overrides names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// These.
+    Named(Vec<JobName>),
+    /// All that are applied when it is carried out.
+    All,
 }
 
 /// What `cancel` names.
@@ -119,7 +150,10 @@ pub struct Reply {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplyStatus {
     /// Its effect is durable.
-    Accepted,
+    Accepted {
+        /// What a person should know.
+        note: Option<String>,
+    },
     /// The execution runs.
     Started,
     /// The execution has ended, or nothing is left to do; `note` says what else there is to know.
@@ -141,7 +175,7 @@ impl ReplyStatus {
     /// The word of the wire.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Accepted => "accepted",
+            Self::Accepted { .. } => "accepted",
             Self::Started => "started",
             Self::Finished { .. } => "finished",
             Self::Rejected(_) => "rejected",
@@ -153,7 +187,7 @@ impl ReplyStatus {
     /// Whether no further reply follows, when the request does not wait (`false`) or does (`true`).
     pub fn is_last(&self, wait: bool) -> bool {
         match self {
-            Self::Accepted => !wait,
+            Self::Accepted { .. } => !wait,
             Self::Started => false,
             Self::Finished { .. } | Self::Rejected(_) | Self::Expired | Self::Duplicate => true,
         }

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod executor;
 pub mod files;
+pub mod git;
 pub mod http;
 pub mod last_good;
 #[cfg(feature = "redis")]

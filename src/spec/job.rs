@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::spec::policy::{GraceTime, Misfire, Overlap};
+use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap};
 use crate::spec::size::SizeText;
 use crate::spec::task::Task;
 use crate::spec::trigger::{
@@ -84,6 +84,27 @@ pub struct JobSpec {
     pub max_instances: u32,
     /// What a late occurrence becomes.
     pub misfire: Misfire,
+    /// It is not removed before a person has confirmed that.
+    pub protect: bool,
+    /// Names under which it was known: the first of them that is applied goes on as this job (D5).
+    pub previous_names: Vec<JobName>,
+    /// What becomes of its executions when it is removed.
+    pub on_remove: OnRemove,
+    /// What only people read.
+    pub meta: JobMeta,
+}
+
+/// What of a job only people read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobMeta {
+    /// The one group that it belongs to.
+    pub group: Option<String>,
+    /// Sorted, each once.
+    pub tags: Vec<String>,
+    /// Whom to ask.
+    pub owner: Option<String>,
+    /// Where it says what to do when it fails.
+    pub runbook: Option<String>,
 }
 
 impl JobSpec {

@@ -25,6 +25,27 @@ impl Overlap {
     }
 }
 
+/// What happens to the executions of a job that is removed (D4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnRemove {
+    /// They end as they will.
+    #[default]
+    Finish,
+    /// They are cancelled.
+    Cancel,
+}
+
+impl OnRemove {
+    /// The word in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Finish => "finish",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
 /// How late an occurrence may still start (B1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GraceTime {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::Weekday;
-use cronwright::spec::job::{JobName, JobSpec};
+use cronwright::spec::job::{JobMeta, JobName, JobSpec};
 use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
-use cronwright::spec::policy::{GraceTime, Misfire, Overlap};
+use cronwright::spec::policy::{GraceTime, Misfire, OnRemove, Overlap};
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DateTrigger, DayCalendar, DayRange, Dialect, FireFilter, FoldRule,
@@ -232,6 +232,10 @@ fn spec() -> impl Strategy<Value = JobSpec> {
             overlap: words.3,
             max_instances: limits.3,
             misfire,
+            protect: false,
+            previous_names: Vec::new(),
+            on_remove: OnRemove::default(),
+            meta: JobMeta::default(),
         },
     )
 }

@@ -37,7 +37,8 @@ async fn a_request_is_read_answered_and_taken_off_with_password_and_database() {
     let Content::Request(envelope) = &delivery.content else { panic!("{delivery:?}") };
     assert_eq!(envelope.request.op, Op::Ping);
     let in_reply_to = RequestId::parse("p1").unwrap();
-    let reply = Reply { in_reply_to, status: ReplyStatus::Accepted, execution: None };
+    let reply =
+        Reply { in_reply_to, status: ReplyStatus::Accepted { note: None }, execution: None };
     let to = envelope.reply_to.clone().unwrap();
     door.answers.reply(&to, &reply).await.unwrap();
     door.answers.finish(delivery).await.unwrap();
@@ -255,7 +256,7 @@ async fn a_redis_that_forgot_everything_is_told_of_and_served_from_its_beginning
 
 fn accepted() -> Reply {
     let in_reply_to = RequestId::parse("p1").unwrap();
-    Reply { in_reply_to, status: ReplyStatus::Accepted, execution: None }
+    Reply { in_reply_to, status: ReplyStatus::Accepted { note: None }, execution: None }
 }
 
 #[tokio::test]

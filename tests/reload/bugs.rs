@@ -75,14 +75,15 @@ impl Bug {
         if let (true, Some((from, to))) = (plan.is_empty(), both)
             && bug == Some(Self::WritesWhatIsUnchanged)
         {
-            plan.changes.push(Change::Update { from: from.clone(), to: to.clone() });
+            let (from, to, owner) = (from.clone(), to.clone(), from.owner.clone());
+            plan.changes.push(Change::Update { from, to, owner });
         }
     }
 
     /// What the scheduler is given.
     pub(super) fn spoil_plan(bug: Option<Self>, plan: &mut Plan) {
         for change in &mut plan.changes {
-            let Change::Update { from, to } = change else { continue };
+            let Change::Update { from, to, .. } = change else { continue };
             if bug == Some(Self::ReanchorsAtAnyEdit) {
                 from.anchors.clear();
             }

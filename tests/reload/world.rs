@@ -14,7 +14,8 @@ use cronwright::diagnostic::{Diagnostic, codes};
 use cronwright::engine::absence::{Absences, SECOND_LOOK};
 use cronwright::engine::event::{Effect, Event, PlanDone, Recovery, Resume, Start};
 use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output, Row};
-use cronwright::engine::plan::{AppliedSet, Hold, Plan, Sources, diff};
+use cronwright::engine::overrides::Overrides;
+use cronwright::engine::plan::{AppliedSet, Hold, Plan, PruneGuard, Sources, diff};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
@@ -566,6 +567,7 @@ impl World {
             removed,
             watermark: contents.watermark,
             covered: contents.covered,
+            overrides: Overrides::default(),
             in_flight: contents.in_flight,
             supervised: self.running.iter().chain(self.spool.keys()).cloned().collect(),
             resume: Resume::AfterPlan,
@@ -671,6 +673,8 @@ impl World {
             invalid: daemon.loaded.invalid.clone(),
             conflicts: daemon.loaded.conflicts.clone(),
             confirmed_absent: daemon.absences.confirmed(daemon.taken_at),
+            guard: PruneGuard { removals: usize::MAX, percent: 100 },
+            confirmed: BTreeSet::new(),
         };
         let applied = daemon.scheduler.applied();
         Bug::spoil_sources(self.bug, &applied, &mut sources);

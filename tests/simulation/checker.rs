@@ -4,9 +4,12 @@
 //! second by second and asks no trigger for its next fire time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{Datelike, TimeDelta, Timelike};
-use cronwright::engine::execution::{Cause, Outcome, Row};
+use cronwright::engine::execution::{Cause, Outcome, Row, Skipped};
+use cronwright::engine::overrides::Override;
+use cronwright::engine::scheduler::PAUSE_FLUSHED_WITHIN;
 use cronwright::io::store::document::JobDocument;
 use cronwright::spec::trigger::{CronTrigger, FireFilter, Schedule, Trigger, Window, start_time};
 use cronwright::time::Timestamp;
@@ -23,6 +26,8 @@ const RECOVERED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 struct Due {
     fire_time: Timestamp,
     start_time: Timestamp,
+    /// What operators have said holds it.
+    held: Option<Skipped>,
 }
 
 /// Everything that is wrong.
@@ -65,13 +70,62 @@ fn coverage(world: &World, findings: &mut Vec<String>) {
             due_of.entry(uid).or_default().extend(due(world, spec, until));
         }
     }
+    for (uid, due) in &mut due_of {
+        hold(world, uid, due);
+    }
     for (uid, rows) in covering {
         let due = due_of.remove(uid).unwrap_or_default();
+        reasons(&due, &rows, findings);
         compare(uid, &due, &rows, watermark, now, findings);
         punctual(world, &due, &rows, findings);
     }
     for (uid, due) in due_of {
         compare(uid, &due, &[], watermark, now, findings);
+    }
+}
+
+/// Which occurrences are held: each by what was in force at its fire time. A change counts for fire times
+/// strictly after it. A skip takes the first fire time after it was said, of whatever definition.
+fn hold(world: &World, uid: &str, due: &mut [Due]) {
+    let said: Vec<(Timestamp, &Override)> = world
+        .ledger
+        .said()
+        .iter()
+        .filter(|(_, write)| *write.uid.0 == *uid)
+        .map(|(at, write)| (*at, &write.to))
+        .collect();
+    let fire_times: Vec<Timestamp> = due.iter().map(|due| due.fire_time).collect();
+    for Due { fire_time, held, .. } in due {
+        let in_force = said.iter().rfind(|(at, _)| at < fire_time).map(|(_, said)| said);
+        let Some(said) = in_force else { continue };
+        let paused = said.pause.as_ref().is_some_and(|pause| {
+            pause.at < *fire_time && pause.until.is_none_or(|until| *fire_time < until)
+        });
+        let skipped = said
+            .skip_next
+            .as_ref()
+            .is_some_and(|skip| fire_times.iter().find(|at| **at > skip.at) == Some(fire_time));
+        *held = match (paused, skipped) {
+            (true, _) => Some(Skipped::Paused),
+            (false, true) => Some(Skipped::SkipNext),
+            (false, false) => None,
+        };
+    }
+}
+
+/// B2, F3: the row of an occurrence says that it was paused, or skipped by an operator, exactly when it was.
+fn reasons(due: &[Due], rows: &[&Row], findings: &mut Vec<String>) {
+    for row in rows {
+        let (first, last) = row.range.map_or((row.fire_time, row.fire_time), |r| (r.first, r.last));
+        let says = match row.outcome() {
+            Some(Outcome::Skipped(held @ (Skipped::Paused | Skipped::SkipNext))) => Some(held),
+            _ => None,
+        };
+        let inside = due.iter().filter(|due| first <= due.fire_time && due.fire_time <= last);
+        for wrong in inside.filter(|due| due.held != says) {
+            let Due { fire_time, held, .. } = wrong;
+            findings.push(format!("{}: {fire_time} is held by {held:?}, not {says:?}", row.id));
+        }
     }
 }
 
@@ -91,6 +145,8 @@ fn watermark_follows(world: &World, watermark: Timestamp, findings: &mut Vec<Str
 fn punctual(world: &World, due: &[Due], rows: &[&Row], findings: &mut Vec<String>) {
     let starts: BTreeMap<Timestamp, Timestamp> =
         due.iter().map(|due| (due.fire_time, due.start_time)).collect();
+    let held =
+        |row: &Row| due.iter().any(|due| due.fire_time == row.fire_time && due.held.is_some());
     for row in rows {
         let (first, last) = row.range.map_or((row.fire_time, row.fire_time), |r| (r.first, r.last));
         let (Some(first_start), Some(last_start)) = (starts.get(&first), starts.get(&last)) else {
@@ -101,13 +157,14 @@ fn punctual(world: &World, due: &[Due], rows: &[&Row], findings: &mut Vec<String
         let latest = done.max().unwrap_or(row.claimed_at).max(row.claimed_at);
         let edits = world.edits.get(&row.job).into_iter().flatten();
         let edited = |at: &Timestamp| (last..=row.claimed_at).contains(at);
-        if earliest < *last_start && !edits.clone().any(edited) {
+        if earliest < *last_start && !held(row) && !edits.clone().any(edited) {
             findings.push(format!("{} was decided at {earliest}, before {last_start}", row.id));
         }
         if row.range.is_none() && row.start_time > *last_start {
             findings.push(format!("{} says {}, not {last_start}", row.id, row.start_time));
         }
-        let allowed = *first_start + DECIDED_WITHIN;
+        let lag = if held(row) { PAUSE_FLUSHED_WITHIN } else { Duration::ZERO };
+        let allowed = *first_start + lag + DECIDED_WITHIN;
         if latest > allowed && world.was_calm(*first_start - RECOVERED_WITHIN, allowed) {
             findings.push(format!("{} was decided at {latest}, after {first_start}", row.id));
         }
@@ -123,7 +180,11 @@ fn compare(
     findings: &mut Vec<String>,
 ) {
     // What has had its start is covered, also beyond the watermark, which stays before whoever waits.
-    let is_over = |due: &Due| due.fire_time <= watermark || due.start_time < now - RECOVERED_WITHIN;
+    // What a pause holds has its row an hour later.
+    let is_over = |due: &Due| match due.held {
+        Some(Skipped::Paused) => due.start_time < now - PAUSE_FLUSHED_WITHIN - RECOVERED_WITHIN,
+        _ => due.fire_time <= watermark || due.start_time < now - RECOVERED_WITHIN,
+    };
     let mut covered: BTreeMap<Timestamp, (u64, bool)> =
         due.iter().map(|due| (due.fire_time, (0, is_over(due)))).collect();
     for row in rows {
@@ -213,6 +274,7 @@ fn due(world: &World, spec: &JobDocument, until: Timestamp) -> Vec<Due> {
         .map(|((fire_time, jitter), next)| Due {
             fire_time: *fire_time,
             start_time: start_time(&spec.uid, *fire_time, *jitter, next),
+            held: None,
         })
         .collect()
 }

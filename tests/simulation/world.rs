@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Weekday};
 use cronwright::engine::event::{
-    ClaimAnswer, ClaimBatch, Effect, Event, LeaseLoss, PlanDone, Recovery, Resume, Start,
+    ClaimAnswer, ClaimBatch, Effect, Event, LeaseLoss, PlanDone, PlanWrites, Recovery, Resume,
+    Start,
 };
 use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output};
+use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Sources, diff};
-use cronwright::engine::request::{Op, Request, RequestId};
+use cronwright::engine::request::{Op, Request, RequestId, Selection};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
-use cronwright::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec, SourcePlace};
-use cronwright::spec::policy::{GraceTime, Misfire, Overlap};
+use cronwright::spec::job::{DeclaredJob, Digest, JobMeta, JobName, JobSet, JobSpec, SourcePlace};
+use cronwright::spec::policy::{GraceTime, Misfire, OnRemove, Overlap};
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DayCalendar, Dialect, FireFilter, IntervalTrigger, Trigger, Window,
@@ -63,10 +65,18 @@ pub(super) enum Bug {
     WatermarkPassesWaiting,
     /// A recovery reads triggers without their jitter.
     ForgetsJitter,
+    /// A recovery takes the watermark for what a paused job is accounted for.
+    ForgetsPauseCursor,
+    /// What the store has of a paused job before the watermark is not told at a recovery.
+    ForgetsCoveredInPause,
+    /// A recovery is not told what operators have said.
+    ForgetsOverrides,
+    /// What operators have said is said to be written and is not.
+    OverridesNotWritten,
 }
 
 impl Bug {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::TimeoutIsSuccess,
         Self::ForgetsCovered,
         Self::WatermarkBeforeRows,
@@ -77,6 +87,10 @@ impl Bug {
         Self::PlanNotWritten,
         Self::WatermarkPassesWaiting,
         Self::ForgetsJitter,
+        Self::ForgetsPauseCursor,
+        Self::ForgetsCoveredInPause,
+        Self::ForgetsOverrides,
+        Self::OverridesNotWritten,
     ];
 }
 
@@ -100,6 +114,7 @@ enum Happening {
     Pause(usize),
     Edit,
     Ask,
+    Say,
     Outage,
     Reconcile(usize),
 }
@@ -242,12 +257,13 @@ impl World {
 
     /// Each seed has its own subset of faults.
     fn plan_faults(&mut self) {
-        let kinds: [fn(usize) -> Happening; 5] = [
+        let kinds: [fn(usize) -> Happening; 6] = [
             Happening::Crash,
             Happening::Pause,
             |_| Happening::Edit,
             |_| Happening::Ask,
             |_| Happening::Outage,
+            |_| Happening::Say,
         ];
         for kind in kinds {
             if self.random.chance(60) {
@@ -333,6 +349,7 @@ impl World {
             }
             Happening::Edit => self.edit(),
             Happening::Ask => self.ask(),
+            Happening::Say => self.say(),
             Happening::Outage => {
                 self.outage_until_ms = self.now_ms + self.random.between(500, OUTAGE_MS);
                 self.disturb(OUTAGE_MS);
@@ -543,8 +560,14 @@ impl World {
                 return Outcomes::Events(vec![Event::Claimed { batch: batch.number, answers }]);
             }
             Effect::SavePlan(plan) => {
+                if plan.deadline < self.clock().boot {
+                    return Outcomes::Lost;
+                }
                 let answer = if self.bug == Some(Bug::PlanNotWritten) && self.random.chance(20) {
                     PlanAnswer::Saved { generation: plan.expected_generation }
+                } else if self.bug == Some(Bug::OverridesNotWritten) && self.random.chance(20) {
+                    let overrides = Vec::new();
+                    self.ledger.save_plan(&PlanWrites { overrides, ..*plan })
                 } else {
                     self.ledger.save_plan(&plan)
                 };
@@ -595,6 +618,19 @@ impl World {
             Some(_) if forgets(Bug::ForgetsDowntime) => Some(self.clock().wall),
             watermark => watermark,
         };
+        let said = contents.overrides.into_iter().map(|document| document.said().unwrap());
+        let mut overrides: Overrides = said.filter(|_| !forgets(Bug::ForgetsOverrides)).collect();
+        let pauses = overrides.values_mut().filter_map(|said| said.pause.as_mut());
+        if forgets(Bug::ForgetsPauseCursor) {
+            pauses.for_each(|pause| pause.at = pause.at.max(watermark.unwrap_or(pause.at)));
+        }
+        let mut covered = contents.covered;
+        if forgets(Bug::ForgetsCoveredInPause) {
+            covered.retain(|(_, range)| Some(range.last) > watermark);
+        }
+        if forgets(Bug::ForgetsCovered) {
+            covered.clear();
+        }
         Event::Recovered(Box::new(Recovery {
             number,
             generation: contents.generation,
@@ -602,7 +638,8 @@ impl World {
             jobs,
             removed,
             watermark,
-            covered: if forgets(Bug::ForgetsCovered) { Vec::new() } else { contents.covered },
+            overrides,
+            covered,
             in_flight: contents.in_flight,
             supervised: if forgets(Bug::NothingAdopted) {
                 Vec::new()
@@ -781,6 +818,35 @@ impl World {
         }
     }
 
+    /// An operator pauses jobs, takes that back, or skips a fire time.
+    fn say(&mut self) {
+        let node = usize::try_from(self.random.next() % self.nodes.len() as u64).unwrap();
+        self.requests += 1;
+        let id = RequestId::parse(&format!("request-{}", self.requests)).unwrap();
+        let jobs = if self.random.chance(20) {
+            Selection::All
+        } else {
+            Selection::Named(vec![job_name(self.random.between(0, 7))])
+        };
+        let seconds = i64::try_from(self.random.between(1, 9_000)).unwrap();
+        let until = self.clock().wall + TimeDelta::seconds(seconds);
+        let until = self.random.chance(60).then_some(until);
+        let reason = None;
+        let op = match self.random.between(0, 3) {
+            0 => Op::Resume { jobs },
+            1 => Op::SkipNext { jobs, reason },
+            _ => Op::Pause { jobs, reason, until },
+        };
+        let request = Request { id, op, actor: None };
+        let twice = self.random.chance(20);
+        if self.nodes[node].paused_until_ms <= self.now_ms {
+            self.turn(node, Event::Request(request.clone()));
+            if twice {
+                self.turn(node, Event::Request(request));
+            }
+        }
+    }
+
     fn edit(&mut self) {
         let index = self.random.between(0, 7);
         if self.random.chance(30) && self.desired.len() > 1 {
@@ -821,6 +887,10 @@ impl World {
                 coalesce: self.random.chance(60),
                 max_catch_up: u32::try_from(self.random.between(1, 4)).unwrap(),
             },
+            protect: false,
+            previous_names: Vec::new(),
+            on_remove: OnRemove::default(),
+            meta: JobMeta::default(),
         };
         let digest = Digest(format!("{:032x}", self.random.next()).into());
         let spec = Arc::new(spec);

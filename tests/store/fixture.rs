@@ -10,8 +10,8 @@ use cronwright::engine::execution::{
     State,
 };
 use cronwright::engine::plan::{AppliedJob, Owner};
-use cronwright::spec::job::{Digest, JobName, JobSpec, SourcePlace};
-use cronwright::spec::policy::{Misfire, Overlap};
+use cronwright::spec::job::{Digest, JobMeta, JobName, JobSpec, SourcePlace};
+use cronwright::spec::policy::{Misfire, OnRemove, Overlap};
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::TriggerKind;
 use cronwright::time::Timestamp;
@@ -82,6 +82,10 @@ pub(crate) fn job(name: &str) -> AppliedJob {
             overlap: Overlap::Skip,
             max_instances: 1,
             misfire: Misfire::default(),
+            protect: false,
+            previous_names: Vec::new(),
+            on_remove: OnRemove::default(),
+            meta: JobMeta::default(),
         }),
         digest: Digest("d1".into()),
         source: SourcePlace { file: "jobs.d/a.yaml".to_owned(), line: 3 },
@@ -98,6 +102,8 @@ pub(crate) fn plan(expected_generation: u64, upserts: &[&str], removed: &[&str])
         upserts: upserts.iter().map(|name| job(name)).collect(),
         removed: removed.iter().map(|name| job(name)).collect(),
         changes: Vec::new(),
+        overrides: Vec::new(),
         origin: "start".to_owned(),
+        deadline: cronwright::time::BootTime::NEVER,
     }
 }

@@ -1,5 +1,6 @@
 //! What tests stand on: real servers, and the program under test.
 
+pub(crate) mod git;
 pub(crate) mod servers;
 
 use std::path::Path;

@@ -99,7 +99,7 @@ impl Answers {
         };
         PlanDocument {
             schema: PlanDocument::SCHEMA.to_owned(),
-            id: plan_id(plan),
+            id: plan.id(),
             generation: plan.generation,
             revision: RevisionEntry {
                 commit: plan.revision.to_string(),
@@ -114,30 +114,10 @@ impl Answers {
     }
 }
 
-/// Names a plan: the generation that it was made against, and what it leads to.
-fn plan_id(plan: &Plan) -> String {
-    let mut hash = blake3::Hasher::new();
-    for change in &plan.changes {
-        let digest = match change {
-            Change::Create { to, .. } | Change::Update { to, .. } => to.digest.to_string(),
-            Change::Remove { .. } => String::new(),
-        };
-        let texts = [change.action(), change.job().as_str(), &digest];
-        for text in texts {
-            hash.update(text.as_bytes()).update(&[0]);
-        }
-    }
-    format!("{}-{}", plan.generation, &hash.finalize().to_hex()[..8])
-}
-
 /// The document of a change, and what follows from it.
 fn changed(now: Timestamp, change: &Change) -> ChangeEntry {
     let after = preview(now, change);
-    let (before, to) = match change {
-        Change::Create { to, .. } => (None, Some(to)),
-        Change::Update { from, to } => (Some(from), Some(to)),
-        Change::Remove { from } => (Some(from), None),
-    };
+    let (before, to) = (change.applied(), change.declared());
     let fields = match (before, to) {
         (Some(from), Some(to)) => differences(&from.spec, &to.spec),
         (None, _) | (_, None) => Vec::new(),
@@ -275,7 +255,7 @@ mod tests {
         );
         let from = preview(now, &create).unwrap();
         let to = declared(&format!("{weekdays}, command: x, timeout: 45m, env: {{AB: '2'}}"));
-        let update = Change::Update { from: from.clone(), to };
+        let update = Change::Update { from: from.clone(), to, owner: Owner::source("jobs.d") };
         let entry = serde_json::to_value(changed(now, &update)).unwrap();
         assert_eq!(
             entry,
@@ -293,7 +273,10 @@ mod tests {
             })
         );
         let env_only = declared(&format!("{daily}, command: x, env: {{AB: '3'}}"));
-        let same_schedule = changed(now, &Change::Update { from: from.clone(), to: env_only });
+        let same_schedule = changed(
+            now,
+            &Change::Update { from: from.clone(), to: env_only, owner: Owner::source("jobs.d") },
+        );
         assert_eq!((same_schedule.next_fire, same_schedule.fires_7d), (None, None));
         let removed = changed(now, &Change::Remove { from });
         assert_eq!(removed.fires_7d, Some(FiresEntry { gained: 0, lost: 7 }));

@@ -7,6 +7,7 @@ use crate::engine::event::{CLAIM_DEADLINE, ClaimAnswer, ClaimBatch, Effect, Star
 use crate::engine::execution::{
     Cause, Claim, ExecutionId, JobUid, Outcome, Provenance, Range, Row, Skipped, State,
 };
+use crate::engine::overrides::Holds;
 use crate::engine::plan::AppliedJob;
 use crate::engine::request::{ReplyStatus, RequestId};
 use crate::engine::schedule::{self, Occurrence};
@@ -75,23 +76,32 @@ impl Scheduler {
         }
     }
 
-    /// Drafts everything that is due of one job, and queues its next.
-    fn draft_due(&mut self, now: Now, name: &JobName) {
-        let Some(job) = self.jobs.get_mut(name) else { return };
+    /// Drafts everything that is due of one job, queues its next, and answers that.
+    pub(super) fn draft_due(&mut self, now: Now, name: &JobName) -> Option<Occurrence> {
+        let job = self.jobs.get_mut(name)?;
         let applied = job.applied.clone();
+        let said = self.overrides.of(&applied.uid).cloned();
+        let holds = Holds::of(&applied, said.as_ref());
         let next = schedule::next_to_start(&applied, job.cursor, now.wall);
-        // The next may be due already and wait for its start: it is not accounted for.
-        let until = match next {
-            Some(next) if next.fire_time <= now.wall => schedule::just_before(next.fire_time),
-            Some(_) | None => now.wall,
+        let (until, next) = match next {
+            // It is due already and waits for its start: it is not accounted for.
+            Some(next) if next.fire_time <= now.wall && holds.why(next.fire_time).is_none() => {
+                (schedule::just_before(next.fire_time), Some(next))
+            }
+            // What is held never starts, and waits for nothing.
+            Some(next) if next.fire_time <= now.wall => {
+                (now.wall, schedule::next_after(&applied, now.wall))
+            }
+            Some(_) | None => (now.wall, next),
         };
         let unaccounted = job.account(until);
-        self.queue.set(name, next);
-        let due = unaccounted.due(&applied, until, |_| true);
-        self.admit(now, &applied, due);
+        self.queue_next(&applied, next);
+        self.admit(now, &applied, unaccounted.due(&applied, until, holds, |_| true));
+        self.use_up_skip(&applied.uid, holds, until);
+        next
     }
 
-    /// Applies B1 and B3 to due occurrences of a job, and drafts a row for each verdict.
+    /// Applies B1, B2 and B3 to due occurrences of a job, and drafts a row for each verdict.
     pub(super) fn admit(&mut self, now: Now, job: &AppliedJob, due: impl Iterator<Item = Due>) {
         for verdict in admission::misfire(now.wall, &job.spec.misfire, self.gap, due) {
             let draft = match verdict {
@@ -141,7 +151,7 @@ impl Scheduler {
             slot,
             stage: Stage::Claiming,
             waiter: None,
-            cancelled: false,
+            cancelled: None,
         };
         self.flights.insert(draft.id.clone(), flight);
         draft
@@ -161,7 +171,7 @@ impl Scheduler {
             start_time: range.first,
             verdict: Verdict::End(outcome),
             previous_fire_time: None,
-            note: None,
+            note: self.who_holds(&job.uid, outcome),
             request: None,
             settles_plan: false,
         }
@@ -197,7 +207,7 @@ impl Scheduler {
             until = until.min(schedule::just_before(first));
         }
         if let Some(plan) = &self.plan {
-            until = until.min(plan.effective_at());
+            until = until.min(plan.accounted_until());
         }
         if let Some(watermark) = self.watermark {
             until = until.max(watermark);
@@ -243,7 +253,7 @@ impl Scheduler {
         if surprised || !undecided.is_empty() {
             self.look_again(PendingBatch { drafts: undecided, ..batch }, effects);
         } else {
-            self.save_plan_when_settled(effects);
+            self.save_plan_when_settled(now, effects);
         }
     }
 
@@ -274,7 +284,8 @@ impl Scheduler {
     ) {
         if let Some(to) = draft.request.clone() {
             let execution = Some(draft.id.clone());
-            effects.push(Effect::Reply { to, status: ReplyStatus::Accepted, execution });
+            let note = self.paused_note(now, &draft.uid);
+            effects.push(Effect::Reply { to, status: ReplyStatus::Accepted { note }, execution });
         }
         match draft.verdict {
             Verdict::End(outcome) => {
@@ -286,7 +297,7 @@ impl Scheduler {
             }
             Verdict::Start { .. } => {
                 let Some(flight) = self.flights.get_mut(&draft.id) else { return };
-                if flight.cancelled {
+                if flight.cancelled.is_some() {
                     self.cancel_unstarted(now, &draft.id, effects);
                 } else if self.lease.until <= now.boot {
                     self.fence(now, &draft.id, effects);
@@ -366,16 +377,19 @@ impl Unaccounted {
         &self,
         job: &AppliedJob,
         until: Timestamp,
+        holds: Holds<'_>,
         wanted: impl Fn(Occurrence) -> bool,
     ) -> impl Iterator<Item = Due> {
-        let mut adjoins = false;
+        // How the occurrence before is held, where it is in the stream.
+        let mut before = None;
         schedule::occurrences(job, self.from, until).filter_map(move |occurrence| {
             let Occurrence { fire_time, start_time, .. } = occurrence;
             let is_covered =
                 self.covered.iter().any(|r| r.first <= fire_time && fire_time <= r.last);
             let take = !is_covered && wanted(occurrence);
-            let due = Due { fire_time, start_time, adjoins };
-            adjoins = take;
+            let held = holds.why(fire_time);
+            let due = Due { fire_time, start_time, adjoins: before == Some(held), held };
+            before = take.then_some(held);
             take.then_some(due)
         })
     }

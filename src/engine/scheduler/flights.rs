@@ -22,8 +22,8 @@ pub(super) struct Flight {
     pub(super) stage: Stage,
     /// The request that waits for its end.
     pub(super) waiter: Option<RequestId>,
-    /// A cancel came before it was started.
-    pub(super) cancelled: bool,
+    /// Why it was cancelled, if it was.
+    pub(super) cancelled: Option<Cancelled>,
 }
 
 /// How far an execution in flight is.
@@ -107,6 +107,20 @@ impl Flights {
         self.by_id.iter().filter_map(of_job).collect()
     }
 
+    /// The executions in flight of a job, whatever its name was when they began.
+    pub(super) fn of_uid(&self, uid: &JobUid) -> Vec<ExecutionId> {
+        self.by_job.get(uid).into_iter().flatten().cloned().collect()
+    }
+
+    /// A job has another name from now on.
+    pub(super) fn rename(&mut self, uid: &JobUid, to: &JobName) {
+        for id in self.of_uid(uid) {
+            if let Some(flight) = self.by_id.get_mut(&id) {
+                flight.job = to.clone();
+            }
+        }
+    }
+
     pub(super) fn foreign(&self) -> Vec<ExecutionId> {
         let foreign = |(id, flight): (&ExecutionId, &Flight)| {
             (flight.stage == Stage::Foreign).then(|| id.clone())
@@ -132,7 +146,7 @@ impl Flight {
             slot: row.slot,
             stage,
             waiter: None,
-            cancelled: false,
+            cancelled: None,
         }
     }
 }
@@ -155,7 +169,7 @@ impl Scheduler {
     pub(super) fn ended(
         &mut self,
         id: &ExecutionId,
-        ending: Box<Ending>,
+        mut ending: Box<Ending>,
         effects: &mut Vec<Effect>,
     ) {
         let Some(flight) = self.flights.get_mut(id) else {
@@ -164,6 +178,9 @@ impl Scheduler {
         };
         if matches!(flight.stage, Stage::Ending(_)) {
             return;
+        }
+        if let (Outcome::Cancelled(_), Some(why)) = (ending.outcome, flight.cancelled) {
+            ending.outcome = Outcome::Cancelled(why);
         }
         flight.stage = Stage::Ending(ending.outcome);
         let epoch = Some(flight.epoch);
@@ -203,6 +220,24 @@ impl Scheduler {
     /// A row of ours that was claimed and never started: over.
     pub(super) fn fence(&mut self, now: Now, id: &ExecutionId, effects: &mut Vec<Effect>) {
         self.ended(id, settled(now, Outcome::Missed(Missed::Fenced)), effects);
+    }
+
+    /// Ends an execution on purpose; whether there is anything to end here.
+    pub(super) fn cancel_flight(
+        &mut self,
+        id: &ExecutionId,
+        why: Cancelled,
+        force: bool,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(flight) = self.flights.get_mut(id) else { return false };
+        match flight.stage {
+            Stage::Claiming => {}
+            Stage::Started => effects.push(Effect::Stop { id: id.clone(), force }),
+            Stage::Foreign | Stage::Ending(_) => return false,
+        }
+        flight.cancelled.get_or_insert(why);
+        true
     }
 
     /// A row of ours that was cancelled before it was started: over.

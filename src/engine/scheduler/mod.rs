@@ -10,6 +10,7 @@
 
 mod claims;
 mod flights;
+mod overrides;
 mod plans;
 mod recovery;
 mod requests;
@@ -21,8 +22,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::engine::admission::{Gap, GapKind};
-use crate::engine::event::{CLAIM_DEADLINE, Effect, Event, LeaseLoss, Note, PlanDone};
+use crate::engine::event::{CLAIM_DEADLINE, Effect, Event, LeaseLoss, Note};
 use crate::engine::execution::{ExecutionId, Range};
+use crate::engine::overrides::Overrides;
 use crate::engine::plan::{AppliedJob, AppliedSet};
 use crate::engine::queue::FireQueue;
 use crate::spec::job::JobName;
@@ -30,6 +32,8 @@ use crate::time::{BootTime, Now, Timestamp};
 
 use claims::{Draft, PendingBatch};
 use flights::Flights;
+use overrides::OverrideState;
+pub use overrides::PAUSE_FLUSHED_WITHIN;
 use plans::PendingPlan;
 pub use plans::preview;
 
@@ -61,6 +65,7 @@ pub struct Scheduler {
     jobs: BTreeMap<JobName, Job>,
     removed: AppliedSet,
     queue: FireQueue,
+    overrides: OverrideState,
     plan: Option<PendingPlan>,
 
     watermark: Option<Timestamp>,
@@ -124,6 +129,7 @@ impl Scheduler {
             jobs: BTreeMap::new(),
             removed: AppliedSet::new(),
             queue: FireQueue::default(),
+            overrides: OverrideState::default(),
             plan: None,
             watermark: None,
             ready: Vec::new(),
@@ -158,6 +164,7 @@ impl Scheduler {
             }
             Event::Stopping => self.phase = Phase::Stopping,
         }
+        self.tend_overrides(now, &mut effects);
         self.pump(now, &mut effects);
         effects
     }
@@ -165,12 +172,11 @@ impl Scheduler {
     /// When a `Tick` is due at the latest; none: nothing is due as things stand.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         match self.phase {
-            Phase::Active if self.batch.is_none() => self.queue.first(),
-            Phase::Active
-            | Phase::Standby
-            | Phase::Recovering
-            | Phase::AwaitingPlan
-            | Phase::Stopping => None,
+            Phase::Active => {
+                let fires = self.queue.first().filter(|_| self.batch.is_none());
+                fires.into_iter().chain(self.first_pause_end()).min()
+            }
+            Phase::Standby | Phase::Recovering | Phase::AwaitingPlan | Phase::Stopping => None,
         }
     }
 
@@ -192,6 +198,11 @@ impl Scheduler {
     /// The applied jobs. Grows with their number: ask when a plan was applied, not at each turn.
     pub fn applied(&self) -> AppliedSet {
         self.jobs.iter().map(|(name, job)| (name.clone(), job.applied.clone())).collect()
+    }
+
+    /// What operators have said about jobs. Changes with the generation.
+    pub fn overrides(&self) -> &Overrides {
+        self.overrides.by_uid()
     }
 
     /// How many executions are in flight, here and on other nodes.
@@ -223,6 +234,7 @@ impl Scheduler {
         if self.phase != Phase::Stopping {
             self.phase = Phase::Standby;
         }
+        self.refuse_overrides(effects);
     }
 
     fn store_lost(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -251,12 +263,6 @@ impl Scheduler {
         self.phase = Phase::Recovering;
         self.recoveries += 1;
         effects.push(Effect::Recover { number: self.recoveries });
-    }
-
-    fn drop_plan(&mut self, effects: &mut Vec<Effect>) {
-        if self.plan.take().is_some() {
-            effects.push(Effect::PlanDone(PlanDone::Again));
-        }
     }
 
     /// Whether a claim may be sent now (C12).

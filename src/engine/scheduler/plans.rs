@@ -9,27 +9,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use crate::engine::admission::{self, Due, Misfired};
-use crate::engine::event::{Effect, PlanDone, PlanWrites};
-use crate::engine::execution::{JobUid, Outcome, Skipped};
+use crate::engine::event::{CLAIM_DEADLINE, Effect, PlanDone, PlanWrites};
+use crate::engine::execution::{Cancelled, JobUid, Outcome, Skipped};
+use crate::engine::overrides::Holds;
 use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
 use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::claims::Draft;
+use crate::engine::scheduler::overrides::Change as OverrideChange;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::{DeclaredJob, JobName, SourcePlace};
+use crate::spec::policy::OnRemove;
 use crate::spec::trigger::{IntervalStart, Schedule};
-use crate::time::{Now, Timestamp};
+use crate::time::{BootTime, Now, Timestamp};
 
 /// The plan under way.
 #[derive(Debug)]
 pub(super) struct PendingPlan {
-    writes: PlanWrites,
-    moved: Vec<(JobName, SourcePlace)>,
-    stage: PlanStage,
+    pub(super) writes: PlanWrites,
+    pub(super) moved: Vec<(JobName, SourcePlace)>,
+    pub(super) stage: PlanStage,
+    pub(super) kind: PlanKind,
+}
+
+/// What a plan changes.
+#[derive(Debug)]
+pub(super) enum PlanKind {
+    /// The jobs that are applied; the reconciler waits for its end.
+    Jobs,
+    /// Overrides.
+    Overrides(OverrideChange),
 }
 
 /// How far a plan is.
 #[derive(Debug, PartialEq, Eq)]
-enum PlanStage {
+pub(super) enum PlanStage {
     /// So many rows must be durable before it is saved.
     Settling(usize),
     /// The store is writing it.
@@ -37,8 +50,12 @@ enum PlanStage {
 }
 
 impl PendingPlan {
-    pub(super) fn effective_at(&self) -> Timestamp {
-        self.writes.effective_at
+    /// What the plan holds back is accounted for up to here; so far the watermark may go.
+    pub(super) fn accounted_until(&self) -> Timestamp {
+        match &self.kind {
+            PlanKind::Jobs => self.writes.effective_at,
+            PlanKind::Overrides(change) => change.accounted_until,
+        }
     }
 }
 
@@ -61,7 +78,7 @@ impl Scheduler {
             return;
         }
         self.begin_plan(now, plan);
-        self.save_plan_when_settled(effects);
+        self.save_plan_when_settled(now, effects);
     }
 
     /// Settles the jobs that the plan changes, and holds them back.
@@ -73,15 +90,17 @@ impl Scheduler {
             upserts: Vec::new(),
             removed: Vec::new(),
             changes: Vec::new(),
+            overrides: Vec::new(),
             origin: plan.origin,
+            deadline: BootTime::NEVER,
         };
         for change in &plan.changes {
             match change {
                 Change::Create { to, owner } => {
                     writes.upserts.push(self.created(now.wall, to, owner));
                 }
-                Change::Update { from, to } => {
-                    let applied = updated(now.wall, from, to);
+                Change::Update { from, to, owner } | Change::Rename { from, to, owner } => {
+                    let applied = updated(now.wall, from, to, owner);
                     self.settle(now, &from.spec.name, Some(&applied));
                     writes.upserts.push(applied);
                 }
@@ -92,14 +111,16 @@ impl Scheduler {
             }
         }
         writes.changes = plan.changes;
-        let stage = PlanStage::Settling(self.await_rows(&writes.changes));
-        self.plan = Some(PendingPlan { writes, moved: plan.moved, stage });
+        let changed: BTreeSet<JobName> = writes.changes.iter().flat_map(names).cloned().collect();
+        let stage = PlanStage::Settling(self.await_rows(&changed));
+        writes.overrides = self.used_up_skips(&changed);
+        let (moved, kind) = (plan.moved, PlanKind::Jobs);
+        self.plan = Some(PendingPlan { writes, moved, stage, kind });
     }
 
     /// Has the plan wait for the rows of the jobs that it changes, those of a claim under way among them:
     /// were that claim to fail after the switch, nobody would know any more that they were due.
-    fn await_rows(&mut self, changes: &[Change]) -> usize {
-        let changed: BTreeSet<&JobName> = changes.iter().map(Change::job).collect();
+    pub(super) fn await_rows(&mut self, changed: &BTreeSet<JobName>) -> usize {
         let in_batch = self.batch.iter_mut().flat_map(|batch| &mut batch.drafts);
         let mut awaited = 0;
         for draft in in_batch.chain(&mut self.ready) {
@@ -123,8 +144,10 @@ impl Scheduler {
         let from = job.applied.clone();
         let unaccounted = job.account(now.wall);
         let kept = |occurrence| to.is_some_and(|to| keeps(&from, to, occurrence));
+        let said = self.overrides.of(&from.uid).cloned();
+        let holds = Holds::of(&from, said.as_ref());
         let mut verdicts = Vec::new();
-        for due in unaccounted.due(&from, now.wall, |occurrence| !kept(occurrence)) {
+        for due in unaccounted.due(&from, now.wall, holds, |occurrence| !kept(occurrence)) {
             admission::cover(&mut verdicts, due, self.dropped(due));
         }
         for verdict in verdicts {
@@ -134,12 +157,16 @@ impl Scheduler {
             }
         }
         if let Some(to) = to {
-            self.admit(now, to, unaccounted.due(&from, now.wall, kept));
+            self.admit(now, to, unaccounted.due(&from, now.wall, holds, kept));
         }
+        self.use_up_skip(&from.uid, holds, now.wall);
     }
 
     /// What becomes of an occurrence whose trigger the plan takes away.
     fn dropped(&self, due: Due) -> Outcome {
+        if let Some(held) = due.held {
+            return Outcome::Skipped(held);
+        }
         match self.gap.filter(|gap| due.start_time <= gap.until) {
             Some(gap) => Outcome::Missed(gap.kind.missed()),
             None => Outcome::Skipped(Skipped::Removed),
@@ -171,10 +198,19 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn save_plan_when_settled(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn save_plan_when_settled(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let lease_lasts = self.lease.until.since(now.boot) > CLAIM_DEADLINE;
         if let Some(plan) = &mut self.plan
             && plan.stage == PlanStage::Settling(0)
         {
+            // A successor would make the plan of the jobs anew, for it has the same sources. It knows nothing
+            // of a request: one that came after the lease would hold back what the successor has started.
+            if let PlanKind::Overrides(_) = plan.kind {
+                if !lease_lasts {
+                    return;
+                }
+                plan.writes.deadline = now.boot.plus(CLAIM_DEADLINE);
+            }
             plan.stage = PlanStage::Saving;
             effects.push(Effect::SavePlan(Box::new(plan.writes.clone())));
         }
@@ -183,21 +219,50 @@ impl Scheduler {
     /// The switch.
     pub(super) fn plan_saved(&mut self, generation: u64, effects: &mut Vec<Effect>) {
         let Some(plan) = self.plan.take() else { return };
-        let effective_at = plan.effective_at();
+        let effective_at = plan.writes.effective_at;
         self.generation = generation;
+        self.take_overrides(plan.writes.overrides);
+        if let PlanKind::Overrides(change) = plan.kind {
+            return self.overrides_changed(change, effects);
+        }
         self.revision = plan.writes.revision;
+        self.rename(&plan.writes.changes);
         for gone in plan.writes.removed {
             self.jobs.remove(&gone.spec.name);
+            self.cancel_removed(&gone, effects);
             self.removed.insert(gone.spec.name.clone(), gone);
         }
         for applied in plan.writes.upserts {
             let name = applied.spec.name.clone();
             self.removed.remove(&name);
-            self.queue.set(&name, schedule::next_after(&applied, effective_at));
+            self.queue_next(&applied, schedule::next_after(&applied, effective_at));
             self.jobs.insert(name, Job { applied, cursor: effective_at, covered: Vec::new() });
         }
         self.move_jobs(plan.moved);
         effects.push(Effect::PlanDone(PlanDone::Applied { generation }));
+    }
+
+    /// Takes renamed jobs from under their old names, all of them before the first gets its new one: two may
+    /// have swapped theirs.
+    fn rename(&mut self, changes: &[Change]) {
+        for change in changes {
+            if let Change::Rename { from, to, .. } = change {
+                self.jobs.remove(&from.spec.name);
+                self.flights.rename(&from.uid, &to.spec.name);
+            }
+        }
+    }
+
+    /// `on_remove` (D4).
+    fn cancel_removed(&mut self, gone: &AppliedJob, effects: &mut Vec<Effect>) {
+        match gone.spec.on_remove {
+            OnRemove::Finish => {}
+            OnRemove::Cancel => {
+                for id in self.flights.of_uid(&gone.uid) {
+                    self.cancel_flight(&id, Cancelled::Removed, false, effects);
+                }
+            }
+        }
     }
 
     /// Jobs that only stand elsewhere now.
@@ -211,10 +276,26 @@ impl Scheduler {
 
     /// Puts every job into the queue, from its cursor on.
     pub(super) fn queue_all(&mut self) {
-        for (name, job) in &self.jobs {
-            self.queue.set(name, schedule::next_after(&job.applied, job.cursor));
+        for job in self.jobs.values() {
+            let next = schedule::next_after(&job.applied, job.cursor);
+            let next = next.map(|next| self.overrides.or_flush(&job.applied, next));
+            self.queue.set(&job.applied.spec.name, next);
         }
     }
+
+    /// Gives a plan up: what the store holds is read anew.
+    pub(super) fn drop_plan(&mut self, effects: &mut Vec<Effect>) {
+        match self.plan.take().map(|plan| plan.kind) {
+            Some(PlanKind::Jobs) => effects.push(Effect::PlanDone(PlanDone::Again)),
+            Some(PlanKind::Overrides(change)) => self.overrides.ask_again(change),
+            None => {}
+        }
+    }
+}
+
+/// The names of a job before and after a change.
+fn names(change: &Change) -> impl Iterator<Item = &JobName> {
+    change.applied().map(|from| &from.spec.name).into_iter().chain([change.job()])
 }
 
 /// Whether a trigger that both definitions have makes the occurrence due (D1: equal normal forms).
@@ -241,15 +322,17 @@ pub fn preview(at: Timestamp, change: &Change) -> Option<AppliedJob> {
             effective_at: at,
             anchors: anchors(at, None, to),
         }),
-        Change::Update { from, to } => Some(updated(at, from, to)),
+        Change::Update { from, to, owner } | Change::Rename { from, to, owner } => {
+            Some(updated(at, from, to, owner))
+        }
         Change::Remove { .. } => None,
     }
 }
 
-fn updated(at: Timestamp, from: &AppliedJob, to: &DeclaredJob) -> AppliedJob {
+fn updated(at: Timestamp, from: &AppliedJob, to: &DeclaredJob, owner: &Owner) -> AppliedJob {
     AppliedJob {
         uid: from.uid.clone(),
-        owner: from.owner.clone(),
+        owner: owner.clone(),
         spec: to.spec.clone(),
         digest: to.digest.clone(),
         source: to.source.clone(),
@@ -338,9 +421,9 @@ mod tests {
     fn edited(from: &str, to: &str) -> String {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let owner = Owner::source("s");
-        let create = Change::Create { to: declared(from), owner };
+        let create = Change::Create { to: declared(from), owner: owner.clone() };
         let from = preview(at("2026-01-05T09:00:00Z"), &create).unwrap();
-        let update = Change::Update { from, to: declared(to) };
+        let update = Change::Update { from, to: declared(to), owner };
         let to = preview(at("2026-01-05T10:07:00Z"), &update).unwrap();
         to.anchors.values().map(|at| at.format("%H:%M:%S").to_string()).collect()
     }

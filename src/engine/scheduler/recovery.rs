@@ -22,6 +22,7 @@ impl Scheduler {
         self.revision = recovery.revision.clone();
         self.removed = recovery.removed.clone();
         self.watermark = recovery.watermark;
+        self.overrides.read(&recovery.overrides);
         self.take_jobs(recovery);
         let batch = self.batch.take();
         self.flights.drop_foreign();
@@ -74,9 +75,9 @@ impl Scheduler {
             .jobs
             .iter()
             .map(|(name, applied)| {
-                let cursor = recovery
-                    .watermark
-                    .map_or(applied.effective_at, |watermark| watermark.max(applied.effective_at));
+                let covered_until = self.overrides.covered_until(&applied.uid, recovery.watermark);
+                let cursor = covered_until
+                    .map_or(applied.effective_at, |until| until.max(applied.effective_at));
                 let job = Job { applied: applied.clone(), cursor, covered: Vec::new() };
                 (name.clone(), job)
             })
@@ -88,6 +89,7 @@ impl Scheduler {
         for job in self.jobs.values_mut() {
             job.covered = covered.remove(&job.applied.uid).unwrap_or_default();
         }
+        self.read_progress();
     }
 
     /// Takes over one row that has not ended.

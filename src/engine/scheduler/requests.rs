@@ -1,11 +1,10 @@
-//! Requests: run-now and cancel (B6, C5).
+//! Requests: run-now and cancel (B6, C5). Those that change overrides are in `overrides`.
 
 use crate::engine::event::Effect;
-use crate::engine::execution::{Cause, ExecutionId};
+use crate::engine::execution::{Cancelled, Cause, ExecutionId};
 use crate::engine::plan::AppliedJob;
 use crate::engine::request::{CancelTarget, Op, Refusal, ReplyStatus, Request, RequestId};
 use crate::engine::scheduler::claims::Verdict;
-use crate::engine::scheduler::flights::Stage;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::spec::job::JobName;
 use crate::time::Now;
@@ -15,12 +14,15 @@ const READY_MAX: usize = 10_000;
 
 impl Scheduler {
     pub(super) fn request(&mut self, now: Now, request: Request, effects: &mut Vec<Effect>) {
+        if matches!(request.op, Op::Pause { .. } | Op::Resume { .. } | Op::SkipNext { .. }) {
+            return self.ask_override(request, effects);
+        }
         let Request { id, op, actor } = request;
         let answer = match op {
             Op::Run { job, wait } => self.run(now, &id, &job, actor, wait),
             Op::Cancel { target, force } => Some(self.cancel(&target, force, effects)),
-            // The daemon does these; when they come here they are done.
-            Op::Sync | Op::Ping => {
+            // The daemon does these, or they are done above.
+            Op::Sync | Op::Ping | Op::Pause { .. } | Op::Resume { .. } | Op::SkipNext { .. } => {
                 Some((ReplyStatus::Finished { outcome: None, note: None }, None))
             }
         };
@@ -99,22 +101,18 @@ impl Scheduler {
         };
         let mut stopped = None;
         for id in ids {
-            let Some(flight) = self.flights.get_mut(&id) else { continue };
-            match flight.stage {
-                Stage::Claiming => flight.cancelled = true,
-                Stage::Started => effects.push(Effect::Stop { id: id.clone(), force }),
-                Stage::Foreign | Stage::Ending(_) => continue,
+            if self.cancel_flight(&id, Cancelled::Requested, force, effects) {
+                stopped = Some(id);
             }
-            stopped = Some(id);
         }
         let status = match stopped {
-            Some(_) => ReplyStatus::Accepted,
+            Some(_) => ReplyStatus::Accepted { note: None },
             None => ReplyStatus::Rejected(nothing_runs(target)),
         };
         (status, stopped)
     }
 
-    fn no_such_job(&self, job: &JobName) -> Refusal {
+    pub(super) fn no_such_job(&self, job: &JobName) -> Refusal {
         let names = self.jobs.keys().map(JobName::as_str);
         Refusal {
             code: "E0404",
@@ -125,7 +123,7 @@ impl Scheduler {
     }
 }
 
-fn not_active(phase: Phase) -> Refusal {
+pub(super) fn not_active(phase: Phase) -> Refusal {
     let message = match phase {
         Phase::Standby => "another daemon leads on this store",
         Phase::Recovering => "the store does not answer",

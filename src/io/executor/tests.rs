@@ -1,8 +1,8 @@
 //! What is started for an execution, and what its end means.
 
 use super::*;
-use crate::spec::job::JobName;
-use crate::spec::policy::{Misfire, Overlap};
+use crate::spec::job::{JobMeta, JobName};
+use crate::spec::policy::{Misfire, OnRemove, Overlap};
 use crate::spec::task::Task;
 
 fn spec(working_dir: Option<&str>) -> JobSpec {
@@ -20,6 +20,10 @@ fn spec(working_dir: Option<&str>) -> JobSpec {
         overlap: Overlap::Skip,
         max_instances: 1,
         misfire: Misfire::default(),
+        protect: false,
+        previous_names: Vec::new(),
+        on_remove: OnRemove::default(),
+        meta: JobMeta::default(),
     }
 }
 

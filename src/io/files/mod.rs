@@ -15,6 +15,7 @@ mod walk;
 
 pub use content::read_alone;
 pub use problem::{FileProblem, FileWarning, SourceState};
+pub(in crate::io) use revision::git_folder;
 pub use revision::{Revision, RevisionOrigin};
 pub use snapshot::{
     Patience, Reading, Snapshot, SnapshotFile, Source, SourceReading, Sources, TOTAL_BYTES_MAX,

@@ -20,6 +20,8 @@ pub enum FileProblem {
     OutsideSource,
     /// A link that leads back to itself.
     LinkLoop,
+    /// A link in a commit, which nothing follows.
+    LinkInGit,
     /// It was there and is not any more, or it is a link to nothing.
     Vanished,
     /// Its name is not UTF-8.
@@ -76,6 +78,9 @@ impl fmt::Display for FileProblem {
                 "it is a link that leads out of its source: copy the target, or name its folder in `sources`",
             ),
             Self::LinkLoop => f.write_str("it is a link that leads back to itself: remove it"),
+            Self::LinkInGit => f.write_str(
+                "it is a link, and links in a commit are not followed: commit the file itself",
+            ),
             Self::Vanished => f.write_str(
                 "it vanished meanwhile, or is a link to nothing: restore it, or remove the link",
             ),
@@ -106,6 +111,7 @@ impl FileProblem {
             Self::NotRegular(_) => codes::NOT_REGULAR,
             Self::OutsideSource => codes::OUTSIDE_SOURCE,
             Self::LinkLoop => codes::LINK_LOOP,
+            Self::LinkInGit => codes::LINK_IN_GIT,
             Self::Vanished => codes::VANISHED,
             Self::NameNotUtf8 => codes::NAME_NOT_UTF8,
             Self::WorldWritable | Self::FolderWorldWritable(_) => codes::WORLD_WRITABLE,

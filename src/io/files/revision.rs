@@ -47,7 +47,7 @@ impl Revision {
     /// The revision of the sources that lie in `folders`; `given` is `CRONWRIGHT_REVISION`.
     pub(super) fn find(folders: &[&Path], given: Option<&str>, digest: &str) -> Self {
         let plain = |id: &str, origin| Self { id: id.into(), branch: None, dirty: None, origin };
-        if let Some(commit) = folders.iter().find_map(|folder| git_head(&git_folder(folder)?)) {
+        if let Some(commit) = folders.iter().find_map(|folder| git_head(&git_folder(folder)?.1)) {
             return commit;
         }
         if let Some(id) = given.and_then(word) {
@@ -63,21 +63,23 @@ impl Revision {
 
 /// The `index.lock` that stands while git rewrites the work tree around `folder`, if it does.
 pub(super) fn git_lock(folder: &Path) -> Option<PathBuf> {
-    let lock = git_folder(folder)?.join("index.lock");
+    let lock = git_folder(folder)?.1.join("index.lock");
     lock.symlink_metadata().is_ok().then_some(lock)
 }
 
-/// The repository's folder for the work tree around `folder`.
-fn git_folder(folder: &Path) -> Option<PathBuf> {
+/// The work tree around `folder`, without links, and the folder of its repository.
+pub(in crate::io) fn git_folder(folder: &Path) -> Option<(PathBuf, PathBuf)> {
     let real = folder.canonicalize().ok()?;
     let dot_git = real.ancestors().map(|a| a.join(".git")).find(|p| p.exists())?;
+    let top = dot_git.parent()?.to_path_buf();
     if dot_git.is_dir() {
-        return Some(dot_git);
+        return Some((top, dot_git));
     }
     // A linked work tree or a submodule: a file that names the place.
     let text = small_text(&dot_git)?;
     let target = text.strip_prefix("gitdir:")?.trim();
-    Some(dot_git.parent()?.join(target))
+    let folder = top.join(target);
+    Some((top, folder))
 }
 
 /// The commit and branch that `HEAD` of a repository stands for.

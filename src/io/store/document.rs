@@ -5,6 +5,7 @@
 
 mod ending;
 mod job;
+mod overrides;
 mod row;
 
 pub use crate::io::store::document::ending::{
@@ -12,5 +13,8 @@ pub use crate::io::store::document::ending::{
 };
 pub use crate::io::store::document::job::{
     ChangeDocument, JOB_TIMES, JobDocument, NoteDocument, PlanDocument,
+};
+pub use crate::io::store::document::overrides::{
+    OVERRIDE_PARTS, OVERRIDE_TIMES, OverrideDocument, SaidDocument,
 };
 pub use crate::io::store::document::row::{ROW_TIMES, RowDocument};

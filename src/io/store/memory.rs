@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites};
 use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row, State};
-use crate::io::store::document::{JobDocument, NoteDocument, PlanDocument};
+use crate::engine::overrides::OverrideWrite;
+use crate::io::store::document::{JobDocument, NoteDocument, OverrideDocument, PlanDocument};
 use crate::io::store::{
     Answer, Bid, Contents, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
     RowChange, Store,
 };
+use crate::spec::job::JobName;
 use crate::time::{BootTime, Timestamp};
 
 /// What is stored, and what each operation does to it.
@@ -24,6 +26,9 @@ pub struct Ledger {
     jobs: BTreeMap<String, JobDocument>,
     /// Every definition a job ever had, by `<uid>@<effective_at>`.
     specs: BTreeMap<String, JobDocument>,
+    overrides: BTreeMap<String, OverrideDocument>,
+    /// Every change of them, and since when it counts.
+    said: Vec<(Timestamp, OverrideWrite)>,
     watermark: Option<Timestamp>,
     rows: BTreeMap<ExecutionId, Row>,
     /// The rows that have not ended.
@@ -86,14 +91,17 @@ impl Ledger {
 
     /// See [`Store::load`].
     pub fn load(&self) -> Contents {
+        let paused_at = |row: &Row| Some(self.overrides.get(&*row.uid.0)?.pause.as_ref()?.at);
         let after_watermark = |row: &&Row| {
-            self.watermark.is_none_or(|watermark| covers(row).last > watermark)
+            let after = self.watermark.is_none_or(|watermark| covers(row).last > watermark);
+            (after || paused_at(row).is_some_and(|at| row.fire_time > at))
                 && row.cause != crate::engine::execution::Cause::Request
         };
         Contents {
             generation: self.generation,
             revision: self.revision.clone(),
             jobs: self.jobs.values().cloned().collect(),
+            overrides: self.overrides.values().cloned().collect(),
             watermark: self.watermark,
             covered: self
                 .rows
@@ -121,6 +129,11 @@ impl Ledger {
             let document = JobDocument::of(job, Some(plan.effective_at));
             self.removals.push((document.uid.clone(), plan.effective_at));
             self.jobs.insert(document.uid.clone(), document);
+        }
+        for write in &plan.overrides {
+            let document = OverrideDocument::of(&write.uid, &write.to);
+            self.overrides.insert(document.uid.clone(), document);
+            self.said.push((plan.effective_at, write.clone()));
         }
         self.plans.push(PlanDocument::of(plan, self.generation));
         PlanAnswer::Saved { generation: self.generation }
@@ -213,11 +226,16 @@ impl Ledger {
         news
     }
 
+    /// Whether a job has this name: its rows from before it was renamed have another.
+    fn is_named(&self, uid: &JobUid, name: &JobName) -> bool {
+        self.jobs.get(&*uid.0).is_some_and(|job| job.name == name.as_str())
+    }
+
     /// See [`Store::rows`].
     pub fn rows(&self, query: &Query) -> Vec<Row> {
         let wanted = |row: &&Row| {
             let outcome = row.outcome().map(Outcome::as_str);
-            query.job.as_ref().is_none_or(|job| row.job == *job)
+            query.job.as_ref().is_none_or(|job| row.job == *job || self.is_named(&row.uid, job))
                 && query.since.is_none_or(|since| covers(row).last >= since)
                 && query.revision.as_ref().is_none_or(|r| *row.provenance.revision == **r)
                 && (query.outcomes.is_empty()
@@ -247,6 +265,11 @@ impl Ledger {
     /// When a job was removed, each time.
     pub fn removals(&self, uid: &str) -> Vec<Timestamp> {
         self.removals.iter().filter(|(of, _)| of == uid).map(|(_, at)| *at).collect()
+    }
+
+    /// Every change of overrides, and since when it counts, oldest first.
+    pub fn said(&self) -> &[(Timestamp, OverrideWrite)] {
+        &self.said
     }
 
     /// Everything that was noted.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites};
 use crate::engine::execution::{Ending, ExecutionId, JobUid, Range, Row};
-use crate::io::store::document::{JobDocument, PlanDocument};
+use crate::io::store::document::{JobDocument, OverrideDocument, PlanDocument};
 use crate::spec::job::JobName;
 use crate::time::Timestamp;
 
@@ -119,9 +119,12 @@ pub struct Contents {
     pub revision: String,
     /// Applied jobs, and removed ones (`removed_at` is set).
     pub jobs: Vec<JobDocument>,
-    /// Every occurrence up to here has its row.
+    /// What operators have said about jobs.
+    pub overrides: Vec<OverrideDocument>,
+    /// Every occurrence up to here has its row, but for what a pause holds.
     pub watermark: Option<Timestamp>,
-    /// Occurrences after the watermark that have their row, whatever its state; not requests.
+    /// Occurrences after the watermark, and of a paused job after the beginning of its pause, that have their
+    /// row, whatever its state; not requests.
     pub covered: Vec<(JobUid, Range)>,
     /// Rows that have not ended.
     pub in_flight: Vec<Row>,

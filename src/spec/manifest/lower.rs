@@ -12,14 +12,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, codes};
-use crate::spec::job::{JobName, JobSpec};
+use crate::spec::job::{JobMeta, JobName, JobSpec};
 use crate::spec::manifest::lower::calendars::Calendars;
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::lower::triggers::RawTriggers;
 use crate::spec::manifest::raw::{Given, RawJob, RawTrigger};
 use crate::spec::manifest::rules::environment;
-use crate::spec::policy::Overlap;
+use crate::spec::policy::{OnRemove, Overlap};
 use crate::spec::task::{DEFAULT_SHELL, Task};
 use crate::time::Zone;
 
@@ -71,6 +71,10 @@ pub fn job(
         overlap: layer.overlap.unwrap_or(Overlap::Skip),
         max_instances: layer.max_instances.unwrap_or(1),
         misfire: layer.misfire.value().unwrap_or_default(),
+        protect: false,
+        previous_names: Vec::new(),
+        on_remove: OnRemove::default(),
+        meta: JobMeta::default(),
     })
 }
 

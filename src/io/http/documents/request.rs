@@ -118,6 +118,13 @@ pub struct ResultEntry {
     pub note: Option<String>,
 }
 
+impl ResultEntry {
+    /// A note alone.
+    fn noted(note: &String) -> Self {
+        Self { outcome: None, reason: None, note: Some(note.clone()) }
+    }
+}
+
 impl Envelope {
     /// Reads an envelope. `fallback_id` is its id when it brings none.
     pub fn read(bytes: &[u8], fallback_id: &str) -> Result<Self, Refusal> {
@@ -219,10 +226,8 @@ impl ReplyDocument {
                 (Some(result), None)
             }
             ReplyStatus::Rejected(refusal) => (None, Some(ErrorEntry::of(refusal))),
-            ReplyStatus::Accepted
-            | ReplyStatus::Started
-            | ReplyStatus::Expired
-            | ReplyStatus::Duplicate => (None, None),
+            ReplyStatus::Accepted { note } => (note.as_ref().map(ResultEntry::noted), None),
+            ReplyStatus::Started | ReplyStatus::Expired | ReplyStatus::Duplicate => (None, None),
         };
         Self {
             v: ENVELOPE_VERSION,

@@ -63,7 +63,7 @@ pub struct PlanDocument {
 /// One change of an applied plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeDocument {
-    /// `create`, `update`, `remove`.
+    /// `create`, `update`, `remove`; of overrides: `pause`, `resume`, `skip_next`, `pause_ended`, `skip_used`.
     pub action: String,
     /// The job.
     pub job: String,
@@ -134,13 +134,17 @@ impl PlanDocument {
             action: change.action().to_owned(),
             job: change.job().to_string(),
         });
+        let overrides = plan.overrides.iter().map(|write| ChangeDocument {
+            action: write.action.as_str().to_owned(),
+            job: write.to.job.to_string(),
+        });
         Self {
             generation: i64::try_from(generation).unwrap_or(i64::MAX),
             v: STORE_VERSION,
             revision: plan.revision.to_string(),
             effective_at: plan.effective_at,
             origin: plan.origin.clone(),
-            changes: changes.collect(),
+            changes: changes.chain(overrides).collect(),
         }
     }
 }

@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use crate::engine::execution::{Ending, ExecutionId, Row};
 use crate::io::store::StoreError;
 use crate::io::store::document::{
-    EndingDocument, JOB_TIMES, JobDocument, NoteDocument, PlanDocument, ROW_TIMES, RowDocument,
+    EndingDocument, JOB_TIMES, JobDocument, NoteDocument, OVERRIDE_PARTS, OVERRIDE_TIMES,
+    OverrideDocument, PlanDocument, ROW_TIMES, RowDocument,
 };
 use crate::time::{Timestamp, rfc3339};
 
@@ -60,6 +61,27 @@ pub(super) fn to_job(mut document: Document) -> Result<JobDocument, StoreError> 
         dates_to_text(anchors.iter_mut().map(|(_, value)| value));
     }
     from_bson("job", document, &JOB_TIMES)
+}
+
+/// What operators have said about a job.
+pub(super) fn of_override(said: &OverrideDocument) -> Result<Document, StoreError> {
+    let mut document = to_bson("override", &said.uid, said, &[])?;
+    for part in OVERRIDE_PARTS {
+        if let Some(Bson::Document(part)) = document.get_mut(part) {
+            text_to_dates(part, &OVERRIDE_TIMES);
+        }
+    }
+    Ok(document)
+}
+
+/// Reads what operators have said about a job.
+pub(super) fn to_override(mut document: Document) -> Result<OverrideDocument, StoreError> {
+    for part in OVERRIDE_PARTS {
+        if let Some(Bson::Document(part)) = document.get_mut(part) {
+            dates_to_text(part.iter_mut().map(|(_, value)| value));
+        }
+    }
+    from_bson("override", document, &[])
 }
 
 /// An applied plan.
@@ -130,6 +152,11 @@ fn to_bson(
         id: id.to_owned(),
         message: error.to_string(),
     })?;
+    text_to_dates(&mut document, times);
+    Ok(document)
+}
+
+fn text_to_dates(document: &mut Document, times: &[&str]) {
     for field in times {
         if let Some(value) = document.get_mut(*field)
             && let Bson::String(text) = value
@@ -138,7 +165,6 @@ fn to_bson(
             *value = date(at);
         }
     }
-    Ok(document)
 }
 
 fn from_bson<T: DeserializeOwned>(

@@ -8,6 +8,7 @@ mod bulk;
 mod connection;
 mod form;
 mod lease;
+mod overrides;
 mod plans;
 mod record;
 mod rows;
@@ -43,12 +44,14 @@ impl MongoStore {
         connection.ready_to_read().await?;
         let position = plans::position(connection).await?;
         let watermark = rows::watermark(connection).await?;
+        let overrides = overrides::read(connection).await?;
         Ok(Contents {
             generation: position.generation,
             revision: position.revision,
             jobs: plans::jobs(connection).await?,
             watermark,
-            covered: rows::covered(connection, watermark).await?,
+            covered: rows::covered(connection, watermark, &overrides).await?,
+            overrides,
             in_flight: rows::in_flight(connection).await?,
         })
     }

@@ -13,7 +13,7 @@ use crate::engine::event::PlanWrites;
 use crate::io::store::document::{JobDocument, PlanDocument};
 use crate::io::store::mongo::bulk::{self, Statement};
 use crate::io::store::mongo::connection::{CALL_WITHIN, Connection, READ_WITHIN, all};
-use crate::io::store::mongo::form;
+use crate::io::store::mongo::{form, overrides};
 use crate::io::store::{PlanAnswer, StoreError};
 
 /// How many documents are looked for by id in one call.
@@ -49,7 +49,8 @@ pub(super) async fn save(
     bulk::run(connection, "write definitions", "specs", definitions).await?;
     let removed: Vec<String> = plan.removed.iter().map(|job| job.uid.to_string()).collect();
     let mut document = form::of_plan(&PlanDocument::of(plan, generation))?;
-    document.insert("pending", doc! { "upserts": pending, "removed": removed });
+    let said = overrides::pending(&plan.overrides)?;
+    document.insert("pending", doc! { "upserts": pending, "removed": removed, "overrides": said });
     let insert = commit(&connection.database, &document);
     if !connection.call("write a plan", CALL_WITHIN, insert).await? {
         return Ok(PlanAnswer::Stale);
@@ -111,6 +112,8 @@ async fn follow(connection: &Connection, plan: &Document) -> Result<(), StoreErr
         }
     }
     bulk::run(connection, "write jobs", "jobs", statements).await?;
+    let said = overrides::follow(generation, list("overrides"));
+    bulk::run(connection, "write overrides", "overrides", said).await?;
     let plans = connection.collection("plans");
     let followed = doc! { "$unset": { "pending": "" } };
     let done = async { plans.update_one(doc! { "_id": generation }, followed).await };

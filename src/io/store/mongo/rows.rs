@@ -10,6 +10,7 @@ use mongodb::error::{Error, ErrorKind};
 use crate::engine::event::{ClaimAnswer, ClaimBatch};
 use crate::engine::execution::{Claim, ExecutionId, JobUid, Range, Row};
 use crate::io::clock;
+use crate::io::store::document::OverrideDocument;
 use crate::io::store::mongo::connection::{
     CALL_WITHIN, Connection, READ_WITHIN, all, is_duplicate,
 };
@@ -19,6 +20,8 @@ use crate::time::Timestamp;
 
 /// The one document of `watermarks` that stands for the whole store.
 const WHOLE_STORE: &str = "store";
+/// The rows of how many paused jobs one call reads.
+const PAUSES_MAX: usize = 500;
 
 /// See `Store::claim`.
 pub(super) async fn claim(
@@ -139,7 +142,12 @@ pub(super) async fn in_flight(connection: &Connection) -> Result<Vec<Row>, Store
 pub(super) async fn rows(connection: &Connection, query: &Query) -> Result<Vec<Row>, StoreError> {
     let mut filter = Document::new();
     if let Some(job) = &query.job {
-        filter.insert("job", job.as_str());
+        // Those from before it was renamed too.
+        let uids = connection.collection("jobs");
+        let uids = async { uids.distinct("_id", doc! { "name": job.as_str() }).await };
+        let uids = connection.call("read jobs", READ_WITHIN, uids).await?;
+        let of_job = vec![doc! { "job": job.as_str() }, doc! { "uid": { "$in": uids } }];
+        filter.insert("$and", vec![doc! { "$or": of_job }]);
     }
     if let Some(since) = query.since {
         filter.extend(covers("$gte", since));
@@ -206,8 +214,28 @@ pub(super) async fn watermark(connection: &Connection) -> Result<Option<Timestam
 pub(super) async fn covered(
     connection: &Connection,
     watermark: Option<Timestamp>,
+    overrides: &[OverrideDocument],
 ) -> Result<Vec<(JobUid, Range)>, StoreError> {
-    let mut filter = watermark.map(|at| covers("$gt", at)).unwrap_or_default();
+    let after_watermark = watermark.map(|at| covers("$gt", at)).unwrap_or_default();
+    let mut ranges = ranges(connection, after_watermark).await?;
+    let Some(watermark) = watermark else { return Ok(ranges) };
+    let paused = |said: &OverrideDocument| {
+        let at = said.pause.as_ref()?.at;
+        Some(doc! { "uid": &said.uid, "fire_time": { "$gt": form::date(at) } })
+    };
+    let paused: Vec<Document> = overrides.iter().filter_map(paused).collect();
+    for paused in paused.chunks(PAUSES_MAX) {
+        let before = doc! { "$or": paused, "last": { "$lte": form::date(watermark) } };
+        ranges.extend(self::ranges(connection, before).await?);
+    }
+    Ok(ranges)
+}
+
+/// What the rows of occurrences cover that a filter finds.
+async fn ranges(
+    connection: &Connection,
+    mut filter: Document,
+) -> Result<Vec<(JobUid, Range)>, StoreError> {
     filter.insert("cause", doc! { "$ne": "request" });
     let fields = doc! { "uid": 1, "fire_time": 1, "last": 1, "count": 1 };
     let executions = connection.collection("executions");

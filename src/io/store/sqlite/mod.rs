@@ -3,6 +3,7 @@
 //! WAL with `synchronous=FULL`: an answered write survives a power cut. Documents are JSON text; the
 //! columns beside them are what is searched. Other processes may read the file meanwhile.
 
+mod overrides;
 mod plans;
 mod rows;
 mod writer;
@@ -178,12 +179,14 @@ fn take_lease(connection: &Connection, holder: &Holder) -> Result<LeaseAnswer, S
 
 fn load(connection: &Connection) -> Result<Contents, StoreError> {
     let watermark = meta(connection, "watermark")?.and_then(|text| parse_time(&text));
+    let overrides = overrides::read(connection)?;
     Ok(Contents {
         generation: generation(connection)?,
         revision: meta(connection, "revision")?.unwrap_or_default(),
         jobs: jobs(connection)?,
         watermark,
-        covered: rows::covered(connection, watermark)?,
+        covered: rows::covered(connection, watermark, &overrides)?,
+        overrides,
         in_flight: rows::in_flight(connection)?,
     })
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use crate::engine::event::PlanWrites;
+use crate::engine::overrides::OverrideWrite;
 use crate::engine::plan::AppliedJob;
 use crate::io::store::document::{JobDocument, PlanDocument};
 use crate::io::store::sqlite::writer::failed;
-use crate::io::store::sqlite::{generation, json, set_meta};
+use crate::io::store::sqlite::{generation, json, overrides, set_meta};
 use crate::io::store::{PlanAnswer, StoreError};
 
 /// A plan as the tables take it: made before the connection is asked for, on which claims wait.
@@ -19,6 +20,7 @@ pub(super) struct PlanTexts {
     document: String,
     removed: Vec<JobTexts>,
     upserts: Vec<JobTexts>,
+    overrides: Vec<OverrideWrite>,
 }
 
 struct JobTexts {
@@ -47,6 +49,7 @@ impl PlanTexts {
                 .iter()
                 .map(|gone| job(gone, Some(plan.effective_at)))
                 .collect::<Result<_, _>>()?,
+            overrides: plan.overrides.clone(),
             upserts: plan.upserts.iter().map(|put| job(put, None)).collect::<Result<_, _>>()?,
         })
     }
@@ -72,6 +75,7 @@ pub(super) fn save(connection: &Connection, plan: &PlanTexts) -> Result<PlanAnsw
         put_job.execute(params![uid, name, 1, document]).map_err(failed)?;
         put_spec.execute(params![spec_id, document]).map_err(failed)?;
     }
+    overrides::write(connection, &plan.overrides)?;
     connection
         .execute("INSERT INTO plans VALUES (?1, ?2)", params![plan.generation, plan.document])
         .map_err(failed)?;

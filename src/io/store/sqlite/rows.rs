@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
 use crate::engine::event::{ClaimAnswer, ClaimBatch};
 use crate::engine::execution::{Claim, ExecutionId, JobUid, Range, Row};
-use crate::io::store::document::{LateOutcome, RowDocument};
+use crate::io::store::document::{LateOutcome, OverrideDocument, RowDocument};
 use crate::io::store::sqlite::writer::failed;
 use crate::io::store::sqlite::{json, meta, parse_time, set_meta, time_text};
 use crate::io::store::{Guard, Query, RowAnswer, RowChange, StoreError};
@@ -168,8 +168,9 @@ pub(super) fn rows(connection: &Connection, query: &Query) -> Result<Vec<Row>, S
     let mut conditions = Vec::new();
     let mut values = Vec::new();
     if let Some(job) = &query.job {
-        conditions.push("job = ?".to_owned());
-        values.push(job.to_string());
+        // Those from before it was renamed too.
+        conditions.push("(job = ? OR uid IN (SELECT uid FROM jobs WHERE name = ?))".to_owned());
+        values.extend([job.to_string(), job.to_string()]);
     }
     if let Some(since) = query.since {
         conditions.push("last >= ?".to_owned());
@@ -211,10 +212,17 @@ fn select(
 pub(super) fn covered(
     connection: &Connection,
     watermark: Option<Timestamp>,
+    overrides: &[OverrideDocument],
 ) -> Result<Vec<(JobUid, Range)>, StoreError> {
     let after = watermark.map(time_text).unwrap_or_default();
     let tail = "WHERE last > ? AND cause <> 'request'";
-    let rows = select(connection, tail, vec![after])?;
+    let mut rows = select(connection, tail, vec![after.clone()])?;
+    for said in overrides.iter().filter(|_| watermark.is_some()) {
+        let Some(pause) = &said.pause else { continue };
+        let tail = "WHERE uid = ? AND fire_time > ? AND last <= ? AND cause <> 'request'";
+        let values = vec![said.uid.clone(), time_text(pause.at), after.clone()];
+        rows.extend(select(connection, tail, values)?);
+    }
     Ok(rows
         .into_iter()
         .map(|row| {

@@ -36,6 +36,11 @@ CREATE INDEX IF NOT EXISTS executions_time ON executions (fire_time);
 CREATE INDEX IF NOT EXISTS executions_last ON executions (last);
 CREATE INDEX IF NOT EXISTS executions_in_flight ON executions (state) WHERE state <> 'ended';
 
+CREATE TABLE IF NOT EXISTS overrides (
+    uid TEXT PRIMARY KEY,
+    doc TEXT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS plans (
     generation INTEGER PRIMARY KEY,
     doc        TEXT NOT NULL
