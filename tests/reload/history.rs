@@ -171,6 +171,7 @@ impl History {
             ("create", of("create"), &expected.creates),
             ("update", of("update"), &expected.updates),
             ("remove", of("remove"), &expected.removes),
+            ("rename", of("rename"), &expected.renames.keys().cloned().collect()),
             ("held", held, &expected.held),
         ] {
             if found != *expected {

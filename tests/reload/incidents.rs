@@ -1,7 +1,9 @@
 //! Accidents that users of other programs told in public, replayed here. Each test says in our words what
 //! went wrong there.
 
-use super::texts::{job, manifest, world, world_of};
+use cronwright::engine::request::Op;
+
+use super::texts::{job, manifest, named_job, pause, world, world_of};
 use super::world::Record;
 
 /// A music collector: saving its settings, without a change, scheduled all background tasks anew; the five
@@ -321,6 +323,101 @@ fn argo_cd_15058_and_14090_what_one_look_misses_is_not_pruned() {
     assert_eq!(again, uid);
 }
 
+/// The same, when it was no glitch: much that is gone at once, or is protected, waits for a person, and
+/// the rest of the plan is applied. People switched pruning off altogether for want of this.
+#[test]
+fn argo_cd_15058_and_14090_much_at_once_waits_for_a_person() {
+    let jobs = |numbers: std::ops::Range<u32>, rest: &str| -> Vec<String> {
+        let one = |number| job(&format!("job-{number}"), &format!("cron: \"0 * * * *\"{rest}"));
+        numbers.map(one).collect()
+    };
+    let safe = manifest(&[job("safe", "cron: \"0 * * * *\"\n    protect: true")]);
+    let mut world = world(&[("a.yaml", &manifest(&jobs(0..10, ""))), ("safe.yaml", &safe)]);
+    // Six of eleven vanish, four are edited, one is new, and the protected one goes too.
+    world.write("a.yaml", &manifest(&jobs(6..11, "\n    env: { LEVEL: debug }")));
+    world.delete("safe.yaml");
+    assert_eq!(world.applied().len(), 12);
+    let held = world.held();
+    assert_eq!(held.len(), 7, "{held:?}");
+    assert_eq!(held[0], "job-0 mass_removal");
+    assert_eq!(held[6], "safe protected");
+    assert_eq!(world.plans_saved(), 2);
+    world.kill();
+    world.start();
+    world.run_until("11:00:01");
+    assert_eq!((world.fired("job-0").len(), world.fired("safe").len()), (2, 2));
+    assert_eq!((world.fired("job-10").len(), world.plans_saved()), (1, 2));
+    // Few at a time are no accident.
+    world.write("a.yaml", &manifest(&jobs(2..11, "\n    env: { LEVEL: debug }")));
+    world.save("safe.yaml", &safe);
+    assert_eq!((world.applied().len(), world.held().len()), (10, 0));
+}
+
+/// An orchestrator: a trigger that was given another id lost its state, and began anew. Here the new name
+/// says the old one.
+#[test]
+fn kestra_a_renamed_job_keeps_its_state() {
+    let named = |name: &str, rest: &str| manifest(&[job(name, &format!("interval: 45m{rest}"))]);
+    let mut world = world(&[("a.yaml", &named("sync", ""))]);
+    world.run_until("10:30:00");
+    world.save("a.yaml", &named("warehouse-sync", "\n    previous_names: [sync]"));
+    world.run_until("11:31:00");
+    assert_eq!(world.fired("sync"), Vec::<String>::new());
+    assert_eq!(world.fired("warehouse-sync"), ["10:44:59.510", "11:29:59.510"]);
+    assert_eq!(world.newest_plan().changes.len(), 0);
+}
+
+/// A flow editor's cron: schedules that were stopped by hand ran again after a deploy or a restart.
+#[test]
+fn node_red_cron_plus_49_what_was_stopped_by_hand_stays_stopped() {
+    let text = |word: &str| {
+        manifest(&[job("a", &format!("cron: \"* * * * *\"\n    env: {{ W: {word} }}"))])
+    };
+    let mut world = world(&[("a.yaml", &text("old"))]);
+    world.ask(pause("a"));
+    world.save("a.yaml", &text("new"));
+    world.kill();
+    world.start();
+    world.run_until("10:30:00");
+    assert_eq!(world.fired("a"), ["10:00:00"]);
+}
+
+/// Continuous delivery: what an operator changed in an emergency was put back by the next synchronisation,
+/// unless all of that was switched off (#15588, #4414, #8207). A pause is a layer of its own: the sources
+/// are applied, and do not touch it.
+#[test]
+fn argo_cd_15588_a_reload_does_not_undo_what_an_operator_said() {
+    let text = |minutes: u32| manifest(&[job("a", &format!("interval: {minutes}m"))]);
+    let mut world = world(&[("a.yaml", &text(5))]);
+    world.ask(pause("a"));
+    for minutes in 6..20 {
+        world.save("a.yaml", &text(minutes));
+        world.run_minutes(3);
+    }
+    assert_eq!(world.fired("a"), Vec::<String>::new());
+    assert_eq!(world.held().len(), 0);
+    let said = world.ledger.load().overrides.into_iter().next().unwrap().said().unwrap().1;
+    let pause = said.pause.unwrap();
+    assert_eq!((pause.by.as_str(), pause.reason.as_deref()), ("li.wei", Some("disk is full")));
+}
+
+/// A cluster's tool: things were suspended, nobody knew by whom and until when, and they stayed so. A pause
+/// says who and why, and may say until when: then it ends by itself.
+#[test]
+fn flux2_4231_a_pause_tells_who_and_why_and_ends_by_itself() {
+    let mut world = world(&[("a.yaml", &manifest(&[job("a", "cron: \"*/10 * * * *\"")]))]);
+    let until = Some("2026-11-23T10:35:00Z".parse().unwrap());
+    let reason = Some("disk is full".to_owned());
+    world.ask(Op::Pause { jobs: named_job("a"), reason, until });
+    world.kill();
+    world.start();
+    world.run_until("10:45:00");
+    assert_eq!(world.fired("a"), ["10:00:00", "10:40:00"]);
+    let rows = world.rows("a");
+    let paused = rows.iter().filter(|row| row.ends_with(" skipped(paused)"));
+    assert!(paused.count() > 0 && rows.len() >= 3, "{rows:?}");
+}
+
 /// Continuous delivery: a revision that could not be applied was not tried again until somebody made
 /// another commit, although the reason had passed.
 #[test]
@@ -410,4 +507,32 @@ fn an_interval_in_front_of_one_that_stays_begins_with_the_edit() {
     world.save("a.yaml", &both("{ interval: 20m }, { interval: 30m }"));
     world.run_until("11:03:00");
     assert_eq!(world.fired("a"), ["10:29:59.510", "10:57:00", "10:59:59.510"]);
+}
+
+/// A job took over the name of one that had been removed, and the removed one's identity was forgotten in
+/// memory, or not, as a restart came between.
+#[test]
+fn the_newest_job_that_left_a_name_comes_back_under_it() {
+    let named = |name: &str, rest: &str| manifest(&[job(name, &format!("interval: 45m{rest}"))]);
+    for restarts in [false, true] {
+        let mut world = world(&[("a.yaml", &named("a", "")), ("b.yaml", &named("b", ""))]);
+        let uid_of = |world: &super::world::World, name: &str| {
+            let job = world.applied().into_values().find(|job| job.spec.name.as_str() == name);
+            job.unwrap().uid
+        };
+        let (a, b) = (uid_of(&world, "a"), uid_of(&world, "b"));
+        // `a` is removed; `b` becomes `a`, and then `c`: the name is free again.
+        world.save("keep.yaml", &named("keep", ""));
+        world.delete("a.yaml");
+        world.save("b.yaml", &named("a", "\n    previous_names: [b]"));
+        world.save("b.yaml", &named("c", "\n    previous_names: [a]"));
+        assert_eq!(uid_of(&world, "c"), b);
+        if restarts {
+            world.kill();
+            world.start();
+            world.run_for(1_500);
+        }
+        world.save("a.yaml", &named("a", ""));
+        assert_eq!(uid_of(&world, "a"), a, "restarts: {restarts}");
+    }
 }

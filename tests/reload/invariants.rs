@@ -1,8 +1,11 @@
 //! The ten promises, one test each, in the order of the table in docs/reload.md.
 
-use cronwright::engine::plan::Hold;
+use std::collections::BTreeSet;
 
-use super::texts::{job, manifest, world, world_of};
+use cronwright::engine::plan::Hold;
+use cronwright::engine::request::Op;
+
+use super::texts::{job, manifest, named_job, pause, world, world_of};
 use super::world::{Record, time_of};
 
 /// An unchanged job keeps its next fire time, the phase of its interval, what of it runs, and its identity,
@@ -193,6 +196,65 @@ fn invariant_07_the_switch_is_atomic() {
             assert_eq!(left, right, "{fire_time}");
         }
     }
+}
+
+/// A job that says which name it had goes on as the same job: history, phase, pause, and what of it runs.
+#[test]
+fn invariant_08_a_rename_that_says_so_keeps_history_phase_pause_and_executions() {
+    let named = |name: &str, rest: &str| manifest(&[job(name, &format!("interval: 30m{rest}"))]);
+    let mut world = world_of(&[("a.yaml", &named("old", ""))], (1_500_000, 1_500_000));
+    world.run_until("10:31:00");
+    let before = world.applied().into_values().next().unwrap();
+    // It runs until 10:55; the name and the file change.
+    world.files.remove("jobs.d/a.yaml");
+    world.save("b.yaml", &named("new", "\n    previous_names: [old]"));
+    let after = world.applied().into_values().next().unwrap();
+    assert_eq!((&after.uid, &after.anchors), (&before.uid, &before.anchors));
+    assert_eq!((world.names(), world.held().len()), (vec!["new".to_owned()], 0));
+    world.run_until("11:31:00");
+    assert_eq!(world.rows("old"), ["10:29:59.510 succeeded"]);
+    assert_eq!(world.rows("new"), ["10:59:59.510 succeeded", "11:29:59.510 running"]);
+
+    // A pause goes along, and what runs counts for the overlap of the new name.
+    world.ask(pause("new"));
+    world.save("b.yaml", &named("newest", "\n    previous_names: [new]"));
+    world.kill();
+    world.start();
+    world.run_until("13:10:00");
+    assert_eq!(world.fired("newest"), Vec::<String>::new());
+    world.ask(Op::Resume { jobs: named_job("newest") });
+    world.run_until("13:31:00");
+    assert_eq!(world.fired("newest"), ["13:29:59.510"]);
+    let uids = world.ledger.all_rows().values().map(|row| row.uid.clone());
+    assert_eq!(uids.collect::<BTreeSet<_>>(), BTreeSet::from([before.uid]));
+}
+
+/// What an operator said about a job survives edits, a removal with a return, and restarts. (Fail-over: the
+/// simulator pauses jobs at random while two nodes take over from each other.)
+#[test]
+fn invariant_09_overrides_survive_reload_and_restart() {
+    let text = |rest: &str| manifest(&[job("a", &format!("cron: \"*/10 * * * *\"{rest}"))]);
+    let mut world = world(&[("a.yaml", &text("")), ("other.yaml", "jobs: {}")]);
+    world.ask(pause("a"));
+    world.save("a.yaml", &text("\n    env: { LEVEL: debug }"));
+    world.run_until("10:25:00");
+    world.kill();
+    world.start();
+    world.save("a.yaml", &text("").replace("*/10", "*/5"));
+    world.run_until("10:45:00");
+    world.save("other.yaml", &manifest(&[job("b", "interval: 1h")]));
+    world.delete("a.yaml");
+    world.save("a.yaml", &text(""));
+    world.run_until("11:05:00");
+    assert_eq!(world.fired("a"), ["10:00:00"]);
+    world.ask(Op::Resume { jobs: named_job("a") });
+    world.run_until("11:15:00");
+    // Nothing is caught up, and every fire time between has a row that says why it did not run.
+    assert_eq!(world.fired("a"), ["10:00:00", "11:10:00"]);
+    let rows = world.rows("a");
+    let held = rows.iter().filter(|row| row.ends_with(" skipped(paused)")).count();
+    assert_eq!(held, rows.len() - 2, "{rows:?}");
+    assert!(rows[1].starts_with("10:10:00"), "{rows:?}");
 }
 
 /// A manifest that cannot be used changes nothing that runs, whatever is wrong with it, for as long as it

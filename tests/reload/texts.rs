@@ -1,5 +1,8 @@
 //! Manifests as people write them, and worlds that have applied some.
 
+use cronwright::engine::request::{Op, Selection};
+use cronwright::spec::job::JobName;
+
 use super::world::World;
 
 /// A job that prints its name, with what else it says.
@@ -26,4 +29,14 @@ pub(super) fn world_of(files: &[(&str, &str)], task_ms: (u64, u64)) -> World {
     world.start();
     world.run_until("10:00:01");
     world
+}
+
+/// One job, as requests name it.
+pub(super) fn named_job(name: &str) -> Selection {
+    Selection::Named(vec![JobName::parse(name).unwrap()])
+}
+
+/// An order to pause a job until it is resumed.
+pub(super) fn pause(name: &str) -> Op {
+    Op::Pause { jobs: named_job(name), reason: Some("disk is full".to_owned()), until: None }
 }

@@ -16,6 +16,7 @@ use cronwright::engine::event::{Effect, Event, PlanDone, Recovery, Resume, Start
 use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output, Row};
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Hold, Plan, PruneGuard, Sources, diff};
+use cronwright::engine::request::{Op, Request, RequestId};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
@@ -184,6 +185,14 @@ impl World {
             let number = self.sequence;
             self.push(at, Happening::Look(number));
         }
+    }
+
+    /// Asks the scheduler for something, and lets it settle.
+    pub(super) fn ask(&mut self, op: Op) {
+        self.sequence += 1;
+        let id = RequestId::parse(&format!("request-{}", self.sequence)).unwrap();
+        self.turn(Event::Request(Request { id, op, actor: Some("li.wei".to_owned()) }));
+        self.run_for(300);
     }
 
     /// Starts the daemon and lets it settle.
@@ -551,14 +560,16 @@ impl World {
     }
 
     fn recovery(&mut self, number: u64) -> Event {
-        let contents = self.ledger.load();
+        let mut contents = self.ledger.load();
         let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
-        for document in contents.jobs {
+        for document in contents.jobs_in_order() {
             let key = (document.name.clone(), Digest(document.digest.as_str().into()));
             let spec = Arc::clone(&self.specs[&key]);
             let set = if document.removed_at.is_some() { &mut removed } else { &mut jobs };
             set.insert(spec.name.clone(), document.applied(spec));
         }
+        let said = contents.overrides.into_iter().map(|document| document.said().unwrap());
+        let overrides: Overrides = said.collect();
         let mut recovery = Recovery {
             number,
             generation: contents.generation,
@@ -567,7 +578,7 @@ impl World {
             removed,
             watermark: contents.watermark,
             covered: contents.covered,
-            overrides: Overrides::default(),
+            overrides,
             in_flight: contents.in_flight,
             supervised: self.running.iter().chain(self.spool.keys()).cloned().collect(),
             resume: Resume::AfterPlan,
@@ -673,7 +684,7 @@ impl World {
             invalid: daemon.loaded.invalid.clone(),
             conflicts: daemon.loaded.conflicts.clone(),
             confirmed_absent: daemon.absences.confirmed(daemon.taken_at),
-            guard: PruneGuard { removals: usize::MAX, percent: 100 },
+            guard: PruneGuard::default(),
             confirmed: BTreeSet::new(),
         };
         let applied = daemon.scheduler.applied();

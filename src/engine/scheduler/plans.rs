@@ -234,7 +234,10 @@ impl Scheduler {
         }
         for applied in plan.writes.upserts {
             let name = applied.spec.name.clone();
-            self.removed.remove(&name);
+            // The tombstone of another job that had the name stays.
+            if self.removed.get(&name).is_some_and(|gone| gone.uid == applied.uid) {
+                self.removed.remove(&name);
+            }
             self.queue_next(&applied, schedule::next_after(&applied, effective_at));
             self.jobs.insert(name, Job { applied, cursor: effective_at, covered: Vec::new() });
         }
