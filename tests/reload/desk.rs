@@ -147,7 +147,7 @@ impl Desk {
                 return false;
             }
             let is_broken = paper.fault == Some(Fault::Syntax);
-            let counts = paper.fault.is_none_or(|fault| fault.tells_names());
+            let counts = paper.fault.is_none_or(Fault::tells_names);
             for name in names {
                 let (count, broken) = everywhere.entry(name).or_default();
                 *count += usize::from(counts);
@@ -217,12 +217,11 @@ impl Paper {
             }
             jobs.push((job.name.clone(), fields));
         }
-        if path.ends_with(".toml") {
-            toml(&jobs, self.has(4))
-        } else if path.ends_with(".json") || self.has(8) {
-            json_text(&jobs, self.has(4))
-        } else {
-            yaml(&jobs, self.has(4))
+        match path.rsplit_once('.') {
+            Some((_, "toml")) => toml(&jobs, self.has(4)),
+            // JSON is YAML too.
+            Some((_, "yaml")) if !self.has(8) => yaml(&jobs, self.has(4)),
+            _ => json_text(&jobs, self.has(4)),
         }
     }
 
@@ -242,7 +241,7 @@ impl Paper {
                 }
             }
             several => {
-                put("triggers", several.iter().map(|it| Value::Object(trigger(*it))).collect())
+                put("triggers", several.iter().map(|it| Value::Object(trigger(*it))).collect());
             }
         }
         if job.env > 0 {

@@ -64,7 +64,9 @@ impl Editor {
             0..10 => self.add(random, desk),
             10..22 => self.on_job(random, desk, "trigger", Self::change_trigger),
             22..27 => self.on_job(random, desk, "more triggers", Self::add_trigger),
-            27..31 => self.on_job(random, desk, "less triggers", Self::drop_trigger),
+            27..31 => self.on_job(random, desk, "less triggers", |_, random, job| {
+                Self::drop_trigger(random, job);
+            }),
             31..36 => self.on_job(random, desk, "command", |it, _, job| job.command = it.edits),
             36..40 => self.on_job(random, desk, "env", |it, _, job| job.env = it.edits),
             40..42 => {
@@ -91,7 +93,7 @@ impl Editor {
 
     fn trigger(&self, random: &mut Random) -> Trig {
         match random.between(0, 9) {
-            0..4 => Trig::Cron(*random.pick(&EXPRESSIONS), *random.pick(&ZONES)),
+            0..4 => Trig::Cron(random.pick(&EXPRESSIONS), random.pick(&ZONES)),
             4..7 => Trig::Every(*random.pick(&PERIODS)),
             7..9 => Trig::Anchored(*random.pick(&PERIODS)),
             _ => Trig::Once(self.now + i64::try_from(random.between(0, 7_200)).unwrap() - 600),
@@ -164,7 +166,7 @@ impl Editor {
         }
     }
 
-    fn drop_trigger(&mut self, random: &mut Random, job: &mut Draft) {
+    fn drop_trigger(random: &mut Random, job: &mut Draft) {
         if random.chance(50) {
             job.triggers.reverse();
         } else if job.triggers.len() > 1 {

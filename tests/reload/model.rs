@@ -110,7 +110,9 @@ impl Model {
                         expected.renames.insert(name.clone(), former.clone());
                     }
                 }
-                (None, None) => drop(expected.creates.insert(name.clone())),
+                (None, None) => {
+                    expected.creates.insert(name.clone());
+                }
             }
         }
         let mut absent = BTreeMap::new();
@@ -239,7 +241,9 @@ fn declared(
                 }
             }
             Says::Invalid { declares, .. } => {
-                declares.iter().for_each(|name| *count.entry(name).or_default() += 1);
+                for name in declares {
+                    *count.entry(name).or_default() += 1;
+                }
             }
         }
     }

@@ -305,11 +305,12 @@ impl World {
 
     /// The newest plan that was made, taken or not.
     pub(super) fn newest_plan(&self) -> &Plan {
-        let plan = |record| match record {
-            &Record::Planned { ref plan, .. } => Some(plan),
-            _ => None,
-        };
-        self.records.iter().rev().find_map(plan).unwrap()
+        let mut plans = self.records.iter().rev();
+        plans
+            .find_map(
+                |record| if let Record::Planned { plan, .. } = record { Some(plan) } else { None },
+            )
+            .unwrap()
     }
 
     /// The errors in the manifests, by code and file.
