@@ -179,7 +179,7 @@ impl Paper {
         };
         let bytes = self.bytes(path).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let is_word = |sign: char| sign.is_ascii_alphanumeric() || "._-".contains(sign);
+        let is_word = |sign: char| sign.is_ascii_alphanumeric() || "_-".contains(sign);
         let words = text.split(|sign| !is_word(sign));
         let mentions = words.filter(|it| it.starts_with("job-")).map(str::to_owned).collect();
         let hides = self.fault.is_some_and(|fault| !fault.tells_names());

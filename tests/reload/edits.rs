@@ -93,7 +93,7 @@ impl Editor {
 
     fn trigger(&self, random: &mut Random) -> Trig {
         match random.between(0, 9) {
-            0..4 => Trig::Cron(random.pick(&EXPRESSIONS), random.pick(&ZONES)),
+            0..4 => Trig::Cron(random.pick::<&str>(&EXPRESSIONS), random.pick::<&str>(&ZONES)),
             4..7 => Trig::Every(*random.pick(&PERIODS)),
             7..9 => Trig::Anchored(*random.pick(&PERIODS)),
             _ => Trig::Once(self.now + i64::try_from(random.between(0, 7_200)).unwrap() - 600),

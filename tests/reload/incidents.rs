@@ -536,3 +536,18 @@ fn the_newest_job_that_left_a_name_comes_back_under_it() {
         assert_eq!(uid_of(&world, "a"), a, "restarts: {restarts}");
     }
 }
+
+/// A job was moved into a TOML file that cannot be read: `[jobs.name]` did not count as its name, and it was
+/// removed.
+#[test]
+fn a_name_in_a_broken_toml_file_holds_its_job() {
+    let other = manifest(&[job("other", "cron: \"0 * * * *\"")]);
+    for table in ["[jobs.a]", "[jobs.a.env]", "jobs.a.command = 'x'", "[jobs.\"a\"]"] {
+        let mut world =
+            world(&[("a.yaml", &manifest(&[job("a", "interval: 1h")])), ("b.yaml", &other)]);
+        world.files.remove("jobs.d/a.yaml");
+        world.save("c.toml", &format!("{table}\n= [[\n"));
+        world.run_minutes(2);
+        assert_eq!(world.held(), ["a invalid_manifest"], "{table}");
+    }
+}

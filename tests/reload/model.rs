@@ -260,8 +260,9 @@ fn shows_absence(desk: &Desk, seen: &BTreeMap<String, Says>, name: &str, place: 
     let of_source = || seen.iter().filter(|(path, _)| source_of(path) == source);
     let may_hold = |(path, says): (&String, &Says)| match says {
         Says::Jobs(_) => false,
-        Says::Invalid { mentions, hides, .. } => {
-            mentions.contains(name) || path == place || (*hides && source_of(path) == source)
+        Says::Invalid { declares, mentions, hides } => {
+            let is_named = declares.contains(name) || mentions.contains(name);
+            is_named || path == place || (*hides && source_of(path) == source)
         }
     };
     !desk.unreadable.contains(source) && of_source().next().is_some() && !seen.iter().any(may_hold)
