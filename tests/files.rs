@@ -13,8 +13,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use cronwright::io::files::{
-    FILE_BYTES_MAX, Patience, Reading, RevisionOrigin, Snapshot, SnapshotFile, Source,
-    SourceReading, SourceState, Sources, Unsettled,
+    FILE_BYTES_MAX, FileProblem, Guard, Patience, Reading, RevisionOrigin, Snapshot, SnapshotFile,
+    Source, SourceReading, SourceState, Sources, Unsettled,
 };
 use tempfile::TempDir;
 
@@ -30,6 +30,7 @@ impl World {
         let sources = Sources {
             folders: vec![source(base.path(), "jobs.d")],
             revision: Some("given-1".into()),
+            ..Sources::default()
         };
         fs::create_dir(base.path().join("jobs.d")).unwrap();
         Self { base, sources }
@@ -474,4 +475,280 @@ fn the_revision_is_the_commit_else_what_is_given_else_the_digest() {
         ("r-7", None, RevisionOrigin::File),
     );
     revision_is(&[], Some("two words"), ("6c7047df0921", None, RevisionOrigin::Content));
+}
+
+/// Runs a test of this file again as a user who is not root, who may be denied things; `false`: this is
+/// that run, or the user is not root anyway.
+fn run_as_nobody(test: &str) -> bool {
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return false;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test]).current_dir("/").uid(NOBODY).gid(NOBODY).env("TMPDIR", "/tmp");
+    match command.output() {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        }
+        Err(error) => println!("left out: {test} as another user: {error}"),
+    }
+    true
+}
+
+#[test]
+fn bad_input_chmod_000_of_a_file_and_of_the_source_holds_everything() {
+    if run_as_nobody("files::bad_input_chmod_000_of_a_file_and_of_the_source_holds_everything") {
+        return;
+    }
+    let world = World::new();
+    world.write("jobs.d/a.yaml", "a");
+    world.write("jobs.d/b.yaml", "b");
+    let whole = world.read();
+    mode(&world.path("jobs.d/b.yaml"), 0o000);
+    let one_shut = world.read_after(Some(&whole));
+    assert_eq!(
+        shown(&one_shut, world.base.path()),
+        "jobs.d: Read\n\
+         jobs.d/a.yaml = a\n\
+         jobs.d/b.yaml = (permission denied: let the daemon's user read it)\n"
+    );
+    mode(&world.path("jobs.d"), 0o000);
+    let shut = world.read_after(Some(&one_shut));
+    mode(&world.path("jobs.d"), 0o755);
+    assert_eq!(
+        shown(&shut, world.base.path()),
+        "jobs.d: Unreadable(\"`jobs.d`: permission denied\")\n"
+    );
+    assert!(!shut.sources[0].state.is_complete());
+    mode(&world.path("jobs.d/b.yaml"), 0o644);
+    assert_eq!(world.read_after(Some(&shut)).digest, whole.digest);
+}
+
+#[test]
+fn bad_input_rm_rf_of_the_source_is_never_a_complete_look() {
+    let world = World::new();
+    for number in 0..200 {
+        world.write(&format!("jobs.d/{}/{number}.yaml", number % 10), "x");
+    }
+    let whole = world.read();
+    let folder = world.path("jobs.d");
+    let remover = std::thread::spawn(move || fs::remove_dir_all(folder).unwrap());
+    let mut last = world.read_after(Some(&whole));
+    loop {
+        let done = remover.is_finished();
+        if let Reading::Settled(snapshot) =
+            Snapshot::read(&world.sources, Some(&last), Patience::Left)
+        {
+            last = snapshot;
+        }
+        if done {
+            break;
+        }
+    }
+    remover.join().unwrap();
+    assert_eq!(last.sources[0].state, SourceState::Missing);
+    fs::create_dir(world.path("jobs.d")).unwrap();
+    assert!(!world.read_after(Some(&last)).sources[0].state.is_complete());
+    for number in 0..200 {
+        world.write(&format!("jobs.d/{}/{number}.yaml", number % 10), "x");
+    }
+    assert_eq!(world.read_after(Some(&last)).digest, whole.digest);
+}
+
+#[test]
+fn bad_input_a_checkout_of_an_empty_branch_is_never_a_complete_look() {
+    let mut world = World::new();
+    let Some(repo) = crate::support::git::Repo::new(&world.path("tree")) else { return };
+    repo.write("jobs.d/a.yaml", "a");
+    repo.write("jobs.d/team/b.yaml", "b");
+    let commit = repo.commit();
+    world.sources =
+        Sources { folders: vec![source(&world.path("tree"), "jobs.d")], ..Sources::default() };
+    let whole = world.read();
+    assert_eq!((&*whole.revision.id, whole.revision.branch.as_deref()), (&*commit, Some("main")));
+    repo.git(&["checkout", "--quiet", "--orphan", "empty"]);
+    repo.git(&["rm", "--quiet", "-r", "--force", "."]);
+    let empty = world.read_after(Some(&whole));
+    assert_eq!(shown(&empty, world.base.path()), "jobs.d: Missing\n");
+    repo.git(&["checkout", "--quiet", "main"]);
+    let back = world.read_after(Some(&empty));
+    assert_eq!((back.digest, back.sources[0].state.clone()), (whole.digest, SourceState::Read));
+}
+
+#[test]
+fn bad_input_half_written_and_nul_filled_files_are_invalid_and_take_no_other_with_them() {
+    use cronwright::spec::manifest::{Known, load};
+    let world = World::new();
+    let text = "jobs:\n  good:\n    cron: \"@daily\"\n    command: echo \"a\"\n";
+    world.write("jobs.d/good.yaml", text);
+    world.write("jobs.d/nul.yaml", vec![0; text.len()]);
+    world.write(
+        "jobs.d/nul-tail.yaml",
+        format!("{text}{}", "\0".repeat(64)).replace("good", "tail"),
+    );
+    world.write("jobs.d/half.yaml", &text.replace("good", "half")[..text.len() - 3]);
+    world.write("jobs.d/half.json", r#"{"jobs": {"json": {"cron": "@daily", "comm"#);
+    world.write("jobs.d/half.toml", "[jobs.toml]\ncron = \"@da");
+    world.write("jobs.d/empty.yaml", "");
+    let snapshot = world.read();
+    assert_eq!(snapshot.sources[0].state, SourceState::Read);
+    let loaded = load(&snapshot.manifests(), &Known::default());
+    let jobs: Vec<_> = loaded.jobs.keys().map(ToString::to_string).collect();
+    assert_eq!(jobs, ["good"]);
+    let mut invalid: Vec<_> = loaded.invalid.iter().map(|manifest| &*manifest.path).collect();
+    invalid.sort_unstable();
+    assert_eq!(
+        invalid,
+        ["empty.yaml", "half.json", "half.toml", "half.yaml", "nul-tail.yaml", "nul.yaml"]
+            .map(|name| format!("jobs.d/{name}"))
+    );
+}
+
+#[test]
+fn bad_input_a_hundred_thousand_files_are_too_many_quickly_and_lose_nothing() {
+    let world = World::new();
+    world.write("jobs.d/a.yaml", "a");
+    let whole = world.read();
+    // One file under many names is quicker made than many files.
+    world.write("one", "x");
+    for number in 0..100_000 {
+        fs::hard_link(world.path("one"), world.path(&format!("jobs.d/{number}.yaml"))).unwrap();
+    }
+    let begun = std::time::Instant::now();
+    let flooded = world.read_after(Some(&whole));
+    let took = begun.elapsed();
+    assert_eq!(flooded.sources[0].state, SourceState::TooManyFiles);
+    assert!(!flooded.sources[0].state.is_complete() && flooded.files.is_empty());
+    assert_eq!(flooded.diagnostics().len(), 1);
+    assert!(took < std::time::Duration::from_secs(2), "it took {took:?}");
+    for number in 0..100_000 {
+        fs::remove_file(world.path(&format!("jobs.d/{number}.yaml"))).unwrap();
+    }
+    assert_eq!(world.read_after(Some(&flooded)).digest, whole.digest);
+}
+
+/// The part of the test below that runs where it may mount.
+const MOUNTER: &str = "CRONWRIGHT_TEST_MOUNTER";
+
+#[test]
+fn bad_input_an_unmounted_source_is_told_from_an_emptied_one() {
+    const TEST: &str = "files::bad_input_an_unmounted_source_is_told_from_an_emptied_one";
+    if std::env::var_os(MOUNTER).is_none() {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
+        let output = command.args(["--exact", TEST, "--nocapture"]).env(MOUNTER, "1").output();
+        let said = output.as_ref().map(|output| String::from_utf8_lossy(&output.stdout));
+        match (&output, said) {
+            (Ok(output), Ok(said)) if said.contains("running 1 test") => {
+                assert!(output.status.success(), "{said}");
+            }
+            _ => println!("left out: {TEST}: this user may not mount anything"),
+        }
+        return;
+    }
+    let world = World::new();
+    let mount = |arguments: &[&str]| {
+        let (program, arguments) = arguments.split_first().unwrap();
+        let mut command = std::process::Command::new(program);
+        assert!(command.args(arguments).arg(world.path("jobs.d")).status().unwrap().success());
+    };
+    mount(&["mount", "-t", "tmpfs", "none"]);
+    world.write("jobs.d/a.yaml", "a");
+    let mounted = world.read();
+    assert_eq!(mounted.sources[0].state, SourceState::Read);
+    mount(&["umount"]);
+    let gone = world.read_after(Some(&mounted));
+    assert_eq!(gone.sources[0].state, SourceState::Unmounted);
+    assert_eq!(world.read_after(Some(&gone)).sources[0].state, SourceState::Unmounted);
+    mount(&["mount", "-t", "tmpfs", "none"]);
+    world.write("jobs.d/a.yaml", "a");
+    assert_eq!(world.read_after(Some(&gone)).digest, mounted.digest);
+    mount(&["umount"]);
+}
+
+#[test]
+fn bad_input_a_file_that_is_replaced_while_it_is_read_is_read_whole() {
+    let world = World::new();
+    let text = |sign: &str| sign.repeat(300_000);
+    world.write("jobs.d/a.yaml", text("a"));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for sign in ["b", "c", "d", "a"].iter().cycle() {
+                world.write("next", text(sign));
+                fs::rename(world.path("next"), world.path("jobs.d/a.yaml")).unwrap();
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let mut last = None;
+        for _ in 0..50 {
+            let reading = Snapshot::read(&world.sources, last.as_ref(), Patience::Left);
+            if let Reading::Settled(snapshot) = reading {
+                let bytes = snapshot.files[0].content.as_ref().unwrap();
+                assert_eq!(bytes.len(), 300_000);
+                assert!(bytes.iter().all(|byte| *byte == bytes[0]), "a mix of two files");
+                last = Some(snapshot);
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn bad_input_folders_that_link_in_circles_are_entered_once() {
+    let world = World::new();
+    world.write("jobs.d/a/b/x.yaml", "x");
+    for (target, link) in [("..", "a/up"), ("../..", "a/b/top"), ("b", "a/c"), ("d", "a/d")] {
+        symlink(target, world.path("jobs.d").join(link)).unwrap();
+    }
+    symlink(world.path("jobs.d/a"), world.path("jobs.d/a/b/absolute")).unwrap();
+    world.shows("jobs.d: Read\njobs.d/a/b/x.yaml = x\n");
+}
+
+#[test]
+fn a_daemon_that_is_root_reads_what_is_roots_alone() {
+    if !rustix::process::geteuid().is_root() {
+        println!("left out: a test that gives files away, which only root may");
+        return;
+    }
+    let mut world = World::new();
+    world.sources.guard = Guard::Root;
+    for name in ["fine", "others", "group", "setuid", "linked"] {
+        world.write(&format!("jobs.d/{name}.yaml"), name);
+    }
+    let path = |name: &str| world.path(&format!("jobs.d/{name}.yaml"));
+    std::os::unix::fs::chown(path("others"), Some(1000), None).unwrap();
+    std::os::unix::fs::chown(path("group"), None, Some(50)).unwrap();
+    mode(&path("group"), 0o664);
+    mode(&path("setuid"), 0o4644);
+    fs::hard_link(path("linked"), world.path("elsewhere")).unwrap();
+    world.shows(
+        "jobs.d: Read\n\
+         jobs.d/fine.yaml = fine\n\
+         jobs.d/group.yaml = (the daemon is root, and a group may write it: run `chmod g-w` on it)\n\
+         jobs.d/linked.yaml = (the daemon is root, and it has 2 names (hard links): put a copy in its place)\n\
+         jobs.d/others.yaml = (the daemon is root, and it belongs to user 1000: run `chown root` on it, or the daemon as that user)\n\
+         jobs.d/setuid.yaml = (the daemon is root, and it is setuid or setgid: run `chmod ug-s` on it)\n",
+    );
+    let problems = world.read().files;
+    let codes = problems.iter().filter_map(|file| file.content.as_ref().err());
+    let codes: Vec<_> = codes.map(|problem: &FileProblem| problem.diagnostic("x").code).collect();
+    assert_eq!(codes, ["E0535"; 4]);
+}
+
+#[test]
+fn a_link_to_a_folder_called_like_a_commit_says_the_revision() {
+    const COMMIT: &str = "8f3c2a1d5b6e7f809123456789abcdef01234567";
+    let mut world = World::new();
+    world.write(&format!("sync/.worktrees/{COMMIT}/jobs/a.yaml"), "a");
+    // git-sync leaves a file that leads to a repository which this container does not see.
+    world.write(&format!("sync/.worktrees/{COMMIT}/.git"), "gitdir: /git/.git/worktrees/x\n");
+    symlink(format!(".worktrees/{COMMIT}"), world.path("sync/current")).unwrap();
+    world.sources.folders = vec![source(world.base.path(), "sync/current/jobs")];
+    let revision = world.read().revision;
+    assert_eq!((&*revision.id, revision.origin), (COMMIT, RevisionOrigin::Link));
 }

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 
 use crate::support::git::Repo;
 
+mod mirror;
+
 /// A repository in a folder of its own; none: without `git` the test is left out.
 fn world() -> Option<(TempDir, Repo)> {
     let base = tempfile::tempdir().unwrap();

@@ -21,6 +21,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+/// An apply under no conditions.
+const APPLY: &str = r#"Apply { actor: "api", only: Condition { generation: @, sources_digest: @, plan_id: @, allow_prune: @ } }"#;
+
 /// A server that answers with the question, as Rust shows it.
 struct Echo {
     folder: TempDir,
@@ -100,7 +103,8 @@ async fn paths_ask_questions_and_mistakes_are_told() {
         ("/api/v1/next?job=a", r#"Next { jobs: ["a"], from: None, until: None, count: 10 }"#),
         ("/api/v1/next?job=a,b&from=2026-11-22T18:30:00Z&until=2026-11-23T00:00:00%2B08:00",
          r#"Next { jobs: ["a", "b"], from: Some(2026-11-22T18:30:00Z), until: Some(2026-11-22T16:00:00Z), count: 10 }"#),
-        ("/api/v1/plan", "Plan"),
+        ("/api/v1/plan", "Plan { definitions: false }"),
+        ("/api/v1/plan?definitions=true", "Plan { definitions: true }"),
         ("/api/v1/sync", "Sync"),
         ("/api/v1/status", "Status"),
         ("/api/v2/jobs", "NotFound error[E0404]: there is nothing here\n  help: the API is under `/api/v1`"),
@@ -109,7 +113,18 @@ async fn paths_ask_questions_and_mistakes_are_told() {
     for (path, expected) in table {
         assert_eq!(echo.get(path).await, expected, "{path}");
     }
-    assert_eq!(echo.post("/api/v1/sync", json!({})).await, r#"Apply { actor: "api" }"#);
+    assert_eq!(echo.post("/api/v1/sync", json!({})).await, APPLY.replace("@", "None"));
+    let only = json!({ "generation": 7, "sources_digest": "ab", "plan": "7-1f", "allow_prune": 2 });
+    assert_eq!(
+        echo.post("/api/v1/sync", only).await,
+        r#"Apply { actor: "api", only: Condition { generation: Some(7), sources_digest: Some("ab"), plan_id: Some("7-1f"), allow_prune: Some(2) } }"#
+    );
+    let unknown = echo.post("/api/v1/sync", json!({ "prune": true })).await;
+    assert_eq!(
+        unknown,
+        "Usage error[E0400]: these conditions cannot be read: unknown field `prune`, expected one of `generation`, `sources_digest`, `plan`, `allow_prune` at line 1 column 8\n  \
+         help: send `generation`, `sources_digest`, `plan`, `allow_prune`, or none"
+    );
     let run = json!({ "v": 1, "op": "run", "job": "a", "id": "7" });
     assert_eq!(
         echo.post("/api/v1/requests", run).await,

@@ -18,6 +18,7 @@ mod fuzz;
 mod git;
 mod http;
 mod manifest;
+mod overrides;
 mod redis;
 mod reload;
 mod servers;

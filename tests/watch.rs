@@ -36,7 +36,7 @@ impl World {
         let base = tempfile::tempdir().unwrap();
         let sources = Sources {
             folders: vec![Source { name: source.to_owned(), path: base.path().join(source) }],
-            revision: None,
+            ..Sources::default()
         };
         for file in files {
             write(base.path().join(file), "old");

@@ -8,13 +8,15 @@ mod cancel;
 pub mod client;
 pub mod exit;
 mod explain;
+mod export;
 mod expression;
 mod history;
 mod list;
 mod logs;
 mod next;
 pub mod output;
-mod plan;
+mod pause;
+pub mod plan;
 pub mod process;
 mod run;
 mod schema;
@@ -110,6 +112,8 @@ enum Verb {
     Schema(schema::SchemaArgs),
     /// What would change, were the sources applied now.
     Plan(plan::PlanArgs),
+    /// The same as a unified diff; exits 1 when something would change.
+    Diff(plan::DiffArgs),
     /// The daemon looks at its sources now.
     #[command(visible_alias = "reload")]
     Apply(apply::ApplyArgs),
@@ -122,6 +126,12 @@ enum Verb {
     Run(run::RunArgs),
     /// End an execution.
     Cancel(cancel::CancelArgs),
+    /// Hold jobs back, with who, why and until when.
+    Pause(pause::PauseArgs),
+    /// Take back what holds jobs.
+    Resume(pause::ResumeArgs),
+    /// What operators have said, to be moved into git.
+    Export(export::ExportArgs),
     /// Coming fire times.
     Next(next::NextArgs),
     /// A cron expression, or a code of a diagnostic, in words.
@@ -176,12 +186,16 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Serve(args) => serve::serve(args, global)?,
         Verb::Validate(args) => validate::validate(&args, global, output)?,
         Verb::Schema(args) => schema::schema(&args)?,
-        Verb::Plan(args) => wait_for(plan::plan(args, session()?))?,
+        Verb::Plan(args) => plan::plan(&args, global, output)?,
+        Verb::Diff(args) => plan::diff(&args, global, output)?,
         Verb::Apply(args) => wait_for(apply::apply(args, session()?))?,
         Verb::List(args) => wait_for(list::list(args, session()?))?,
         Verb::Show(args) => wait_for(show::show(args, session()?))?,
         Verb::Run(args) => wait_for(run::run(args, session()?))?,
         Verb::Cancel(args) => wait_for(cancel::cancel(args, session()?))?,
+        Verb::Pause(args) => wait_for(pause::pause(args, session()?))?,
+        Verb::Resume(args) => wait_for(pause::resume(args, session()?))?,
+        Verb::Export(args) => wait_for(export::export(args, session()?))?,
         Verb::Next(args) => wait_for(next::next(args, global, session()?))?,
         Verb::Explain(args) => explain::explain(&args, output)?,
         Verb::Simulate(args) => simulate::simulate(&args, global, output)?,
@@ -197,7 +211,7 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
 }
 
 /// Runs a verb that waits for others.
-fn wait_for(verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+fn wait_for<T>(verb: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let failed =
         |error: std::io::Error| Failure::new(Exit::Usage, format!("cannot start: {error}"));

@@ -13,6 +13,7 @@ use crate::cli::validate::{snapshot, surroundings};
 use crate::cli::{Global, Session};
 use crate::daemon::api::{coming, common_zone};
 use crate::diagnostic::quoted;
+use crate::engine::overrides::Overrides;
 use crate::engine::plan::{AppliedJob, Change, Owner};
 use crate::engine::scheduler::preview;
 use crate::io::http::documents::at_in;
@@ -100,7 +101,9 @@ fn of_manifests(args: &NextArgs, global: &Global, now: Timestamp) -> Result<Next
         return Err(Failure::new(Exit::NotFound, message)
             .help("`cronwright validate` says what is wrong with them"));
     }
-    let fires = coming(&jobs, args.from.unwrap_or(now), args.until, args.count as usize);
+    // What operators have said is known to the daemon only.
+    let (said, from) = (Overrides::new(), args.from.unwrap_or(now));
+    let fires = coming(&jobs, &said, from, args.until, args.count as usize);
     let timezone = common_zone(&jobs);
     Ok(NextDocument { schema: NextDocument::SCHEMA.to_owned(), timezone, fires })
 }
@@ -110,7 +113,12 @@ fn of_trigger(trigger: &CronTrigger, args: &NextArgs, session: &Session) -> Next
     let from = args.from.unwrap_or(session.output.clock.now);
     let fires = std::iter::successors(trigger.next_after(from), |last| trigger.next_after(*last))
         .take_while(|at| args.until.is_none_or(|until| *at < until));
-    let entry = |at| FireEntry { job: None, at: at_in(zone, at), starts_at: at_in(zone, at) };
+    let entry = |at| FireEntry {
+        job: None,
+        at: at_in(zone, at),
+        starts_at: at_in(zone, at),
+        skipped: None,
+    };
     NextDocument {
         schema: NextDocument::SCHEMA.to_owned(),
         timezone: Some(zone.name().to_owned()),
@@ -122,6 +130,7 @@ fn table(document: &NextDocument, look: &Look) -> String {
     if document.fires.is_empty() {
         return "no coming fire times\n".to_owned();
     }
+    let skips = document.fires.iter().any(|fire| fire.skipped.is_some());
     // Jitter moves the start away from the fire time; without it there is nothing more to say.
     let starts_later = document.fires.iter().any(|fire| fire.starts_at != fire.at);
     let row = |fire: &FireEntry| {
@@ -130,13 +139,18 @@ fn table(document: &NextDocument, look: &Look) -> String {
             row.push(look.clock.time(&fire.starts_at).into());
         }
         row.extend([look.clock.relative(&fire.at).into(), Cell::maybe(fire.job.clone())]);
+        if skips {
+            row.push(Cell::word(Some(fire.skipped.as_deref().unwrap_or_default())));
+        }
         row
     };
     let rows: Vec<Vec<Cell>> = document.fires.iter().map(row).collect();
     let next = heading(document, &look.clock);
-    let headings: &[&str] =
-        if starts_later { &[&next, "STARTS", "", "JOB"] } else { &[&next, "", "JOB"] };
-    columns(headings, &rows, look.colour)
+    let starts = starts_later.then_some("STARTS");
+    let skipped = skips.then_some("SKIPPED");
+    let headings: Vec<&str> =
+        [Some(&*next), starts, Some(""), Some("JOB"), skipped].into_iter().flatten().collect();
+    columns(&headings, &rows, look.colour)
 }
 
 /// The zone stands in the heading when all times are in one.
@@ -171,6 +185,19 @@ mod tests {
             "NEXT                                JOB\n\
              2026-11-22 13:00:05 +00:00  in 5 s  a\n\
              2026-11-23 03:00:00 +08:00  in 6 h  b\n"
+        );
+    }
+
+    #[test]
+    fn what_operators_hold_back_is_marked() {
+        let mut document =
+            document(None, ["2026-11-22T13:00:05+00:00", "2026-11-23T03:00:00+08:00"]);
+        document.fires[1].skipped = Some("paused".to_owned());
+        assert_eq!(
+            table(&document, &look()),
+            "NEXT                                JOB  SKIPPED\n\
+             2026-11-22 13:00:05 +00:00  in 5 s  a    \n\
+             2026-11-23 03:00:00 +08:00  in 6 h  b    paused\n"
         );
     }
 

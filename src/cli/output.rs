@@ -112,6 +112,11 @@ impl Document {
         text.map_err(|error| Failure::new(Exit::Usage, format!("cannot write JSON: {error}")))
     }
 
+    /// The document as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// What the document says.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         T::deserialize(&self.value).map_err(|error| {

@@ -46,6 +46,9 @@ pub(super) async fn run(args: RunArgs, session: Session) -> Result<Exit, Failure
     if let Some(failure) = reply_failure(&reply) {
         return Err(failure);
     }
+    if let Some(note) = reply.result.as_ref().and_then(|result| result.note.as_deref()) {
+        session.output.note(&plain(note));
+    }
     let id = reply.execution_id.unwrap_or(id);
     if !args.wait {
         return printed(&session, id, None).map(|()| Exit::Done);

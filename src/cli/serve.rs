@@ -247,7 +247,9 @@ async fn obey_signals(
 
 /// What people see first.
 fn announce(settings: &Settings, handle: &Handle) {
-    let sources: Vec<&str> = settings.sources.iter().map(|source| source.name.as_str()).collect();
+    let folders = settings.sources.iter().map(|source| source.name.as_str());
+    let git = settings.git.iter().map(|git| git.name.as_str());
+    let sources: Vec<&str> = folders.chain(git).collect();
     info!(
         version = env!("CARGO_PKG_VERSION"),
         node = %handle.node,

@@ -8,7 +8,7 @@ use crate::cli::list::schedule;
 use crate::cli::output::{Look, Shape};
 use crate::cli::table::{Page, Paint, plain};
 use crate::cli::{Session, history};
-use crate::io::http::documents::jobs::JobDocument;
+use crate::io::http::documents::jobs::{JobDocument, JobEntry};
 
 /// Arguments of `show`.
 #[derive(Debug, Args)]
@@ -36,6 +36,9 @@ fn table(document: &JobDocument, look: &Look) -> String {
     let warning = if job.stale { STALE } else { "" };
     page.line(format!("{}  {state}{warning}", heading(&plain(&job.name))));
     page.indented(&job.description.as_deref().map(plain).unwrap_or_default());
+    for note in said(job, look) {
+        page.line(format!("  {} {}", Paint::Notice.on("!", look.colour), plain(&note)));
+    }
     let place = format!("{}:{}", job.source.file, job.source.line);
     let facts = [
         ("schedule", schedule(&job.schedule)),
@@ -58,7 +61,10 @@ fn table(document: &JobDocument, look: &Look) -> String {
         let starts = document.next_starts.get(index).filter(|starts| *starts != at);
         let starts = starts.map(|starts| format!("  starts {}", look.clock.time(starts)));
         let (due, relative) = (look.clock.time(at), look.clock.relative(at));
-        page.line(format!("  {due}  {relative}{}", starts.unwrap_or_default()));
+        let skipped = document.next_skipped.get(index).cloned().flatten();
+        let skipped = skipped.map(|why| format!("  skipped ({})", plain(&why)));
+        let (starts, skipped) = (starts.unwrap_or_default(), skipped.unwrap_or_default());
+        page.line(format!("  {due}  {relative}{starts}{skipped}"));
     }
     if document.next.is_empty() {
         page.line("  none");
@@ -70,6 +76,24 @@ fn table(document: &JobDocument, look: &Look) -> String {
         page.indented(&history::rows(&document.executions, look));
     }
     page.text()
+}
+
+/// What operators have said about a job, in sentences.
+fn said(job: &JobEntry, look: &Look) -> Vec<String> {
+    let why = |reason: &Option<String>| {
+        reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+    };
+    let pause = job.pause.as_ref().map(|pause| {
+        let (since, why) = (look.clock.time(&pause.since), why(&pause.reason));
+        let until = pause.until.as_ref().map(|until| format!(" until {}", look.clock.time(until)));
+        format!("paused by {} since {since}{}{why}", pause.by, until.unwrap_or_default())
+    });
+    let skip = job.skip_next.as_ref().map(|skip| {
+        let fire_time = skip.fire_time.as_ref().map(|at| look.clock.time(at));
+        let fire_time = fire_time.unwrap_or_else(|| "its next fire time".to_owned());
+        format!("{fire_time} is skipped by {}{}", skip.by, why(&skip.reason))
+    });
+    pause.into_iter().chain(skip).collect()
 }
 
 #[cfg(test)]
@@ -89,11 +113,16 @@ mod tests {
                 "next_fire_at": "2026-11-22T22:30:00+08:00", "last": null,
                 "schedule": ["cron 30 * * * * Asia/Shanghai"], "timezone": "Asia/Shanghai",
                 "description": "loads\u{1b}[2J",
+                "pause": {"by": "li.wei", "since": "2026-11-22T08:00:00+08:00", "reason": "vendor down",
+                          "until": "2026-11-22T23:00:00+08:00"},
+                "skip_next": {"by": "zoe", "since": "2026-11-22T08:00:00+08:00", "reason": null,
+                              "fire_time": "2026-11-22T23:30:00+08:00"},
             },
             "uid": "etl-1", "digest": "ab12", "revision": "8f3c2a1",
             "effective_at": "2026-11-20T08:00:00+08:00",
             "spec": {"command": ["/bin/true"], "cron": "30 * * * *"},
             "next": ["2026-11-22T22:30:00+08:00", "2026-11-22T23:30:00+08:00"],
+            "next_skipped": ["paused", "skip_next"],
             "next_starts": ["2026-11-22T22:30:00+08:00", "2026-11-22T23:34:10+08:00"],
             "executions": [executions[1]],
         });
@@ -102,6 +131,8 @@ mod tests {
             table(&document, &look()),
             "etl  scheduled (its manifest is invalid: this is the last good definition)\n  \
                loads\\u{1b}[2J\n  \
+               ! paused by li.wei since 2026-11-22 08:00:00 +08:00 until 2026-11-22 23:00:00 +08:00: vendor down\n  \
+               ! 2026-11-22 23:30:00 +08:00 is skipped by zoe\n  \
                schedule  cron 30 * * * * Asia/Shanghai\n  \
                timezone  Asia/Shanghai\n  \
                source    jobs.d/b.toml:1 at revision 8f3c2a1\n  \
@@ -114,8 +145,8 @@ mod tests {
                - /bin/true\n  \
                cron: 30 * * * *\n\
              \nnext fires\n  \
-               2026-11-22 22:30:00 +08:00  in 1 h 30 m\n  \
-               2026-11-22 23:30:00 +08:00  in 2 h 30 m  starts 2026-11-22 23:34:10 +08:00\n\
+               2026-11-22 22:30:00 +08:00  in 1 h 30 m  skipped (paused)\n  \
+               2026-11-22 23:30:00 +08:00  in 2 h 30 m  starts 2026-11-22 23:34:10 +08:00  skipped (skip_next)\n\
              \nlast executions\n  \
                DUE                         JOB  OUTCOME        DURATION  CAUSE    ID\n  \
                2026-11-22 18:30:00 +08:00  etl  failed (exit)  3.008 s   trigger  etl-1@2026-11-22T18:30:00Z\n"

@@ -211,7 +211,7 @@ fn document(
     let entry = |fire: &Fire| {
         let job = jobs.get(fire.job)?;
         let (at, starts_at) = (shown(job, fire.fire_time), shown(job, fire.at));
-        Some(FireEntry { job: Some(job.spec.name.to_string()), at, starts_at })
+        Some(FireEntry { job: Some(job.spec.name.to_string()), at, starts_at, skipped: None })
     };
     let peak = |peak: Peak| PeakEntry { at: at_in(&common, peak.at), count: peak.count };
     let mut counts = vec![0; jobs.len()];

@@ -95,7 +95,9 @@ fn sync(status: &StatusDocument) -> String {
 fn jobs(status: &StatusDocument, look: &Look) -> String {
     let jobs = &status.jobs;
     let mut parts = vec![jobs.total.to_string()];
-    for (count, what) in [(jobs.disabled, "disabled"), (jobs.stale, "stale")] {
+    for (count, what) in
+        [(jobs.disabled, "disabled"), (jobs.paused, "paused"), (jobs.stale, "stale")]
+    {
         if count > 0 {
             parts.push(format!("{count} {what}"));
         }
@@ -126,7 +128,7 @@ mod tests {
             "redis": {"url": "redis://127.0.0.1/0", "connected": false},
             "sync": {"state": "degraded", "applied": "51de0b7", "attempted": "8f3c2a1"},
             "tzdb": "2026f, bundled",
-            "jobs": {"total": 212, "disabled": 3, "stale": 1, "next_job": "pg-dump",
+            "jobs": {"total": 212, "disabled": 3, "paused": 2, "stale": 1, "next_job": "pg-dump",
                      "next_fire_at": "2026-11-23T00:00:00+08:00"},
             "running": [{"execution_id": "0193b2c4-7d1e", "job": "etl", "node": "host-1",
                          "started_at": "2026-11-22T20:59:31+08:00"}],
@@ -140,7 +142,7 @@ mod tests {
              store    sqlite:.cronwright/cronwright.db\n\
              redis    redis://127.0.0.1/0 does not answer\n\
              sync     degraded, revision 51de0b7 applied, 8f3c2a1 read\n\
-             jobs     212, 3 disabled, 1 stale; next pg-dump 2026-11-23 00:00:00 +08:00 (in 3 h)\n\
+             jobs     212, 3 disabled, 2 paused, 1 stale; next pg-dump 2026-11-23 00:00:00 +08:00 (in 3 h)\n\
              zones    2026f, bundled\n\
              failed   2 in 24 h\n\
              running  1\n  \

@@ -150,7 +150,7 @@ fn of_files(files: &[ManifestFile], known: &Known) -> Found {
     Found { files: loaded.files, jobs, diagnostics: loaded.diagnostics }
 }
 
-fn alone(path: &Path) -> ManifestFile {
+pub(super) fn alone(path: &Path) -> ManifestFile {
     let shown = path.to_string_lossy();
     let content = match read_alone(path) {
         Ok(bytes) => Content::Bytes(bytes.into()),
@@ -161,7 +161,7 @@ fn alone(path: &Path) -> ManifestFile {
 
 /// The folders at one moment.
 pub(super) fn snapshot(folders: Vec<Source>) -> Result<Snapshot, Failure> {
-    let sources = Sources { folders, revision: None };
+    let sources = Sources { folders, ..Sources::default() };
     match Snapshot::read(&sources, None, Patience::Spent) {
         Reading::Settled(snapshot) => Ok(snapshot),
         Reading::Unsettled(_) => {

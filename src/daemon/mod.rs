@@ -8,7 +8,10 @@ pub mod api;
 mod book;
 mod executor;
 pub mod failpoint;
+mod git_source;
 mod lease;
+mod log;
+pub mod look;
 mod parts;
 pub mod reconciler;
 #[cfg(feature = "redis")]
@@ -31,6 +34,7 @@ use crate::daemon::reconciler::Look;
 use crate::daemon::requests::{Asked, Waiting};
 use crate::daemon::store_task::Operation;
 use crate::daemon::view::Applied;
+use crate::engine::condition::Condition;
 use crate::engine::event::{Effect, Event, LeaseLoss, PlanDone, Resume};
 use crate::engine::request::{Op, ReplyStatus};
 use crate::engine::scheduler::Scheduler;
@@ -207,12 +211,13 @@ impl Loop {
         let actor = asked.request.actor.clone().unwrap_or_else(|| "a request".to_owned());
         let looks = self.parts.looks.clone();
         tokio::spawn(async move {
-            let sent = looks.send(Look::Asked { actor, done }).await;
+            let sent = looks.send(Look::Asked { actor, only: Condition::default(), done }).await;
             let note = match (sent, looked.await) {
-                (Ok(()), Ok(looked)) => {
+                (Ok(()), Ok(Ok(looked))) => {
                     format!("{}: {} changes", looked.sync.state(), looked.plan.changes.len())
                 }
-                _ => "the daemon is stopping".to_owned(),
+                (Ok(()), Ok(Err(unmet))) => unmet.to_string(),
+                (Err(_), _) | (_, Err(_)) => "the daemon is stopping".to_owned(),
             };
             asked.answer(ReplyStatus::Finished { outcome: None, note: Some(note) });
         });

@@ -14,14 +14,14 @@ use crate::daemon::requests::Waiting;
 use crate::daemon::settings::Settings;
 use crate::daemon::store_task::{Operation, StoreHealth, StoreTask};
 use crate::daemon::view::{Applied, Sync};
-use crate::daemon::{Ended, INCOMING_MAX, Incoming, Loop, lease};
+use crate::daemon::{Ended, INCOMING_MAX, Incoming, Loop, git_source, lease};
 use crate::engine::event::{PlanDone, Resume};
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::AppliedSet;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::io::clock;
 use crate::io::executor::supervisor::{Launch, SupervisorError, SupervisorHandle};
-use crate::io::files::{Source, Sources};
+use crate::io::files::{Guard, Source, Sources};
 use crate::io::last_good::LastGood;
 use crate::io::store::{Holder, Store, StoreError};
 
@@ -116,6 +116,7 @@ pub async fn start(
     tokio::spawn(store_task.work(to_do));
     let reconciler = Reconciler {
         sources: sources_of(&settings),
+        git: git_source::follow(&settings),
         known: settings.known.clone(),
         book: Arc::clone(&book),
         applied: applied_now.clone(),
@@ -126,15 +127,6 @@ pub async fn start(
     };
     tokio::spawn(reconciler.work());
 
-    let parts = Parts {
-        events: events.clone(),
-        operations,
-        looks: looks.clone(),
-        plans_done,
-        applied,
-        resume,
-        holdings: Arc::clone(&holdings),
-    };
     let turning = Loop {
         scheduler: Scheduler::new(&node, &holder.identity),
         incoming,
@@ -142,7 +134,15 @@ pub async fn start(
         holder: holder.clone(),
         executor: Executor::new(supervisor.clone(), book, &settings.base_dir, environment),
         waiting: Waiting::default(),
-        parts,
+        parts: Parts {
+            events: events.clone(),
+            operations,
+            looks: looks.clone(),
+            plans_done,
+            applied,
+            resume,
+            holdings: Arc::clone(&holdings),
+        },
     };
     let daemon = tokio::spawn(turning.turn());
     // What the supervisor holds is known before the lease makes the loop read the store.
@@ -179,6 +179,8 @@ fn sources_of(settings: &Settings) -> Sources {
             .iter()
             .map(|source| Source { name: source.name.clone(), path: source.path.clone() })
             .collect(),
+        git: None,
+        guard: if rustix::process::geteuid().is_root() { Guard::Root } else { Guard::Usual },
         revision: settings.revision.clone(),
     }
 }

@@ -7,21 +7,26 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
+use crate::daemon::git_source::{self, GitView};
+use crate::daemon::log;
+pub use crate::daemon::look::{Look, Looked, Preview};
 use crate::daemon::view::{Applied, Sync};
-use crate::diagnostic::{Diagnostic, SourceText};
+use crate::diagnostic::Diagnostic;
 use crate::engine::absence::{Absences, SECOND_LOOK};
+use crate::engine::condition::{Condition, Unmet};
 use crate::engine::event::{Event, PlanDone};
-use crate::engine::plan::{self, Change, Hold, Plan, PruneGuard};
+use crate::engine::plan::{self, Hold, Plan, PruneGuard};
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
 use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
 use crate::io::watch::{Hints, RESCAN_INTERVAL, Watch};
+use crate::spec::job::JobName;
 use crate::spec::manifest::load::Loader;
 use crate::spec::manifest::{Known, Loaded};
 use crate::time::BootTime;
@@ -33,46 +38,10 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 /// How often a plan is made anew before the next look is waited for.
 const TRIES_MAX: usize = 25;
 
-/// Why it looks.
-#[derive(Debug)]
-pub enum Look {
-    /// SIGHUP.
-    Hangup,
-    /// Somebody asked, and waits.
-    Asked {
-        /// Who.
-        actor: String,
-        /// What became of it.
-        done: oneshot::Sender<Looked>,
-    },
-    /// Somebody wants to know what would change; nothing is applied.
-    Preview {
-        /// The plan, with what is wrong.
-        done: oneshot::Sender<Preview>,
-    },
-}
-
-/// What a look led to.
-#[derive(Debug, Clone)]
-pub struct Looked {
-    /// What was changed.
-    pub plan: Plan,
-    /// How things stand now.
-    pub sync: Sync,
-}
-
-/// What a look would lead to.
-#[derive(Debug, Clone)]
-pub struct Preview {
-    /// What would change.
-    pub plan: Plan,
-    /// What is wrong with the manifests.
-    pub sync: Sync,
-}
-
 /// The task.
 pub(super) struct Reconciler {
     pub(super) sources: Sources,
+    pub(super) git: Option<GitView>,
     pub(super) known: Known,
     pub(super) book: Arc<Book>,
     pub(super) applied: watch::Receiver<Applied>,
@@ -95,11 +64,21 @@ struct Seen {
     absences: Absences,
 }
 
+impl Seen {
+    /// The digest of the sources; empty before they were read.
+    fn digest(&self) -> Arc<str> {
+        self.snapshot.as_ref().map_or_else(Arc::default, |snapshot| Arc::clone(&snapshot.digest))
+    }
+}
+
 impl Reconciler {
     pub(super) async fn work(mut self) {
         let (mut watch, mut hints) = Watch::start(&self.sources.folders);
         if let Some(warning) = watch.warning() {
-            warn!(%warning, "cannot watch the sources; they are looked at every 2 s");
+            warn!(%warning, "the sources are looked at every 2 s");
+        }
+        if let Some(git) = &mut self.git {
+            git.opened().await;
         }
         let mut seen = Seen::default();
         if !self.first_phase().await {
@@ -108,19 +87,24 @@ impl Reconciler {
         let mut origin = "start".to_owned();
         let mut asked: Option<Look> = None;
         loop {
+            if let (Some(git), Some(_)) = (&self.git, &asked) {
+                git.fetch_now().await;
+            }
             let second_look = match asked.take() {
                 Some(Look::Preview { done }) => {
                     let preview = self.preview(&mut seen).await;
+                    let second = preview.plan.wants_second_look();
                     drop(done.send(preview));
-                    false
-                }
-                look => {
-                    let looked = self.reconcile(&mut seen, &origin).await;
-                    let second = looked.plan.wants_second_look();
-                    if let Some(Look::Asked { done, .. }) = look {
-                        drop(done.send(looked));
-                    }
                     second
+                }
+                Some(Look::Asked { only, done, .. }) => {
+                    let looked = self.reconcile_when(&mut seen, &origin, &only).await;
+                    let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
+                    drop(done.send(looked));
+                    second
+                }
+                Some(Look::Hangup) | None => {
+                    self.reconcile(&mut seen, &origin).await.plan.wants_second_look()
                 }
             };
             if let Some(snapshot) = &seen.snapshot {
@@ -148,6 +132,7 @@ impl Reconciler {
         let rescan_at = after(pause);
         tokio::select! {
             () = hints.settled() => Some(("watch".to_owned(), None)),
+            () = git_source::changed(self.git.as_mut()) => Some(("git".to_owned(), None)),
             () = sleep_until(rescan_at) => Some(("rescan".to_owned(), None)),
             look = self.looks.recv() => {
                 let look = look?;
@@ -163,42 +148,88 @@ impl Reconciler {
 
     /// Looks, and applies what is different. A plan that became stale is made again.
     async fn reconcile(&mut self, seen: &mut Seen, origin: &str) -> Looked {
+        if let Some(git) = &mut self.git {
+            git.mark_seen();
+        }
         self.look(seen).await;
         for _ in 0..TRIES_MAX {
-            let plan = self.plan(seen, origin);
-            let applied = self.applied.borrow().clone();
-            let nothing_new = plan.is_empty()
-                && plan.moved.is_empty()
-                && applied.phase == Phase::Active
-                && plan.revision == applied.revision;
-            if let Err(error) = self.book.keep(&plan.changes).await {
-                warn!(%error, "cannot keep the last good definitions");
-            }
-            if nothing_new || self.apply(&plan).await {
-                if !plan.is_empty() {
-                    log_plan(&plan);
-                    self.forget_unused(seen).await;
-                }
-                let sync = self.publish(seen, &plan, None);
-                return Looked { plan, sync };
+            let plan = self.plan(seen, origin, &BTreeSet::new());
+            if let Some(looked) = self.try_plan(seen, plan).await {
+                return looked;
             }
             sleep(AGAIN_PAUSE).await;
         }
-        let plan = self.plan(seen, origin);
+        self.give_up(seen, origin)
+    }
+
+    /// Looks, and applies what is different if the condition is met, with the removals that it confirms.
+    async fn reconcile_when(
+        &mut self,
+        seen: &mut Seen,
+        origin: &str,
+        only: &Condition,
+    ) -> Result<Looked, Unmet> {
+        self.look_twice(seen).await;
+        for _ in 0..TRIES_MAX {
+            let digest = seen.digest();
+            let confirmed = only.check(&self.plan(seen, origin, &BTreeSet::new()), &digest)?;
+            let plan = self.plan(seen, origin, &confirmed);
+            if let Some(looked) = self.try_plan(seen, plan).await {
+                return Ok(looked);
+            }
+            sleep(AGAIN_PAUSE).await;
+        }
+        Ok(self.give_up(seen, origin))
+    }
+
+    /// Looks, and once more when a removal needs a second snapshot: whoever asks wants to know the end.
+    async fn look_twice(&mut self, seen: &mut Seen) {
+        self.look(seen).await;
+        if self.plan(seen, "", &BTreeSet::new()).wants_second_look() {
+            sleep(SECOND_LOOK).await;
+            self.look(seen).await;
+        }
+    }
+
+    /// Has a plan applied; none: it must be made again.
+    async fn try_plan(&mut self, seen: &Seen, plan: Plan) -> Option<Looked> {
+        let applied = self.applied.borrow().clone();
+        let nothing_new = plan.is_empty()
+            && plan.moved.is_empty()
+            && applied.phase == Phase::Active
+            && plan.revision == applied.revision;
+        if let Err(error) = self.book.keep(&plan.changes).await {
+            warn!(%error, "cannot keep the last good definitions");
+        }
+        if !nothing_new && !self.apply(&plan).await {
+            return None;
+        }
+        if !plan.is_empty() {
+            log::plan(&plan);
+            self.forget_unused(seen).await;
+        }
+        let sync = self.publish(seen, &plan, None);
+        Some(Looked { plan, sync })
+    }
+
+    /// The plan that nobody takes.
+    fn give_up(&self, seen: &mut Seen, origin: &str) -> Looked {
+        let plan = self.plan(seen, origin, &BTreeSet::new());
         let waiting = "the scheduler takes no plans now; the next look tries again".to_owned();
         let sync = self.publish(seen, &plan, Some(waiting));
         Looked { plan, sync }
     }
 
     async fn preview(&mut self, seen: &mut Seen) -> Preview {
-        self.look(seen).await;
-        let plan = self.plan(seen, "plan");
+        self.look_twice(seen).await;
+        let plan = self.plan(seen, "plan", &BTreeSet::new());
         let sync = sync_of(seen, &plan, None);
-        Preview { plan, sync }
+        Preview { plan, sync, sources_digest: seen.digest() }
     }
 
     /// Reads the sources; what did not change is not read and not parsed again.
     async fn look(&mut self, seen: &mut Seen) {
+        self.sources.git = self.git.as_ref().and_then(GitView::now);
         let previous = seen.snapshot.take();
         let before = previous.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
         let Some(snapshot) = self.read(previous).await else { return };
@@ -234,7 +265,7 @@ impl Reconciler {
     }
 
     /// What must change.
-    fn plan(&self, seen: &mut Seen, origin: &str) -> Plan {
+    fn plan(&self, seen: &mut Seen, origin: &str, confirmed: &BTreeSet<JobName>) -> Plan {
         let applied = self.applied.borrow().clone();
         let (Some(snapshot), Some(loaded)) = (&seen.snapshot, &seen.loaded) else {
             return Plan { generation: applied.generation, ..Plan::default() };
@@ -250,7 +281,7 @@ impl Reconciler {
             conflicts: loaded.conflicts.clone(),
             confirmed_absent: seen.absences.confirmed(seen.taken_at),
             guard: PruneGuard::default(),
-            confirmed: BTreeSet::new(),
+            confirmed: confirmed.clone(),
         };
         let revision: Arc<str> = Arc::clone(&snapshot.revision.id);
         let mut plan =
@@ -292,7 +323,7 @@ impl Reconciler {
         let sync = sync_of(seen, plan, waiting);
         let before = self.sync.send_replace(sync.clone());
         if before.state() != sync.state() || before.diagnostics != sync.diagnostics {
-            log_sync(&before, &sync);
+            log::sync(&before, &sync);
         }
         sync
     }
@@ -302,6 +333,7 @@ impl Reconciler {
 fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
     let looked_at = seen.snapshot.as_ref().zip(seen.loaded.as_ref());
     let diagnostics = looked_at.map(|(snapshot, loaded)| diagnostics(snapshot, loaded));
+    let behind = seen.snapshot.as_ref().and_then(Snapshot::behind);
     let unreadable = seen.snapshot.iter().flat_map(|snapshot| &snapshot.sources);
     Sync {
         attempted: Arc::clone(&plan.revision),
@@ -316,6 +348,7 @@ fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
                 matches!(hold_of(&source.state), Some(Hold::UnreadableSource | Hold::Unmounted))
             })
             .map(|source| source.name.clone())
+            .chain(behind.map(str::to_owned))
             .collect(),
         waiting,
     }
@@ -335,7 +368,8 @@ fn hold_of(state: &SourceState) -> Option<Hold> {
         | SourceState::NotFolder
         | SourceState::Unreadable(_)
         | SourceState::TooManyFiles
-        | SourceState::TooDeep(_) => Some(Hold::UnreadableSource),
+        | SourceState::TooDeep(_)
+        | SourceState::NotFetched => Some(Hold::UnreadableSource),
         SourceState::Unmounted => Some(Hold::Unmounted),
     }
 }
@@ -343,82 +377,4 @@ fn hold_of(state: &SourceState) -> Option<Hold> {
 /// What is wrong with the sources and manifests, in one list.
 fn diagnostics(snapshot: &Snapshot, loaded: &Loaded) -> Vec<Diagnostic> {
     snapshot.diagnostics().into_iter().chain(loaded.diagnostics.iter().cloned()).collect()
-}
-
-/// The diagnostics that the look before did not have: a fault in a file that nobody touched is told once.
-fn news<'d>(before: &[Diagnostic], now: &'d [Diagnostic]) -> Vec<&'d Diagnostic> {
-    let known: BTreeSet<_> = before.iter().map(identity).collect();
-    now.iter().filter(|diagnostic| !known.contains(&identity(diagnostic))).collect()
-}
-
-/// What makes two diagnostics of two looks the same: a file that was not read again keeps its text, in the
-/// same place of memory.
-fn identity(diagnostic: &Diagnostic) -> (&str, &str, &str, Option<(*const SourceText, usize)>) {
-    let place = diagnostic.place.as_ref();
-    let place = place.map(|place| (Arc::as_ptr(&place.source), place.start));
-    (diagnostic.code, diagnostic.path(), &diagnostic.message, place)
-}
-
-fn log_plan(plan: &Plan) {
-    let count = |action: &str| plan.changes.iter().filter(|c| c.action() == action).count();
-    info!(
-        revision = %plan.revision,
-        origin = %plan.origin,
-        created = count("create"),
-        updated = count("update"),
-        removed = count("remove"),
-        unchanged = plan.unchanged,
-        "applied a plan"
-    );
-    for change in plan.changes.iter().filter(|change| matches!(change, Change::Remove { .. })) {
-        info!(job = %change.job(), "removed");
-    }
-}
-
-/// Logs how the sources stand, and what is wrong with them that was not so before.
-fn log_sync(before: &Sync, sync: &Sync) {
-    for diagnostic in news(&before.diagnostics, &sync.diagnostics) {
-        let (code, message) = (diagnostic.code, &diagnostic.message);
-        if diagnostic.is_error() {
-            warn!(code, file = diagnostic.path(), "{message}");
-        } else {
-            info!(code, file = diagnostic.path(), "{message}");
-        }
-    }
-    for held in &sync.held {
-        warn!(job = %held.job, hold = held.hold.as_str(), "not declared any more; it stays");
-    }
-    info!(state = sync.state(), "sources");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::spec::manifest::{Content, ManifestFile};
-
-    #[test]
-    fn what_is_wrong_with_an_untouched_file_is_told_once() {
-        let mut loader = Loader::default();
-        let mut look = |texts: &[(&str, &str)]| {
-            let file = |(path, text): &(&str, &str)| ManifestFile {
-                path: (*path).into(),
-                source: "jobs.d".into(),
-                content: Content::Bytes(text.as_bytes().into()),
-            };
-            let files: Vec<_> = texts.iter().map(file).collect();
-            loader.load(&files, &Known::default()).diagnostics
-        };
-        let doubtful = ("a.yaml", "jobs: {a: {interval: 7h, command: x}}\n");
-        let first = look(&[doubtful]);
-        let second = look(&[doubtful, ("b.yaml", "jobs: {b: {interval: 5h, command: x}}\n")]);
-        let edited = ("a.yaml", "jobs: {a: {interval: 7h, command: z}}\n");
-        let third = look(&[edited]);
-        let told = |before: &[Diagnostic], now: &[Diagnostic]| -> Vec<String> {
-            news(before, now).iter().map(|new| new.path().to_owned()).collect()
-        };
-        assert_eq!(told(&[], &first), ["a.yaml"]);
-        assert_eq!(told(&first, &second), ["b.yaml"]);
-        assert_eq!(told(&second, &second), [""; 0]);
-        assert_eq!(told(&second, &third), ["a.yaml"]);
-    }
 }

@@ -58,7 +58,8 @@ impl Waiting {
     /// Remembers who asked. A request whose id is being carried out is a duplicate; it is answered here.
     pub(super) fn take_in(&mut self, asked: Asked) -> Option<Request> {
         if self.by_id.contains_key(&asked.request.id) {
-            let execution = Some(asked.request.id.execution());
+            let is_run = matches!(asked.request.op, Op::Run { .. });
+            let execution = is_run.then(|| asked.request.id.execution());
             let in_reply_to = asked.request.id;
             let reply = Reply { in_reply_to, status: ReplyStatus::Duplicate, execution };
             drop(asked.replies.try_send(reply));

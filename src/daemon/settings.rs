@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use crate::daemon::settings::environment::{Environment, Flags, Places};
 use crate::daemon::settings::read::Loader;
-pub use crate::daemon::settings::sources::SourceFolder;
+pub use crate::daemon::settings::sources::{GitSettings, SourceFolder};
 pub use crate::daemon::settings::url::{PasswordError, PasswordSource, SecretUrl};
 use crate::diagnostic::{Diagnostic, sort};
 use crate::spec::manifest::Known;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// Folders of manifests, in order.
     pub sources: Vec<SourceFolder>,
+    /// A repository elsewhere, read after the folders.
+    pub git: Option<GitSettings>,
     /// What manifests build upon.
     pub known: Known,
     /// Where jobs and executions are kept.

@@ -233,7 +233,7 @@ impl StoreTask {
             match document.said() {
                 Ok((uid, said)) => drop(overrides.insert(uid, said)),
                 Err(error) => {
-                    error!(%error, "a stored override cannot be read and counts for nothing")
+                    error!(%error, "a stored override cannot be read and counts for nothing");
                 }
             }
         }

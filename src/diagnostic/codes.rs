@@ -87,6 +87,8 @@ codes! {
     REQUEST_TOO_LARGE = "E0413", "a request that is too large";
     TOO_MANY_REQUESTS = "E0429", "too many executions wait";
     UNAVAILABLE = "E0503", "a daemon that cannot take requests now";
+    PLAN_STALE = "E0505", "a plan that is not the plan any more";
+    PRUNE_COUNT = "E0506", "another number of removals is held back";
     FILE_UNREADABLE = "E0511", "a file that cannot be read";
     FILE_OVER_LIMIT = "E0512", "a file that is not read because of its size";
     NOT_REGULAR = "E0513", "a manifest that is no regular file";
@@ -103,6 +105,10 @@ codes! {
     SOURCE_TOO_LARGE = "E0524", "a source that is too large or too deep";
     SOURCE_UNMOUNTED = "E0526", "a source that looks unmounted";
     LINK_IN_GIT = "E0531", "a link in a commit";
+    NOT_FETCHED = "E0532", "a git source that cannot be fetched";
+    REF_GONE = "E0533", "a git source without its ref";
+    COMMIT_UNSIGNED = "E0534", "a commit without a good signature";
+    UNSAFE_FOR_ROOT = "E0535", "a manifest that is not root's alone";
     GROUP_WRITABLE = "W0511", "a manifest that a group may write";
     SOURCE_EMPTY = "W0520", "a source without manifests";
     BAD_URL = "E0601", "not the URL of a store or of Redis";
@@ -110,6 +116,7 @@ codes! {
     BAD_PASSWORD_SOURCE = "E0603", "not exactly one source of a password";
     BAD_TZDB = "E0606", "time zone data that cannot be used";
     PATH_TOO_LONG = "E0604", "a path that is too long for a socket";
+    BAD_GIT_SOURCE = "E0607", "a git source that cannot be used";
     UNKNOWN_VARIABLE = "W0601", "an environment variable that is not read";
     NO_SETTINGS_FILE = "E0605", "a settings file that is not there";
 }

@@ -207,11 +207,12 @@ impl Outcome {
             Self::TimedOut(TimedOut::Attempt) => Some("attempt"),
             Self::TimedOut(TimedOut::Unkillable) => Some("unkillable"),
             Self::Cancelled(Cancelled::Requested) => Some("requested"),
-            Self::Cancelled(Cancelled::Removed) => Some("removed"),
             Self::Lost => Some("owner_lost"),
             Self::Skipped(Skipped::Coalesced) => Some("coalesced"),
             Self::Skipped(Skipped::Overlap) => Some("overlap"),
-            Self::Skipped(Skipped::Removed) => Some("removed"),
+            Self::Cancelled(Cancelled::Removed) | Self::Skipped(Skipped::Removed) => {
+                Some("removed")
+            }
             Self::Skipped(Skipped::Paused) => Some("paused"),
             Self::Skipped(Skipped::SkipNext) => Some("skip_next"),
             Self::Missed(Missed::Downtime) => Some("downtime"),

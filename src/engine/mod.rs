@@ -2,8 +2,11 @@
 
 pub mod absence;
 pub mod admission;
+pub mod condition;
+pub mod consequences;
 pub mod event;
 pub mod execution;
+pub mod fields;
 pub mod overrides;
 pub mod plan;
 pub mod queue;

@@ -235,7 +235,8 @@ pub struct OwnerConflict {
 /// What the snapshot says beside the jobs it declares.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// The sources' names, in order: folders as the settings name them.
+    /// The sources' names, in order: folders as the settings name them, and `git:` with a folder of a
+    /// repository, whose files have paths that begin with that folder alone.
     pub names: Vec<String>,
     /// Sources that were not seen whole, and why nothing of theirs is removed.
     pub incomplete: BTreeMap<String, Hold>,

@@ -111,6 +111,8 @@ pub enum Op {
 pub enum Selection {
     /// These.
     Named(Vec<JobName>),
+    /// All of this group when it is carried out.
+    Group(String),
     /// All that are applied when it is carried out.
     All,
 }

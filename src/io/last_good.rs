@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(read(&kept, &all), [""; 0]);
         keep(&kept, &[a.clone(), b.clone()]);
         keep(&kept, &[b.clone(), c.clone()]);
-        keep(&kept, &[a.clone()]);
+        keep(&kept, std::slice::from_ref(&a));
         assert_eq!(numbers(&folder).len(), 2, "nothing is kept twice");
         let kept = LastGood::open(folder.clone());
         assert_eq!(read(&kept, &all), ["a", "b", "c"]);

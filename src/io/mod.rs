@@ -7,6 +7,7 @@ pub mod git;
 pub mod http;
 pub mod last_good;
 #[cfg(feature = "redis")]
+pub mod plan_file;
 pub mod redis;
 pub mod secrets;
 pub mod store;

@@ -8,17 +8,21 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::spec::manifest::raw::{RawDefaults, RawZone};
+use crate::spec::manifest::raw::{RawDefaults, RawDuration, RawZone};
 
 /// The settings of a daemon.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Settings")]
 pub struct RawSettings {
-    /// Folders that hold manifests, relative to the folder of this file. Built in: `["jobs.d"]`.
+    /// Folders that hold manifests, relative to the folder of this file. Built in: `["jobs.d"]`, and none
+    /// beside a `source`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 100), inner(length(min = 1)), example = ["jobs.d"])]
     pub sources: Option<Vec<String>>,
+    /// Where manifests are read from instead of folders, or besides them.
+    #[serde(default)]
+    pub source: Option<RawSource>,
     /// The time zone of jobs that name none, neither themselves nor by a default. Built in: UTC.
     #[serde(default)]
     #[schemars(example = "Asia/Shanghai")]
@@ -45,6 +49,41 @@ pub struct RawSettings {
     /// Requests through Redis; absent: no Redis.
     #[serde(default)]
     pub redis: Option<RawRedis>,
+}
+
+/// A source of manifests that is no folder.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Source")]
+pub struct RawSource {
+    /// A repository elsewhere.
+    #[serde(default)]
+    pub git: Option<RawGit>,
+}
+
+/// A repository elsewhere, which is fetched by the program `git`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "GitSource")]
+pub struct RawGit {
+    /// Where it is: `https`, `ssh` (also `user@host:path`), `git+ssh` or `file`; without a password.
+    #[schemars(length(min = 1), example = &"https://git.example.com/ops/jobs.git", example = &"git@git.example.com:ops/jobs.git")]
+    pub url: String,
+    /// A branch, a tag, a full ref, or the full hash of a commit. Built in: `HEAD`, the server's own branch.
+    #[serde(default, rename = "ref")]
+    #[schemars(length(min = 1), example = &"main")]
+    pub reference: Option<String>,
+    /// The folder in it that holds manifests. Built in: `jobs.d`.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = &"jobs.d", example = &".")]
+    pub path: Option<String>,
+    /// How often it is asked what is new, at least 5 s. Built in: 1 minute.
+    #[serde(default)]
+    #[schemars(example = "1m")]
+    pub interval: Option<RawDuration>,
+    /// Whether a commit counts only when its signature is good. Built in: no.
+    #[serde(default)]
+    pub require_signed: Option<bool>,
 }
 
 /// This daemon beside others on one store.

@@ -2,8 +2,10 @@
 //! manifests edited and broken under it, its store taken away. What it must account for is checked
 //! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
 
+mod git;
 pub(crate) mod harness;
 mod kill;
 mod oracle;
 mod outage;
+mod overrides;
 pub(crate) mod reload;

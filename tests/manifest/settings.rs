@@ -61,6 +61,7 @@ Settings {
             path: "/srv/jobs.d",
         },
     ],
+    git: None,
     known: Known {
         defaults: Layer {
             timezone: Absent,
@@ -494,4 +495,51 @@ error[E0601]: this is not the URL of Redis: it has no `://`
   = help: write `redis://[USER[:PASSWORD]@]HOST[:PORT][/NUMBER]`
 
 "#]].raw());
+}
+
+/// The repository of settings, and the folders beside it.
+fn git_source(text: &str, flags: &Flags, variables: &[(&str, &str)]) -> String {
+    let (settings, diagnostics) =
+        loaded(text, flags, &environment(&["/srv/cronwright.toml"], variables));
+    assert_eq!(diagnostics, []);
+    let settings = settings.unwrap();
+    format!("{:?}\n{:?}", settings.sources, settings.git)
+}
+
+#[test]
+fn a_repository_stands_instead_of_folders_or_besides_them() {
+    let least = "[source.git]\nurl = \"git@git.example.com:ops/jobs.git\"\n";
+    assert_data_eq!(git_source(least, &Flags::default(), &[]), str![].raw());
+    let most = "sources = [\"local.d\"]\n[source.git]\nurl = \"https://token@git.example.com/jobs\"\nref = \"v1\"\npath = \".\"\ninterval = \"10m\"\nrequire_signed = true\n";
+    let ssh = [("GIT_SSH_COMMAND", "ssh -i key")];
+    let most_without_root = most.replace("path = \".\"", "path = \"./ops//jobs.d/\"");
+    assert_data_eq!(git_source(&most_without_root, &Flags::default(), &ssh), str![].raw());
+    let flags = Flags { sources: vec!["f.d".to_owned()], ..Flags::default() };
+    assert_data_eq!(git_source(most, &flags, &ssh), str![].raw());
+}
+
+#[test]
+fn what_is_wrong_with_a_repository_is_said_at_its_place() {
+    let text = r#"sources = ["jobs.d/team"]
+[source.git]
+url = "https://ann:secret@git.example.com/jobs"
+ref = "a..b"
+interval = "1s"
+require_signed = "yes"
+"#;
+    assert_data_eq!(complaints(text), str![].raw());
+    let text = r#"sources = ["jobs.d/team"]
+[source.git]
+url = "ext::sh -c evil"
+path = "../x"
+branch = "main"
+"#;
+    assert_data_eq!(complaints(text), str![].raw());
+    let text = r#"sources = ["jobs.d/team"]
+[source.git]
+url = "file:///srv/jobs.git"
+"#;
+    assert_data_eq!(complaints(text), str![].raw());
+    assert_data_eq!(complaints("[source.git]\npath = \"x\"\n"), str![].raw());
+    assert_data_eq!(complaints("[source.svn]\nurl = \"x\"\n"), str![].raw());
 }

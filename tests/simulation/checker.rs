@@ -234,7 +234,7 @@ fn evidence(world: &World, findings: &mut Vec<String>) {
         if row.outcome() == Some(Outcome::Succeeded) && !started {
             findings.push(format!("{} succeeded and was never started", row.id));
         }
-        let old = world.clock().wall - row.fire_time > TimeDelta::seconds(600);
+        let old = world.clock().wall - row.start_time > TimeDelta::seconds(600);
         if row.outcome().is_none() && old {
             findings.push(format!("{} is still {}", row.id, row.state.as_str()));
         }

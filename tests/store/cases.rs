@@ -7,6 +7,7 @@ use cronwright::engine::event::{ClaimAnswer, ClaimBatch};
 use cronwright::engine::execution::{
     Cause, ExecutionId, Failed, Missed, Outcome, Range, Row, Skipped, State,
 };
+use cronwright::engine::overrides::SkipNext;
 use cronwright::io::store::document::JobDocument;
 use cronwright::io::store::{
     Bid, Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
@@ -14,7 +15,7 @@ use cronwright::io::store::{
 use cronwright::spec::job::JobName;
 use cronwright::time::BootTime;
 
-use super::fixture::{at, ending, job, plan, row};
+use super::fixture::{at, ending, job, pause, plan, row, said};
 
 /// Claims rows and moves the watermark to minute `watermark`.
 pub(crate) async fn claim(store: &dyn Store, watermark: i64, rows: Vec<Row>) -> Vec<ClaimAnswer> {
@@ -203,6 +204,55 @@ pub(crate) async fn a_plan_is_saved_whole_or_not_at_all(store: &dyn Store) {
     assert_eq!(jobs, expected);
     let plans = store.plans(5).await.unwrap();
     assert_eq!(plans.iter().map(|plan| plan.generation).collect::<Vec<_>>(), [1]);
+}
+
+pub(crate) async fn overrides_are_part_of_a_plan(store: &dyn Store) {
+    let paused = said("a", Some(pause(1)), None);
+    let mut first = plan(0, &["a", "b"], &[]);
+    first.overrides = vec![paused.clone()];
+    store.save_plan(&first).await.unwrap();
+    let mut stale = plan(0, &[], &[]);
+    stale.overrides = vec![said("b", Some(pause(2)), None)];
+    assert_eq!(store.save_plan(&stale).await.unwrap(), PlanAnswer::Stale);
+    let read = |contents: Contents| -> Vec<_> {
+        contents.overrides.into_iter().map(|document| document.said().unwrap()).collect()
+    };
+    let stored = read(store.load().await.unwrap());
+    assert_eq!(stored, [(paused.uid, paused.to)]);
+    let skip = SkipNext { by: "zoe".to_owned(), at: at(3), reason: None };
+    let skipping = said("a", None, Some(skip));
+    let mut second = plan(1, &[], &[]);
+    second.overrides = vec![skipping.clone()];
+    assert_eq!(store.save_plan(&second).await.unwrap(), PlanAnswer::Saved { generation: 2 });
+    let contents = store.load().await.unwrap();
+    assert_eq!(contents.jobs.len(), 2);
+    assert_eq!(read(contents), [(skipping.uid, skipping.to)]);
+    let change = &store.plans(1).await.unwrap()[0].changes[0];
+    assert_eq!((change.action.as_str(), change.job.as_str()), ("pause", "a"));
+}
+
+pub(crate) async fn rows_after_the_beginning_of_a_pause_are_covered(store: &dyn Store) {
+    let mut paused = plan(0, &["a", "b"], &[]);
+    paused.overrides = vec![said("a", Some(pause(3)), None)];
+    store.save_plan(&paused).await.unwrap();
+    let mut range = row("a", 4);
+    range.range = Some(Range { first: at(4), last: at(6), count: 3 });
+    range.slot = None;
+    range.state = State::Ended(ending(Outcome::Skipped(Skipped::Paused)));
+    let mut request = row("a", 5);
+    request.id = ExecutionId("some-request".into());
+    request.cause = Cause::Request;
+    let mut before = row("a", 3);
+    before.slot = Some(7);
+    let rows = vec![before, range.clone(), request, row("b", 4)];
+    claim(store, 9, rows).await;
+    let after = row("b", 10);
+    claim(store, 9, vec![Row { slot: Some(3), ..after.clone() }]).await;
+    let mut covered = store.load().await.unwrap().covered;
+    covered.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected =
+        [(range.uid, Range { first: at(4), last: at(6), count: 3 }), (after.uid, single(at(10)))];
+    assert_eq!(covered, expected);
 }
 
 pub(crate) async fn a_removed_job_is_kept_as_removed_and_its_name_is_free(store: &dyn Store) {

@@ -9,7 +9,9 @@ use cronwright::engine::execution::{
     Cause, Claim, Ending, Exception, ExecutionId, Exit, JobUid, Outcome, Output, Provenance, Row,
     State,
 };
+use cronwright::engine::overrides::{Override, OverrideAction, OverrideWrite, Pause, SkipNext};
 use cronwright::engine::plan::{AppliedJob, Owner};
+use cronwright::engine::request::RequestId;
 use cronwright::spec::job::{Digest, JobMeta, JobName, JobSpec, SourcePlace};
 use cronwright::spec::policy::{Misfire, OnRemove, Overlap};
 use cronwright::spec::task::Task;
@@ -106,4 +108,19 @@ pub(crate) fn plan(expected_generation: u64, upserts: &[&str], removed: &[&str])
         origin: "start".to_owned(),
         deadline: cronwright::time::BootTime::NEVER,
     }
+}
+
+/// A change of what is said about job `name`.
+pub(crate) fn said(name: &str, pause: Option<Pause>, skip_next: Option<SkipNext>) -> OverrideWrite {
+    let uid = JobUid(format!("{name}-1").into());
+    let request = Some(RequestId::parse("r-1").unwrap());
+    let job = JobName::parse(name).unwrap();
+    let to = Override { job, pause, skip_next, request };
+    OverrideWrite { uid, action: OverrideAction::Pause, to }
+}
+
+/// A pause from minute `minute` to minute 60.
+pub(crate) fn pause(minute: i64) -> Pause {
+    let (by, reason) = ("li.wei".to_owned(), Some("维护".to_owned()));
+    Pause { by, at: at(minute), reason, until: Some(at(60)) }
 }

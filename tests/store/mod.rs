@@ -77,6 +77,8 @@ suite! {
     a_start_after_the_end_changes_nothing,
     a_row_reads_back_as_it_was_written,
     a_plan_is_saved_whole_or_not_at_all,
+    overrides_are_part_of_a_plan,
+    rows_after_the_beginning_of_a_pause_are_covered,
     a_removed_job_is_kept_as_removed_and_its_name_is_free,
     the_same_holder_keeps_its_epoch_and_another_gets_a_higher_one,
     rows_are_read_newest_first_and_filtered,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::daemon::api::{Answers, zone};
-use crate::engine::execution::{JobUid, Row};
+use crate::engine::execution::{JobUid, Outcome, Row};
+use crate::engine::overrides::{Holds, Override, Overrides, next_to_run, skipped_by};
 use crate::engine::plan::AppliedJob;
 use crate::engine::request::Refusal;
 use crate::engine::schedule::{Occurrence, next_after, occurrences};
@@ -14,6 +15,7 @@ use crate::io::http::documents::executions::ExecutionEntry;
 use crate::io::http::documents::jobs::{
     FireEntry, JobDocument, JobEntry, JobsDocument, LastEntry, NextDocument,
 };
+use crate::io::http::documents::overrides::{PauseEntry, SkipEntry};
 use crate::io::store::Query;
 use crate::time::Timestamp;
 
@@ -26,14 +28,15 @@ impl Answers {
         let latest = self.ask_store(self.handle.store.latest_rows()).await?;
         let latest: BTreeMap<&JobUid, &Row> = latest.iter().map(|row| (&row.uid, row)).collect();
         let running = self.running().await?;
-        let jobs = Arc::clone(&self.handle.applied.borrow().jobs);
+        let applied = self.handle.applied.borrow().clone();
         let entry = |job: &AppliedJob| {
             let last = latest.get(&job.uid).copied();
-            self.job_entry(now, job, running.contains(&job.uid), last)
+            let said = applied.overrides.get(&job.uid);
+            self.job_entry(now, job, said, running.contains(&job.uid), last)
         };
         Ok(JobsDocument {
             schema: JobsDocument::SCHEMA.to_owned(),
-            jobs: jobs.values().map(entry).collect(),
+            jobs: applied.jobs.values().map(entry).collect(),
         })
     }
 
@@ -51,19 +54,23 @@ impl Answers {
         let is_running = self.running().await?.contains(&job.uid);
         let zone = zone(&job);
         let canonical = job.spec.canonical();
+        let applied = self.handle.applied.borrow().clone();
+        let said = applied.overrides.get(&job.uid);
+        let holds = Holds::of(&job, said);
         let next: Vec<Occurrence> =
             occurrences(&job, now, Timestamp::MAX_UTC).take(SHOWN).collect();
         Ok(JobDocument {
             schema: JobDocument::SCHEMA.to_owned(),
-            job: self.job_entry(now, &job, is_running, rows.first()),
+            job: self.job_entry(now, &job, said, is_running, rows.first()),
             uid: job.uid.to_string(),
             digest: job.digest.to_string(),
-            revision: self.handle.applied.borrow().revision.to_string(),
+            revision: applied.revision.to_string(),
             effective_at: at_in(&zone, job.effective_at),
             // The canonical form is JSON by construction.
             spec: serde_json::from_str(&canonical).unwrap_or(serde_json::Value::Null),
             next: next.iter().map(|due| at_in(&zone, due.fire_time)).collect(),
             next_starts: next.iter().map(|due| at_in(&zone, due.start_time)).collect(),
+            next_skipped: next.iter().map(|due| why_skipped(holds, due.fire_time)).collect(),
             executions: rows.iter().map(|row| ExecutionEntry::of(row, &zone)).collect(),
         })
     }
@@ -82,10 +89,11 @@ impl Answers {
             let names: BTreeSet<&String> = names.iter().collect();
             names.into_iter().map(|name| self.applied_job(name)).collect::<Result<_, _>>()?
         };
+        let overrides = Arc::clone(&self.handle.applied.borrow().overrides);
         Ok(NextDocument {
             schema: NextDocument::SCHEMA.to_owned(),
             timezone: common_zone(&jobs),
-            fires: coming(&jobs, from.unwrap_or_else(clock::wall), until, count),
+            fires: coming(&jobs, &overrides, from.unwrap_or_else(clock::wall), until, count),
         })
     }
 
@@ -99,14 +107,18 @@ impl Answers {
         &self,
         now: Timestamp,
         job: &AppliedJob,
+        said: Option<&Override>,
         is_running: bool,
         last: Option<&Row>,
     ) -> JobEntry {
         let zone = zone(job);
-        let state = match (job.spec.enabled, is_running) {
-            (_, true) => "running",
-            (true, false) => "scheduled",
-            (false, false) => "disabled",
+        let pause = said.and_then(|said| said.pause_at(now));
+        let skip = said.and_then(|said| said.skip_next.as_ref());
+        let state = match (job.spec.enabled, pause, is_running) {
+            (_, Some(_), _) => "paused",
+            (_, None, true) => "running",
+            (true, None, false) => "scheduled",
+            (false, None, false) => "disabled",
         };
         JobEntry {
             name: job.spec.name.to_string(),
@@ -114,7 +126,7 @@ impl Answers {
             stale: self.handle.sync.borrow().stale.contains(&job.spec.name),
             owner: job.owner.to_string(),
             source: job.source.clone(),
-            next_fire_at: fires(job, now).next().map(|fire_time| at_in(&zone, fire_time)),
+            next_fire_at: next_to_run(job, said, now).map(|next| at_in(&zone, next.fire_time)),
             last: last.map(|row| {
                 let entry = ExecutionEntry::of(row, &zone);
                 LastEntry {
@@ -128,6 +140,8 @@ impl Answers {
             schedule: job.spec.triggers.iter().map(ToString::to_string).collect(),
             timezone: job.spec.triggers.first().map(|trigger| trigger.zone().name().to_owned()),
             description: job.spec.description.clone(),
+            pause: pause.map(|pause| PauseEntry::of(pause, &zone)),
+            skip_next: skip.map(|skip| SkipEntry::of(skip, skipped_by(job, skip), &zone)),
         }
     }
 }
@@ -142,6 +156,7 @@ pub fn common_zone(jobs: &[AppliedJob]) -> Option<String> {
 /// The fire times of all jobs together after `from` and before `until`, earliest first.
 pub fn coming(
     jobs: &[AppliedJob],
+    overrides: &Overrides,
     from: Timestamp,
     until: Option<Timestamp>,
     count: usize,
@@ -151,6 +166,8 @@ pub fn coming(
             .filter(|next| until.is_none_or(|until| next.fire_time < until))
             .map(|next| ((next.fire_time, index), next))
     };
+    let holds: Vec<Holds<'_>> =
+        jobs.iter().map(|job| Holds::of(job, overrides.get(&job.uid))).collect();
     // The next occurrence of each job; the one that is taken moves on.
     let mut due: BTreeMap<(Timestamp, usize), Occurrence> = BTreeMap::new();
     for (index, job) in jobs.iter().enumerate() {
@@ -165,6 +182,7 @@ pub fn coming(
             job: Some(job.spec.name.to_string()),
             at: at_in(&zone, fire_time),
             starts_at: at_in(&zone, occurrence.start_time),
+            skipped: why_skipped(holds[index], fire_time),
         });
         due.extend(after(job, index, fire_time));
     }
@@ -174,4 +192,10 @@ pub fn coming(
 /// The fire times of a job after a moment.
 pub(super) fn fires(job: &AppliedJob, after: Timestamp) -> impl Iterator<Item = Timestamp> {
     occurrences(job, after, Timestamp::MAX_UTC).map(|due| due.fire_time)
+}
+
+/// The word for why a fire time will not run.
+fn why_skipped(holds: Holds<'_>, fire_time: Timestamp) -> Option<String> {
+    let held = holds.why(fire_time)?;
+    Outcome::Skipped(held).reason().map(str::to_owned)
 }

@@ -2,6 +2,8 @@
 //! holds, and what the reconciler says. Decides nothing.
 
 mod jobs;
+mod overrides;
+mod plan;
 mod rows;
 mod sources;
 mod status;
@@ -23,6 +25,7 @@ use crate::engine::plan::AppliedJob;
 use crate::engine::request::{Refusal, Reply, ReplyStatus};
 use crate::io::clock;
 use crate::io::http::api::{Answer, Asked, Question};
+use crate::io::http::documents::planned::zone_of;
 use crate::io::http::documents::request::{Envelope, ReplyDocument};
 use crate::io::http::routes::body;
 use crate::io::store;
@@ -78,9 +81,14 @@ impl Answers {
             Question::Next { jobs, from, until, count } => {
                 self.next(&jobs, from, until, count).map(|document| body(&document))
             }
-            Question::Plan => self.plan().await.map(|document| body(&document)),
+            Question::Overrides => Ok(body(&self.overrides())),
+            Question::Plan { definitions } => {
+                self.plan(definitions).await.map(|document| body(&document))
+            }
             Question::Sync => Ok(body(&self.sync())),
-            Question::Apply { actor } => self.apply(actor).await.map(|document| body(&document)),
+            Question::Apply { actor, only } => {
+                self.apply(actor, only).await.map(|document| body(&document))
+            }
             Question::Status => Ok(body(&self.status().await)),
             Question::Request(envelope) => self.request(*envelope).await,
         }
@@ -149,7 +157,7 @@ impl Answers {
 
 /// The zone of a job: that of its first trigger.
 pub fn zone(job: &AppliedJob) -> Zone {
-    job.spec.triggers.first().map_or_else(Zone::utc, |trigger| trigger.zone().clone())
+    zone_of(&job.spec)
 }
 
 /// The last reply that comes in time.

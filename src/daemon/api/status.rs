@@ -2,13 +2,13 @@
 
 use chrono::TimeDelta;
 
-use crate::daemon::api::jobs::fires;
 use crate::daemon::api::{Answers, zone};
 use crate::daemon::store_task::StoreHealth;
-use crate::daemon::view::{RedisHealth, Sync};
+use crate::daemon::view::{Applied, RedisHealth, Sync};
 use crate::diagnostic::Diagnostic;
 use crate::engine::execution::{Row, State};
-use crate::engine::plan::AppliedSet;
+use crate::engine::overrides::next_to_run;
+use crate::engine::plan::AppliedJob;
 use crate::engine::request::Refusal;
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
@@ -68,7 +68,7 @@ impl Answers {
                 applied_in_part: sync.is_part_left_out() && applied.revision == sync.attempted,
                 attempted: revision(&sync.attempted),
             },
-            jobs: job_counts(now, &applied.jobs, sync.stale.len()),
+            jobs: job_counts(now, &applied, sync.stale.len()),
             running: self.running_entries(&in_flight.unwrap_or_default()),
             failed_24h: failed.map_or(0, |rows| rows.len() as u64),
         }
@@ -141,12 +141,15 @@ fn sync_problems(sync: &Sync) -> Vec<String> {
     problems
 }
 
-fn job_counts(now: Timestamp, jobs: &AppliedSet, stale: usize) -> JobCounts {
-    let next = jobs.values().filter_map(|job| Some((fires(job, now).next()?, job)));
-    let next = next.min_by_key(|(fire_time, _)| *fire_time);
+fn job_counts(now: Timestamp, applied: &Applied, stale: usize) -> JobCounts {
+    let (jobs, said) = (&applied.jobs, |job: &AppliedJob| applied.overrides.get(&job.uid));
+    let next = |job| next_to_run(job, said(job), now).map(|next| (next.fire_time, job));
+    let next = jobs.values().filter_map(next).min_by_key(|(fire_time, _)| *fire_time);
+    let is_paused = |job: &&AppliedJob| said(job).and_then(|said| said.pause_at(now)).is_some();
     JobCounts {
         total: jobs.len(),
         disabled: jobs.values().filter(|job| !job.spec.enabled).count(),
+        paused: jobs.values().filter(is_paused).count(),
         stale,
         next_fire_at: next.map(|(fire_time, job)| at_in(&zone(job), fire_time)),
         next_job: next.map(|(_, job)| job.spec.name.to_string()),

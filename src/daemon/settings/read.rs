@@ -74,12 +74,14 @@ impl Loader<'_> {
         let store = self.store(raw, site.as_ref(), flags, environment);
         let redis = self.redis(raw.redis.as_ref(), site.as_ref(), flags, environment);
         let listen = self.listen(raw, site.as_ref(), flags, environment);
+        let git = sources::read_git(raw, site.as_ref(), flags, environment, &mut self.out);
         let node = raw.node.as_ref().and_then(|node| node.name.clone());
         Some(Settings {
             file: self.places.file.clone(),
             base_dir: self.places.base_dir.clone(),
             state_dir: self.places.state_dir.clone(),
             sources: sources::read(raw, flags, self.places),
+            git,
             known: Known { defaults: defaults.into() },
             store: store?,
             redis,

@@ -10,6 +10,7 @@
 
 mod claims;
 mod flights;
+mod override_changes;
 mod overrides;
 mod plans;
 mod recovery;
@@ -35,7 +36,7 @@ use flights::Flights;
 use overrides::OverrideState;
 pub use overrides::PAUSE_FLUSHED_WITHIN;
 use plans::PendingPlan;
-pub use plans::preview;
+pub use plans::{keeps, preview};
 
 /// A difference of the clocks from here on is a jump (E1), not a correction.
 const JUMP_MIN: Duration = Duration::from_secs(2);

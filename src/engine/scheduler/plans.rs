@@ -15,7 +15,7 @@ use crate::engine::overrides::Holds;
 use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
 use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::claims::Draft;
-use crate::engine::scheduler::overrides::Change as OverrideChange;
+use crate::engine::scheduler::override_changes::Change as OverrideChange;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::{DeclaredJob, JobName, SourcePlace};
 use crate::spec::policy::OnRemove;
@@ -302,7 +302,7 @@ fn names(change: &Change) -> impl Iterator<Item = &JobName> {
 }
 
 /// Whether a trigger that both definitions have makes the occurrence due (D1: equal normal forms).
-fn keeps(from: &AppliedJob, to: &AppliedJob, occurrence: Occurrence) -> bool {
+pub fn keeps(from: &AppliedJob, to: &AppliedJob, occurrence: Occurrence) -> bool {
     let just_before = schedule::just_before(occurrence.fire_time);
     to.spec.enabled
         && from.spec.triggers.iter().any(|trigger| {

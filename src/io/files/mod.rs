@@ -2,19 +2,23 @@
 //!
 //! Start at [`snapshot`]. A reading walks each folder with `stat` ([`walk`]), reads what changed since
 //! the previous one ([`content`]), walks again, and counts only if both walks agree. What is wrong with
-//! a file or a source is data ([`problem`]); [`revision`] says which commit it all is.
+//! a file or a source is data ([`problem`]); who may write it is judged by [`guard`]; [`revision`] says
+//! which commit it all is.
 //!
 //! Does not parse manifests, does not watch ([`crate::io::watch`]), and does not decide what a vanished
 //! source means (that is the plan's guard).
 
 mod content;
+mod guard;
 mod problem;
 mod revision;
 mod snapshot;
+mod taken;
 mod walk;
 
 pub use content::read_alone;
-pub use problem::{FileProblem, FileWarning, SourceState};
+pub use guard::Guard;
+pub use problem::{FileProblem, FileWarning, RootFault, SourceState};
 pub(in crate::io) use revision::git_folder;
 pub use revision::{Revision, RevisionOrigin};
 pub use snapshot::{

@@ -30,10 +30,25 @@ pub enum FileProblem {
     WorldWritable,
     /// Every user of the machine may replace it: its folder (path) is writable by all.
     FolderWorldWritable(String),
+    /// The daemon is root, and not root alone decides what the file says.
+    UnsafeForRoot(RootFault),
     /// It is being written all the time.
     Moving,
     /// All files together are more than [`TOTAL_BYTES_MAX`].
     NoRoom,
+}
+
+/// Why a root daemon does not read a manifest that others would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootFault {
+    /// It belongs to this user.
+    Owner(u32),
+    /// A group other than root's may write it.
+    GroupWritable,
+    /// It has the bit of setuid or setgid.
+    Setuid,
+    /// It has so many names.
+    Names(u64),
 }
 
 /// What is suspicious about a manifest that was read all the same.
@@ -62,6 +77,8 @@ pub enum SourceState {
     TooDeep(String),
     /// It is empty, and another folder than before: a mount that is gone, most likely.
     Unmounted,
+    /// It is a repository elsewhere, of which nothing has been fetched yet.
+    NotFetched,
 }
 
 impl fmt::Display for FileProblem {
@@ -91,6 +108,7 @@ impl fmt::Display for FileProblem {
             Self::FolderWorldWritable(folder) => {
                 write!(f, "every user of this machine may replace it: run `chmod o-w {folder}`")
             }
+            Self::UnsafeForRoot(fault) => write!(f, "the daemon is root, and {fault}"),
             Self::Moving => f.write_str(
                 "it is being written all the time: move it out of the source when it is no manifest",
             ),
@@ -98,6 +116,24 @@ impl fmt::Display for FileProblem {
                 f,
                 "all manifests together exceed {TOTAL_BYTES_MAX} bytes: look for files that are none",
             ),
+        }
+    }
+}
+
+impl fmt::Display for RootFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner(user) => {
+                write!(
+                    f,
+                    "it belongs to user {user}: run `chown root` on it, or the daemon as that user"
+                )
+            }
+            Self::GroupWritable => f.write_str("a group may write it: run `chmod g-w` on it"),
+            Self::Setuid => f.write_str("it is setuid or setgid: run `chmod ug-s` on it"),
+            Self::Names(count) => {
+                write!(f, "it has {count} names (hard links): put a copy in its place")
+            }
         }
     }
 }
@@ -115,6 +151,7 @@ impl FileProblem {
             Self::Vanished => codes::VANISHED,
             Self::NameNotUtf8 => codes::NAME_NOT_UTF8,
             Self::WorldWritable | Self::FolderWorldWritable(_) => codes::WORLD_WRITABLE,
+            Self::UnsafeForRoot(_) => codes::UNSAFE_FOR_ROOT,
             Self::Moving => codes::MOVING,
             Self::NoRoom => codes::NO_ROOM,
         };
@@ -153,6 +190,7 @@ impl SourceState {
             Self::TooManyFiles => "too_many_files",
             Self::TooDeep(_) => "too_deep",
             Self::Unmounted => "unmounted",
+            Self::NotFetched => "not_fetched",
         }
     }
 
@@ -195,6 +233,11 @@ impl SourceState {
                 codes::SOURCE_UNMOUNTED,
                 format!("the source {source} is empty, and not the folder that it was"),
                 "if a mount is gone, mount it again; nothing is removed meanwhile".to_owned(),
+            ),
+            Self::NotFetched => (
+                codes::NOT_FETCHED,
+                format!("nothing of the source {source} has been fetched yet"),
+                "nothing is removed meanwhile".to_owned(),
             ),
         };
         Some(Diagnostic::new(code, message).in_file(name).help(help))

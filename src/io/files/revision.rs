@@ -1,12 +1,15 @@
 //! Which revision the sources are at: the commit of the repository around them, read by hand.
 //!
-//! No `git` program is started and no hook or attribute of the repository is looked at. Whether the work
-//! tree differs from the commit would need an index reader; the snapshot's digest says it better.
+//! No `git` program is started and no hook or attribute of the repository is looked at. Whether a work
+//! tree differs from its commit would need an index reader; the snapshot's digest says it better.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::io::files::snapshot::Sources;
+use crate::time::Timestamp;
 
 /// How much of a file of the repository is read, in bytes (`packed-refs` of large ones).
 const GIT_FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -24,8 +27,10 @@ pub struct Revision {
     pub id: Arc<str>,
     /// The branch that is checked out, when there is one.
     pub branch: Option<Arc<str>>,
-    /// Whether the work tree differs from the commit; none: not known.
+    /// Whether what was read differs from the commit; none: not known.
     pub dirty: Option<bool>,
+    /// When it was committed, where the commit itself was read.
+    pub committed_at: Option<Timestamp>,
     /// Where `id` comes from.
     pub origin: RevisionOrigin,
 }
@@ -33,8 +38,12 @@ pub struct Revision {
 /// Where a revision was found, in the order in which it is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevisionOrigin {
+    /// The commit that was read.
+    Commit,
     /// `.git` at or above a source.
     Git,
+    /// A link on the way to a source leads into a folder that has the name of a commit (git-sync).
+    Link,
     /// `CRONWRIGHT_REVISION`.
     Environment,
     /// A file `.revision` in a source.
@@ -44,17 +53,37 @@ pub enum RevisionOrigin {
 }
 
 impl Revision {
-    /// The revision of the sources that lie in `folders`; `given` is `CRONWRIGHT_REVISION`.
-    pub(super) fn find(folders: &[&Path], given: Option<&str>, digest: &str) -> Self {
-        let plain = |id: &str, origin| Self { id: id.into(), branch: None, dirty: None, origin };
-        if let Some(commit) = folders.iter().find_map(|folder| git_head(&git_folder(folder)?.1)) {
+    /// The revision of the sources, whose contents have this digest.
+    pub(super) fn find(sources: &Sources, digest: &str) -> Self {
+        let plain = |id: &str, origin| Self {
+            id: id.into(),
+            branch: None,
+            dirty: None,
+            committed_at: None,
+            origin,
+        };
+        if let Some((commit, _)) = sources.git.as_ref().and_then(|git| git.accepted.as_ref()) {
+            return Self {
+                id: Arc::clone(&commit.id),
+                branch: commit.branch.clone(),
+                dirty: Some(false),
+                committed_at: commit.committed_at,
+                origin: RevisionOrigin::Commit,
+            };
+        }
+        let folders = || sources.folders.iter().map(|source| source.path.as_path());
+        if let Some(commit) = folders().find_map(|folder| git_head(&git_folder(folder)?.1)) {
             return commit;
         }
+        if let Some(id) = folders().find_map(linked_commit) {
+            return plain(&id, RevisionOrigin::Link);
+        }
+        let given = sources.revision.as_deref();
         if let Some(id) = given.and_then(word) {
             return plain(id, RevisionOrigin::Environment);
         }
-        let texts = folders.iter().filter_map(|folder| small_text(&folder.join(".revision")));
-        if let Some(text) = texts.into_iter().find(|text| word(text).is_some()) {
+        let mut texts = folders().filter_map(|folder| small_text(&folder.join(".revision")));
+        if let Some(text) = texts.find(|text| word(text).is_some()) {
             return plain(word(&text).unwrap_or_default(), RevisionOrigin::File);
         }
         plain(&digest[..DIGEST_DIGITS.min(digest.len())], RevisionOrigin::Content)
@@ -96,6 +125,7 @@ fn git_head(folder: &Path) -> Option<Revision> {
                 id: commit.into(),
                 branch,
                 dirty: None,
+                committed_at: None,
                 origin: RevisionOrigin::Git,
             });
         };
@@ -108,6 +138,17 @@ fn git_head(folder: &Path) -> Option<Revision> {
         branch = Some(name.strip_prefix("refs/heads/").unwrap_or(&name).into());
     }
     None
+}
+
+/// The commit after which the last part of a link's target is called, for a link on the way to `folder`.
+/// git-sync publishes so: it checks a commit out beside, and moves one link.
+fn linked_commit(folder: &Path) -> Option<String> {
+    let is_commit = |name: &str| {
+        matches!(name.len(), 40 | 64) && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let links = folder.ancestors().filter_map(|path| path.read_link().ok());
+    let mut names = links.filter_map(|target| Some(target.file_name()?.to_str()?.to_owned()));
+    names.find(|name| is_commit(name))
 }
 
 /// The commit of a reference that stands in `packed-refs`.

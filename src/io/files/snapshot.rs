@@ -1,17 +1,16 @@
 //! A consistent reading of all sources.
 
-use std::collections::{HashMap, HashSet};
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diagnostic::Diagnostic;
-use crate::io::clock::wall;
-use crate::io::files::content::{ReadFault, open_root, read_file};
+use crate::io::files::guard::Guard;
 use crate::io::files::problem::{FileProblem, FileWarning, SourceState};
 use crate::io::files::revision::{Revision, git_lock};
-use crate::io::files::walk::{Found, Stamp, Walk, walk};
+use crate::io::files::taken::{Pool, Taken};
+use crate::io::files::walk::{Stamp, Walk, walk};
+use crate::io::git::GitReading;
 use crate::spec::manifest::{Content, ManifestFile};
 
 /// How much all manifests together may hold, in bytes.
@@ -20,15 +19,16 @@ pub const TOTAL_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub const UNSETTLED_MAX: Duration = Duration::from_secs(30);
 /// How often one reading looks again when something moved meanwhile.
 const ATTEMPTS_MAX: usize = 3;
-/// A file that changed less than this before it was read is read again next time: within the resolution
-/// of a file system's clock (2 s on FAT), contents may change while the stamp stays equal.
-const STAMP_RESOLUTION_SECONDS: i64 = 2;
 
 /// What is read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The folders, in order.
     pub folders: Vec<Source>,
+    /// The repository elsewhere, as it was last fetched; it comes after the folders.
+    pub git: Option<Arc<GitReading>>,
+    /// How strictly files of folders are judged.
+    pub guard: Guard,
     /// `CRONWRIGHT_REVISION`.
     pub revision: Option<String>,
 }
@@ -81,6 +81,8 @@ pub struct Snapshot {
     pub digest: Arc<str>,
     /// What it is called.
     pub revision: Revision,
+    /// What is wrong with the repository elsewhere, beside its state as a source.
+    git_fault: Option<Box<Diagnostic>>,
     /// Folders whose entries matter, without links.
     pub(crate) folders: Vec<PathBuf>,
 }
@@ -110,14 +112,7 @@ pub struct SnapshotFile {
     /// Digest of its bytes; all zero when it could not be read.
     pub content_digest: [u8; 32],
     /// Under which its bytes may be used again.
-    stamp: Option<Stamp>,
-}
-
-/// Bytes that need not be read again.
-#[derive(Clone)]
-struct Bytes {
-    bytes: Arc<[u8]>,
-    digest: [u8; 32],
+    pub(super) stamp: Option<Stamp>,
 }
 
 impl SnapshotFile {
@@ -143,64 +138,59 @@ impl Snapshot {
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
         let of_source = |source: &SourceReading| source.state.diagnostic(&source.name);
         let of_file = |file: &SnapshotFile| Some(file.warning?.diagnostic(&file.path));
-        let sources = self.sources.iter().filter_map(of_source);
-        sources.chain(self.files.iter().filter_map(of_file)).collect()
+        // Its fault says more than that nothing was fetched.
+        let told = |source: &&SourceReading| {
+            source.state != SourceState::NotFetched || self.git_fault.is_none()
+        };
+        let sources = self.sources.iter().filter(told).filter_map(of_source);
+        let files = self.files.iter().filter_map(of_file);
+        sources.chain(self.git_fault.as_deref().cloned()).chain(files).collect()
+    }
+
+    /// The source that was read and may be behind, because it could not be fetched since: its name.
+    pub fn behind(&self) -> Option<&str> {
+        let fetched = self.sources.iter().all(|source| source.state != SourceState::NotFetched);
+        self.git_fault.as_deref().filter(|_| fetched).map(Diagnostic::path)
     }
 
     /// Reads all sources. Bytes of `previous` are used again where `stat` says that nothing changed, so
     /// that a rescan without changes opens no file.
     ///
-    /// Files that every user may write, or replace, are refused; files that a shared group may write are
-    /// read with a warning. A group that has the owner's number (umask 002) or is root's is not shared.
-    /// This holds for a root daemon too, which does not ask who owns a manifest; folders above the
-    /// source are never judged, so that a clone below `/tmp` works.
+    /// Files that every user may write, or replace, are refused, and what else [`Guard`] says. What git
+    /// holds has no modes.
     ///
     /// Blocks on the file system: call it where that is allowed.
     pub fn read(sources: &Sources, previous: Option<&Self>, patience: Patience) -> Reading {
-        let mut pool = previous.map(Self::settled_contents).unwrap_or_default();
+        let mut pool = Pool::of(previous);
         let mut moving = None;
         for _ in 0..ATTEMPTS_MAX {
             if let Some(lock) = lock_of(sources, patience) {
                 return Reading::Unsettled(Unsettled::GitLock(lock));
             }
             let walks = walk_all(sources);
-            let taken = Taken::read(&walks, &mut pool);
-            let snapshot = Self::of(sources, &walks, taken.files, previous);
+            let mut taken = Taken::read(&walks, &mut pool);
+            let moved = taken.moved.take();
+            let snapshot = Self::of(sources, &walks, taken, previous);
             // A folder that is searched while it changes may hide files that never left.
             let unchanged = previous.is_some_and(|p| p.digest == snapshot.digest);
-            let settled = taken.moved.is_none() && (unchanged || walk_all(sources) == walks);
+            let settled = moved.is_none() && (unchanged || walk_all(sources) == walks);
             if settled && lock_of(sources, patience).is_none() {
                 return Reading::Settled(snapshot);
             }
-            moving = taken.moved;
+            moving = moved;
         }
         match patience {
             Patience::Left => Reading::Unsettled(Unsettled::Moving(moving)),
             Patience::Spent => {
                 let walks = walk_all(sources);
-                let files = Taken::read(&walks, &mut pool).files;
-                Reading::Settled(Self::of(sources, &walks, files, previous))
+                let taken = Taken::read(&walks, &mut pool);
+                Reading::Settled(Self::of(sources, &walks, taken, previous))
             }
         }
     }
 
-    /// What may be used again: everything whose stamp is older than the resolution of stamps.
-    fn settled_contents(&self) -> HashMap<Stamp, Bytes> {
-        let settled = |file: &SnapshotFile| {
-            let bytes = file.content.as_ref().ok()?;
-            let content = Bytes { bytes: Arc::clone(bytes), digest: file.content_digest };
-            Some((file.stamp?, content))
-        };
-        self.files.iter().filter_map(settled).collect()
-    }
-
-    fn of(
-        sources: &Sources,
-        walks: &[Walk],
-        files: Vec<SnapshotFile>,
-        previous: Option<&Self>,
-    ) -> Self {
-        let mut readings = Vec::with_capacity(walks.len());
+    fn of(sources: &Sources, walks: &[Walk], mut taken: Taken, previous: Option<&Self>) -> Self {
+        let mut readings = Vec::with_capacity(walks.len() + 1);
         let mut folders = Vec::new();
         for (source, walk) in sources.folders.iter().zip(walks) {
             let known = previous
@@ -209,80 +199,23 @@ impl Snapshot {
             readings.push(source_reading(&source.name, walk, known));
             folders.extend(walk.folders.iter().cloned());
         }
-        let digest = digest_of(&readings, &files);
-        let paths: Vec<&Path> =
-            sources.folders.iter().map(|source| source.path.as_path()).collect();
-        let revision = Revision::find(&paths, sources.revision.as_deref(), &digest);
-        Self { sources: readings, files, digest, revision, folders }
-    }
-}
-
-/// What one attempt took in.
-struct Taken {
-    files: Vec<SnapshotFile>,
-    /// How many files were opened.
-    opened: usize,
-    /// A file that changed under the reader.
-    moved: Option<String>,
-}
-
-impl Taken {
-    fn read(walks: &[Walk], pool: &mut HashMap<Stamp, Bytes>) -> Self {
-        let mut taken = Self { files: Vec::new(), opened: 0, moved: None };
-        let mut seen = HashSet::new();
-        let mut left = TOTAL_BYTES_MAX;
-        let settled_before = wall().timestamp() - STAMP_RESOLUTION_SECONDS;
-        for (source, walk) in walks.iter().enumerate() {
-            let root = walk.root.as_deref().and_then(open_root);
-            for found in walk.files.iter().filter(|found| seen.insert(&found.path)) {
-                let content = taken.content(root.as_ref(), found, pool, &mut left);
-                let stamp = found.stamp.as_ref().ok();
-                taken.files.push(SnapshotFile {
-                    path: found.path.as_str().into(),
-                    source,
-                    warning: stamp.and_then(Stamp::warning),
-                    content_digest: content.as_ref().map(|c| c.digest).unwrap_or_default(),
-                    content: content.map(|c| c.bytes),
-                    stamp: stamp.copied().filter(|s| s.changed.0 < settled_before),
-                });
-            }
+        if let Some(git) = &sources.git {
+            taken.add(git, readings.len(), previous);
+            let (name, state) = (git.name.to_string(), git.state());
+            readings.push(SourceReading { name, state, filled_root: None });
         }
-        taken
-    }
-
-    /// The bytes of one file: those of the pool, else read and added to it.
-    fn content(
-        &mut self,
-        root: Option<&OwnedFd>,
-        found: &Found,
-        pool: &mut HashMap<Stamp, Bytes>,
-        left: &mut u64,
-    ) -> Result<Bytes, FileProblem> {
-        let stamp = found.stamp.clone()?;
-        *left = left.checked_sub(stamp.bytes).ok_or(FileProblem::NoRoom)?;
-        if let Some(content) = pool.get(&stamp) {
-            return Ok(content.clone());
-        }
-        self.opened += 1;
-        let root = root.ok_or(FileProblem::Vanished)?;
-        match read_file(root, found, &stamp) {
-            Ok(bytes) => {
-                let digest = *blake3::hash(&bytes).as_bytes();
-                let content = Bytes { bytes: bytes.into(), digest };
-                pool.insert(stamp, content.clone());
-                Ok(content)
-            }
-            Err(ReadFault::Problem(problem)) => Err(problem),
-            Err(ReadFault::Moved) => {
-                self.moved = Some(found.path.clone());
-                Err(FileProblem::Moving)
-            }
-        }
+        let same = previous.filter(|previous| taken.is_same(previous, &readings));
+        let digest = same.map(|previous| Arc::clone(&previous.digest));
+        let digest = digest.unwrap_or_else(|| digest_of(&readings, &taken.files));
+        let revision = Revision::find(sources, &digest);
+        let git_fault = sources.git.as_ref().and_then(|git| git.diagnostic()).map(Box::new);
+        Self { sources: readings, files: taken.files, digest, revision, git_fault, folders }
     }
 }
 
 fn walk_all(sources: &Sources) -> Vec<Walk> {
-    sources.folders.iter().map(|source| walk(&source.path, &source.name)).collect()
+    let walk = |source: &Source| walk(&source.path, &source.name, sources.guard);
+    sources.folders.iter().map(walk).collect()
 }
 
 fn lock_of(sources: &Sources, patience: Patience) -> Option<PathBuf> {
@@ -337,7 +270,7 @@ mod tests {
         std::fs::write(&path, "jobs: {}").unwrap();
         let sources = Sources {
             folders: vec![Source { name: "jobs.d".into(), path: base.path().to_path_buf() }],
-            revision: None,
+            ..Sources::default()
         };
         let mut first = settled(Snapshot::read(&sources, None, Patience::Left));
         let bytes = Arc::clone(first.files[0].content.as_ref().unwrap());

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::io::files::guard::{Guard, judge};
 use crate::io::files::problem::{FileProblem, FileWarning, SourceState};
 
 /// The largest manifest that is read, in bytes.
@@ -33,9 +34,11 @@ pub(super) struct Stamp {
     modified: (i64, i64),
     /// Seconds and nanoseconds of the last change of contents, owner or mode.
     pub(super) changed: (i64, i64),
-    mode: u32,
-    owner: u32,
-    group: u32,
+    pub(super) mode: u32,
+    pub(super) owner: u32,
+    pub(super) group: u32,
+    /// How many names it has.
+    pub(super) links: u64,
 }
 
 /// A manifest, as the walk sees it.
@@ -47,6 +50,8 @@ pub(super) struct Found {
     pub(super) real: PathBuf,
     /// What it is, or why it cannot be read.
     pub(super) stamp: Result<Stamp, FileProblem>,
+    /// What is suspicious about it.
+    pub(super) warning: Option<FileWarning>,
 }
 
 /// What a walk found. Two equal walks saw the same source.
@@ -88,19 +93,19 @@ impl Stamp {
             mode: stat.mode(),
             owner: stat.uid(),
             group: stat.gid(),
+            links: stat.nlink(),
         }
     }
 
-    /// A group that is neither root's nor named like the owner (the private group of umask 002) may
-    /// write it.
-    pub(super) fn warning(&self) -> Option<FileWarning> {
-        let shared = self.group != 0 && self.group != self.owner;
-        (shared && self.mode & 0o020 != 0).then_some(FileWarning::GroupWritable)
+    #[cfg(test)]
+    pub(super) fn of_mode(mode: u32, owner: u32, group: u32, links: u64) -> Self {
+        let (modified, changed) = ((0, 0), (0, 0));
+        Self { device: 0, inode: 0, bytes: 0, modified, changed, mode, owner, group, links }
     }
 }
 
 /// Walks the source `folder`, whose files people know as `shown/…`.
-pub(super) fn walk(folder: &Path, shown: &str) -> Walk {
+pub(super) fn walk(folder: &Path, shown: &str, guard: Guard) -> Walk {
     let mut walk = Walk {
         root: None,
         root_id: None,
@@ -128,7 +133,7 @@ pub(super) fn walk(folder: &Path, shown: &str) -> Walk {
     walk.root_id = Some((stat.dev(), stat.ino()));
     walk.root = Some(root.clone());
     let mut walker =
-        Walker { root: &root, walk, entered: HashSet::new(), entries: 0, todo: vec![] };
+        Walker { root: &root, guard, walk, entered: HashSet::new(), entries: 0, todo: vec![] };
     walker.todo.push(Folder { real: root.clone(), shown: shown.to_owned(), depth: 0 });
     let ended = walker.enter_all();
     let mut walk = walker.walk;
@@ -153,6 +158,7 @@ struct Folder {
 /// A walk that is under way.
 struct Walker<'a> {
     root: &'a Path,
+    guard: Guard,
     walk: Walk,
     entered: HashSet<(u64, u64)>,
     entries: usize,
@@ -262,7 +268,6 @@ impl Walker<'_> {
             Err(error) => Err(problem_of(&error)),
             Ok(stat) if !stat.is_file() => Err(FileProblem::NotRegular(kind_of(&stat))),
             Ok(_) if open_to_all => Err(FileProblem::FolderWorldWritable(folder.shown.clone())),
-            Ok(stat) if stat.mode() & 0o002 != 0 => Err(FileProblem::WorldWritable),
             Ok(stat) if stat.size() > FILE_BYTES_MAX => Err(FileProblem::TooLarge(stat.size())),
             Ok(stat) => Ok(Stamp::of(&stat)),
         };
@@ -271,7 +276,10 @@ impl Walker<'_> {
 
     fn found(&mut self, entry: Entry, stamp: Result<Stamp, FileProblem>) {
         let real = entry.real.strip_prefix(self.root).unwrap_or(&entry.real).to_path_buf();
-        self.walk.files.push(Found { path: entry.shown, real, stamp });
+        let judged = stamp.and_then(|stamp| Ok((stamp, judge(&stamp, self.guard)?)));
+        let warning = judged.as_ref().ok().and_then(|(_, warning)| *warning);
+        let stamp = judged.map(|(stamp, _)| stamp);
+        self.walk.files.push(Found { path: entry.shown, real, stamp, warning });
     }
 }
 

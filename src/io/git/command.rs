@@ -59,11 +59,40 @@ const FORGOTTEN: [&str; 29] = [
     "SSH_ASKPASS",
 ];
 
+/// Settings of a run that speaks with a server: nothing is executed here, nothing goes on in the
+/// background, and nothing but what is asked for changes.
+const REMOTE_SETTINGS: [&str; 11] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.logAllRefUpdates=false",
+    "credential.interactive=false",
+    "fetch.prune=false",
+    "fetch.pruneTags=false",
+    "fetch.recurseSubmodules=false",
+    "fetch.unpackLimit=1",
+    "fetch.writeCommitGraph=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+];
+
 /// What a run may see and reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum Access<'t> {
     /// One repository, whose objects it reads. No configuration but the repository's own; no transport.
     Objects,
+    /// The configuration of the user and the system too: it says which keys are trusted.
+    Configuration,
+    /// That, and a server: credential helpers, proxies and the like are the user's.
+    Remote(&'t Transport),
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Transport {
+    /// As `GIT_ALLOW_PROTOCOL` takes them.
+    pub(super) protocols: &'static str,
+    /// How ssh is called; none: as `GIT_SSH` says.
+    pub(super) ssh: Option<String>,
 }
 
 /// A run that is being put together.
@@ -90,7 +119,7 @@ impl<'a> Git<'a> {
     pub(super) fn new(
         what: &'static str,
         git_dir: &Path,
-        access: Access,
+        access: Access<'_>,
         within: Duration,
     ) -> Self {
         #[expect(clippy::disallowed_methods, reason = "git is run here and nowhere else")]
@@ -114,6 +143,19 @@ impl<'a> Git<'a> {
                 .env("GIT_CONFIG_NOSYSTEM", "1")
                 .env("GIT_CONFIG_GLOBAL", "/dev/null")
                 .env("GIT_ALLOW_PROTOCOL", ""),
+            Access::Configuration => command.env("GIT_ALLOW_PROTOCOL", ""),
+            Access::Remote(transport) => {
+                for setting in REMOTE_SETTINGS {
+                    command.args(["-c", setting]);
+                }
+                if let Some(ssh) = &transport.ssh {
+                    command.env("GIT_SSH_COMMAND", ssh);
+                }
+                command
+                    .env("GIT_ALLOW_PROTOCOL", transport.protocols)
+                    .env("SSH_ASKPASS_REQUIRE", "never")
+                    .env("GCM_INTERACTIVE", "never")
+            }
         };
         command.arg(what).current_dir("/");
         Self { what, command, input: &[], within, output_max: 1 << 20, too_big: None }
@@ -138,6 +180,12 @@ impl<'a> Git<'a> {
     /// How much it may say, in bytes.
     pub(super) fn output_max(mut self, bytes: u64) -> Self {
         self.output_max = bytes;
+        self
+    }
+
+    /// Ends it once this says so; asked every half second.
+    pub(super) fn too_big(mut self, too_big: &'a dyn Fn() -> bool) -> Self {
+        self.too_big = Some(too_big);
         self
     }
 
@@ -180,18 +228,19 @@ impl<'a> Git<'a> {
 impl Finished {
     /// It failed, in its own words.
     pub(super) fn failure(&self) -> GitError {
-        GitError::Failed(self.what, self.words())
+        let words = self.words();
+        let words = if words.is_empty() { "it does not say why".to_owned() } else { words };
+        GitError::Failed(self.what, words)
     }
 
-    /// The line of its complaint that says most.
-    fn words(&self) -> String {
+    /// The line of its complaint that says most; empty when there is none.
+    pub(super) fn words(&self) -> String {
         let text = String::from_utf8_lossy(&self.complaint);
         let lines: Vec<&str> =
             text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let told =
             |line: &&&str| ["fatal:", "error:", "ERROR:"].iter().any(|w| line.starts_with(w));
-        let line =
-            lines.iter().find(told).or(lines.last()).copied().unwrap_or("it does not say why");
+        let line = lines.iter().find(told).or(lines.last()).copied().unwrap_or_default();
         let line = line.strip_prefix("fatal: ").unwrap_or(line);
         line.chars().filter(|sign| !sign.is_control()).take(SHOWN_CHARS_MAX).collect()
     }
@@ -327,4 +376,65 @@ fn take(pipe: BorrowedFd<'_>, bytes: &mut Vec<u8>) -> Result<usize, Errno> {
     let taken = read(pipe, bytes.get_mut(before..).unwrap_or_default());
     bytes.truncate(before + taken.unwrap_or(0));
     taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bare repository with an alias that runs a shell; none: without `git` the test is left out.
+    fn repository(script: &str) -> Option<tempfile::TempDir> {
+        let folder = tempfile::tempdir().unwrap();
+        let git = |what| Git::new(what, folder.path(), Access::Objects, Duration::from_secs(30));
+        if let Err(GitError::NoProgram(error)) = git("init").args(&["--bare", "--quiet"]).output() {
+            println!("left out: a test that needs the program `git`: {error}");
+            return None;
+        }
+        git("config").args(&["alias.act", &format!("!{script}")]).output().unwrap();
+        Some(folder)
+    }
+
+    #[test]
+    fn a_run_that_takes_too_long_is_ended_with_all_that_it_started() {
+        let Some(folder) = repository("echo $$ > \"$GIT_DIR/pid\"; sleep 600 & sleep 600") else {
+            return;
+        };
+        let run = Git::new("act", folder.path(), Access::Objects, Duration::from_millis(500)).run();
+        assert_eq!(run.unwrap_err(), GitError::TimedOut("act", Duration::from_millis(500)));
+        #[expect(clippy::disallowed_methods, reason = "the test looks at what was left")]
+        let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+        let stat = format!("/proc/{}/stat", pid.trim());
+        // Killed; whoever inherited it may not have reaped it yet.
+        #[expect(clippy::disallowed_methods, reason = "the test looks at what was left")]
+        let left = std::fs::read_to_string(stat).unwrap_or_default();
+        assert!(left.is_empty() || left.contains(") Z "), "{left}");
+    }
+
+    #[test]
+    fn a_helper_that_lives_on_with_the_pipes_is_not_waited_for() {
+        let Some(folder) = repository("echo said; setsid sleep 2 &") else { return };
+        let begun = boot();
+        let said = Git::new("act", folder.path(), Access::Objects, Duration::from_mins(1)).output();
+        assert_eq!(said.unwrap(), b"said\n");
+        assert!(boot().since(begun) < Duration::from_millis(1900));
+    }
+
+    #[test]
+    fn a_run_that_says_too_much_is_ended() {
+        let Some(folder) = repository("yes") else { return };
+        let run = Git::new("act", folder.path(), Access::Objects, Duration::from_mins(1));
+        assert_eq!(run.output_max(1000).run().unwrap_err(), GitError::TooMuch("act"));
+    }
+
+    #[test]
+    fn the_words_of_git_are_one_clean_line() {
+        let words = |complaint: &str| {
+            let status = std::os::unix::process::ExitStatusExt::from_raw(256);
+            Finished { what: "x", status, output: vec![], complaint: complaint.into() }.words()
+        };
+        assert_eq!(words("remote: hello\nfatal: no \u{1b}[31mway\nhint: x\n"), "no [31mway");
+        assert_eq!(words("gpg: a\ngpg: b\n"), "gpg: b");
+        assert_eq!(words(" \n"), "");
+        assert_eq!(words(&"x".repeat(1000)).len(), SHOWN_CHARS_MAX);
+    }
 }

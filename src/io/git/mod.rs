@@ -3,17 +3,24 @@
 //! [`Repository`] is any repository on this machine, work tree or bare, which is only read: a text is
 //! resolved to a [`Commit`], and the manifests below a path of it are a [`GitTree`]. Objects are read
 //! directly: nothing is checked out, and no hook, filter or attribute of the repository has a say.
+//! [`Mirror`] follows a repository elsewhere by a bare clone; what it holds is a [`GitReading`].
 //!
 //! Does not watch, does not write into work trees, and does not parse manifests.
 
 mod command;
+mod mirror;
 mod repository;
+mod source;
 mod tree;
+mod url;
 
 use std::time::Duration;
 
-pub use repository::{Commit, Repository};
+pub use mirror::{Accepted, Mirror, Remote, SshChoice};
+pub use repository::{Commit, Repository, tree_path};
+pub use source::{GitFault, GitReading, SOURCE_PREFIX};
 pub use tree::{GitFile, GitTree};
+pub use url::{GitRef, GitUrl, NameFault};
 
 /// Why git did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

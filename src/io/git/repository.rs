@@ -60,6 +60,11 @@ impl Repository {
         Ok(Self { git_dir, top: Some(top) })
     }
 
+    /// A bare repository that is there, or will be. The path is absolute.
+    pub(super) fn bare(git_dir: PathBuf) -> Self {
+        Self { git_dir, top: None }
+    }
+
     /// The path that a place of the work tree has in the repository, with `/`; empty for the work tree
     /// itself. What does not exist any more is fine, as long as the folder around it does.
     pub fn path_of(&self, place: &Path) -> Option<String> {
@@ -112,7 +117,7 @@ impl Repository {
 }
 
 /// A path within a repository as git takes it, without `.` and a slash at the end; empty: its root.
-pub(super) fn tree_path(path: &str) -> Result<String, GitError> {
+pub fn tree_path(path: &str) -> Result<String, GitError> {
     let bad = || GitError::BadPath(quoted(path));
     if path.len() > PATH_BYTES_MAX || path.contains(char::is_control) {
         return Err(bad());

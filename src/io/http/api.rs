@@ -2,6 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::condition::Condition;
 use crate::engine::request::Refusal;
 use crate::io::http::documents::request::Envelope;
 use crate::time::Timestamp;
@@ -60,14 +61,21 @@ pub enum Question {
         /// How many.
         count: usize,
     },
+    /// What operators have said about jobs.
+    Overrides,
     /// What would change.
-    Plan,
+    Plan {
+        /// With the definitions themselves.
+        definitions: bool,
+    },
     /// The state of the sources.
     Sync,
     /// Look at the sources now, and apply.
     Apply {
         /// Who asks.
         actor: String,
+        /// Under which conditions.
+        only: Condition,
     },
     /// How the daemon is.
     Status,

@@ -13,6 +13,7 @@ use crate::engine::request::Refusal;
 use crate::io::clock;
 use crate::io::http::api::{Api, Question, RowsWanted};
 use crate::io::http::documents::request::{ENVELOPE_BYTES_MAX, Envelope};
+use crate::io::http::documents::sync::ApplyDocument;
 use crate::io::http::documents::{ErrorDocument, ErrorEntry};
 use crate::time::{Timestamp, parse_duration};
 
@@ -24,6 +25,8 @@ pub const ROWS_MAX: usize = 10_000;
 const FIRES_DEFAULT: usize = 10;
 /// How many fire times one answer may hold.
 pub const FIRES_MAX: usize = 1_000;
+/// How much the conditions of an apply may be, in bytes.
+const APPLY_BYTES_MAX: usize = 4096;
 /// The words of outcomes.
 const OUTCOMES: [&str; 7] =
     ["succeeded", "failed", "timed_out", "cancelled", "lost", "skipped", "missed"];
@@ -37,6 +40,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/executions/{id}", get(execution))
         .route("/executions/{id}/output", get(output))
         .route("/next", get(next))
+        .route("/overrides", get(overrides))
         .route("/plan", get(plan))
         .route("/sync", get(sync).post(apply))
         .route("/status", get(status))
@@ -78,16 +82,29 @@ async fn next(State(api): State<Api>, query: Parameters<NextQuery>) -> Response 
     answer(&api, wanted).await
 }
 
-async fn plan(State(api): State<Api>) -> Response {
-    answer(&api, Ok(Question::Plan)).await
+async fn overrides(State(api): State<Api>) -> Response {
+    answer(&api, Ok(Question::Overrides)).await
+}
+
+async fn plan(State(api): State<Api>, query: Parameters<PlanQuery>) -> Response {
+    let wanted = parameters(query);
+    answer(&api, wanted.map(|PlanQuery { definitions }| Question::Plan { definitions })).await
 }
 
 async fn sync(State(api): State<Api>) -> Response {
     answer(&api, Ok(Question::Sync)).await
 }
 
-async fn apply(State(api): State<Api>) -> Response {
-    answer(&api, Ok(Question::Apply { actor: "api".to_owned() })).await
+async fn apply(State(api): State<Api>, body: Body) -> Response {
+    let only = match to_bytes(body, APPLY_BYTES_MAX).await {
+        Ok(body) => ApplyDocument::read(&body),
+        Err(_) => Err(bad(
+            "the conditions are too large, or broke off".to_owned(),
+            &format!("send at most {APPLY_BYTES_MAX} bytes"),
+        )),
+    };
+    let question = only.map(|only| Question::Apply { actor: "api".to_owned(), only });
+    answer(&api, question).await
 }
 
 async fn status(State(api): State<Api>) -> Response {
@@ -131,6 +148,14 @@ struct RowsQuery {
     last: Option<String>,
     revision: Option<String>,
     limit: Option<usize>,
+}
+
+/// Parameters of `GET plan`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanQuery {
+    #[serde(default)]
+    definitions: bool,
 }
 
 /// Parameters of `GET next`.

@@ -156,8 +156,10 @@ mod tests {
              r#"Some("7") Some("web") E0405: `args.params` is not supported yet"#),
             (r#"{"v":1,"id":"7","op":"run","job":"etl","idempotency_key":"k"}"#,
              r#"Some("7") None E0405: `idempotency_key` is not supported yet"#),
-            (r#"{"v":1,"id":"7","op":"pause","job":"etl"}"#,
-             r#"Some("7") None E0405: `pause` is not supported yet"#),
+            (r#"{"v":1,"id":"7","op":"pause","job":"etl","args":{"force":true}}"#,
+             r#"Some("7") None E0400: `args.force` does nothing in `pause`"#),
+            (r#"{"v":1,"id":"7","op":"backfill","job":"etl"}"#,
+             r#"Some("7") None E0405: `backfill` is not supported yet"#),
         ];
         for (message, expected) in table {
             assert_eq!(refused(message), expected, "{message}");

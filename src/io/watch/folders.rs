@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use crate::io::clock::boot;
 use crate::io::files::{Snapshot, Source};
 use crate::io::watch::settle::Sign;
+use crate::io::watch::silent::silent_file_system;
 use crate::io::watch::{FOLDERS_WATCHED_MAX, Hints, Slot};
 
 /// How many links on the way to a source are looked behind.
@@ -36,6 +37,9 @@ pub enum WatchWarning {
          raise fs.inotify.max_user_watches"
     )]
     Limit(String),
+    /// A source is on a file system that does not tell of all changes.
+    #[error("{0} is on {1}, which does not tell of all changes; it is looked at every 2 s too")]
+    Silent(String, &'static str),
     /// The program was built without the feature `watch`.
     #[error("built without `watch`; the sources are looked at every 2 s")]
     NotBuilt,
@@ -104,6 +108,7 @@ impl Watch {
             .filter_map(|folder| Some((folder.to_path_buf(), FolderId::of(folder)?)))
             .take(FOLDERS_WATCHED_MAX)
             .collect();
+        let silent = Self::silent(&wanted, &scope);
         // In force before the watches are, so that no event is taken for somebody else's.
         self.slot.seen().scope = scope;
         let Some(backend) = &mut self.backend else {
@@ -131,9 +136,20 @@ impl Watch {
                 Err(error) => failure = Some(error),
             }
         }
-        self.slot.seen().polling = failure.is_some();
-        self.warning = failure.map(WatchWarning::Limit);
+        self.warning = failure.map(WatchWarning::Limit).or(silent);
+        self.slot.seen().polling = self.warning.is_some();
         added
+    }
+
+    /// Says so when a folder of the sources is where changes are not all told. One is asked for each device.
+    fn silent(wanted: &BTreeMap<PathBuf, FolderId>, scope: &Scope) -> Option<WatchWarning> {
+        let mut devices = HashSet::new();
+        let of_sources = wanted.iter().filter(|(folder, _)| scope.folders.contains(*folder));
+        let mut asked = of_sources.filter(|(_, id)| devices.insert(id.device));
+        asked.find_map(|(folder, _)| {
+            let name = silent_file_system(folder)?;
+            Some(WatchWarning::Silent(folder.display().to_string(), name))
+        })
     }
 }
 

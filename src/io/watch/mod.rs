@@ -2,8 +2,8 @@
 //!
 //! [`Watch`] tells the system which folders matter, [`Hints`] says when it is time to look, after the
 //! quiet that [`settle`] asks for. Events may merge, repeat or be lost: whoever acts on hints also looks
-//! every [`RESCAN_INTERVAL`]. Without inotify (or without the feature `watch`) the hint comes every
-//! [`POLL_INTERVAL`], which costs one `stat` per file.
+//! every [`RESCAN_INTERVAL`]. Without inotify (or without the feature `watch`), and on file systems that
+//! do not tell of all changes, the hint also comes every [`POLL_INTERVAL`], which costs one `stat` per file.
 //!
 //! Only folders are watched, each by itself: those that the last snapshot searched, and the parents of
 //! every link or missing part on the way to a source, so that a folder that is replaced, deleted or late
@@ -13,6 +13,7 @@ mod folders;
 pub mod settle;
 #[cfg(feature = "watch")]
 mod sign;
+mod silent;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

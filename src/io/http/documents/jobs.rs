@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::http::documents::At;
 use crate::io::http::documents::executions::ExecutionEntry;
+use crate::io::http::documents::overrides::{PauseEntry, SkipEntry};
 use crate::spec::job::SourcePlace;
 
 /// All applied jobs, by name.
@@ -33,7 +34,8 @@ pub struct JobEntry {
     pub owner: String,
     /// Where its definition stands.
     pub source: SourcePlace,
-    /// When it is due next; none: disabled, finished, or only on request.
+    /// When it is due next and not held back; none: disabled, paused without an end, finished, or only on
+    /// request.
     pub next_fire_at: Option<At>,
     /// Its newest row.
     pub last: Option<LastEntry>,
@@ -46,6 +48,12 @@ pub struct JobEntry {
     /// Free text.
     #[serde(default)]
     pub description: Option<String>,
+    /// Who paused it, and why.
+    #[serde(default)]
+    pub pause: Option<PauseEntry>,
+    /// The fire time that an operator skips.
+    #[serde(default)]
+    pub skip_next: Option<SkipEntry>,
 }
 
 /// The newest row of a job.
@@ -83,11 +91,14 @@ pub struct JobDocument {
     pub effective_at: At,
     /// Its definition in canonical form, as a manifest would write it.
     pub spec: serde_json::Value,
-    /// Its next fire times.
+    /// Its next fire times, also those that are held back.
     pub next: Vec<At>,
     /// When each of them starts: later than it is due when its trigger has jitter.
     #[serde(default)]
     pub next_starts: Vec<At>,
+    /// Why each of them will not run: `paused`, `skip_next`; null: it will.
+    #[serde(default)]
+    pub next_skipped: Vec<Option<String>>,
     /// Its newest executions, newest first.
     pub executions: Vec<ExecutionEntry>,
 }
@@ -122,4 +133,7 @@ pub struct FireEntry {
     pub at: At,
     /// When it starts.
     pub starts_at: At,
+    /// Why it will not run: `paused` or `skip_next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }

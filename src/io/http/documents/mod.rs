@@ -7,9 +7,12 @@
 pub mod diagnostics;
 pub mod executions;
 pub mod jobs;
+pub mod overrides;
 pub mod plan;
+pub mod planned;
 pub mod request;
 pub mod status;
+pub mod sync;
 
 use std::time::Duration;
 

@@ -2,14 +2,17 @@
 //!
 //! What the program cannot do yet is refused: an argument that is accepted and does nothing is a defect.
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::execution::{ExecutionId, Outcome};
+use crate::engine::overrides::REASON_BYTES_MAX;
 use crate::engine::request::{
-    CancelTarget, Op, Refusal, Reply, ReplyStatus, Request, RequestId, RequestIdError,
+    CancelTarget, Op, Refusal, Reply, ReplyStatus, Request, RequestId, RequestIdError, Selection,
 };
 use crate::io::http::documents::{At, ErrorEntry};
 use crate::spec::job::{JobName, JobNameError};
+use crate::time::Timestamp;
 
 /// The largest envelope that is read, in bytes.
 pub const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
@@ -18,20 +21,8 @@ pub const ENVELOPE_VERSION: u32 = 1;
 /// The longest actor, in bytes.
 const ACTOR_BYTES_MAX: usize = 256;
 /// Operations that exist and are not built yet.
-const OPS_NOT_YET: [&str; 12] = [
-    "backfill",
-    "pause",
-    "resume",
-    "skip_next",
-    "add",
-    "update",
-    "remove",
-    "has",
-    "get",
-    "list",
-    "running",
-    "history",
-];
+const OPS_NOT_YET: [&str; 9] =
+    ["backfill", "add", "update", "remove", "has", "get", "list", "running", "history"];
 
 /// A request as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +33,7 @@ pub struct RequestDocument {
     /// Its identity; none: the door makes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// `run`, `cancel`, `sync` or `ping`.
+    /// `run`, `cancel`, `pause`, `resume`, `skip_next`, `sync` or `ping`.
     pub op: String,
     /// The job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +68,21 @@ pub struct ArgsDocument {
     /// `cancel`: the execution, instead of a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_id: Option<String>,
+    /// `pause`, `resume`, `skip_next`: these jobs, instead of `job`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<String>,
+    /// `pause`, `resume`, `skip_next`: the jobs of this group, instead of `job`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// `pause`, `resume`, `skip_next`: all jobs, instead of `job`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// `pause`, `skip_next`: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// `pause`: until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<At>,
 }
 
 /// A request with what only its door needs to know.
@@ -120,8 +126,8 @@ pub struct ResultEntry {
 
 impl ResultEntry {
     /// A note alone.
-    fn noted(note: &String) -> Self {
-        Self { outcome: None, reason: None, note: Some(note.clone()) }
+    fn noted(note: &str) -> Self {
+        Self { outcome: None, reason: None, note: Some(note.to_owned()) }
     }
 }
 
@@ -161,36 +167,51 @@ impl RequestDocument {
     }
 
     fn op(&self) -> Result<Op, Refusal> {
-        let ArgsDocument { wait, force, execution_id } = &self.args;
-        let op = self.op.as_str();
-        let idle = |used: bool, name: &str| {
-            let message = format!("`{name}` does nothing in `{op}`");
-            if used { Err(refusal("E0400", message, "leave it out")) } else { Ok(()) }
-        };
-        match op {
+        let ArgsDocument { wait, force, execution_id, reason, until, .. } = &self.args;
+        match self.op.as_str() {
             "run" => {
-                idle(*force, "args.force")?;
-                idle(execution_id.is_some(), "args.execution_id")?;
+                self.takes(&["job", "args.wait"])?;
                 Ok(Op::Run { job: self.job()?, wait: *wait })
             }
             "cancel" => {
-                idle(*wait, "args.wait")?;
-                let target = match execution_id {
-                    Some(id) => {
-                        idle(self.job.is_some(), "job")?;
-                        CancelTarget::Execution(ExecutionId(id.as_str().into()))
-                    }
-                    None => CancelTarget::Job(self.job()?),
+                let target = if let Some(id) = execution_id {
+                    self.takes(&["args.execution_id", "args.force"])?;
+                    CancelTarget::Execution(ExecutionId(id.as_str().into()))
+                } else {
+                    self.takes(&["job", "args.force"])?;
+                    CancelTarget::Job(self.job()?)
                 };
                 Ok(Op::Cancel { target, force: *force })
             }
-            "sync" | "ping" => {
-                idle(self.job.is_some(), "job")?;
-                idle(self.args != ArgsDocument::default(), "args")?;
-                Ok(if op == "sync" { Op::Sync } else { Op::Ping })
+            "pause" => {
+                self.takes(&[
+                    "job",
+                    "args.jobs",
+                    "args.group",
+                    "args.all",
+                    "args.reason",
+                    "args.until",
+                ])?;
+                let (jobs, reason) = (self.selection()?, checked_reason(reason.as_deref())?);
+                let until = until.map(|until| cut_to_milliseconds(until.to_utc()));
+                Ok(Op::Pause { jobs, reason, until })
             }
+            "resume" => {
+                self.takes(&["job", "args.jobs", "args.group", "args.all"])?;
+                Ok(Op::Resume { jobs: self.selection()? })
+            }
+            "skip_next" => {
+                self.takes(&["job", "args.jobs", "args.group", "args.all", "args.reason"])?;
+                Ok(Op::SkipNext {
+                    jobs: self.selection()?,
+                    reason: checked_reason(reason.as_deref())?,
+                })
+            }
+            "sync" => self.takes(&[]).map(|()| Op::Sync),
+            "ping" => self.takes(&[]).map(|()| Op::Ping),
             other => {
-                let known = "this program knows `run`, `cancel`, `sync` and `ping`";
+                let known = "this program knows `run`, `cancel`, `pause`, `resume`, `skip_next`, \
+                             `sync` and `ping`";
                 let message = if OPS_NOT_YET.contains(&other) {
                     format!("`{other}` is not supported yet")
                 } else {
@@ -201,16 +222,77 @@ impl RequestDocument {
         }
     }
 
+    /// Refuses what is given and not among what the operation takes.
+    fn takes(&self, known: &[&str]) -> Result<(), Refusal> {
+        let ArgsDocument { wait, force, execution_id, jobs, group, all, reason, until } =
+            &self.args;
+        let given = [
+            ("job", self.job.is_some()),
+            ("args.wait", *wait),
+            ("args.force", *force),
+            ("args.execution_id", execution_id.is_some()),
+            ("args.jobs", !jobs.is_empty()),
+            ("args.group", group.is_some()),
+            ("args.all", *all),
+            ("args.reason", reason.is_some()),
+            ("args.until", until.is_some()),
+        ];
+        let idle = given.iter().find(|(name, is_given)| *is_given && !known.contains(name));
+        let Some((name, _)) = idle else { return Ok(()) };
+        let message = format!("`{name}` does nothing in `{}`", self.op);
+        Err(refusal("E0400", message, "leave it out"))
+    }
+
+    /// The jobs of a change of overrides: named in exactly one way.
+    fn selection(&self) -> Result<Selection, Refusal> {
+        let ArgsDocument { jobs, group, all, .. } = &self.args;
+        let named = (!jobs.is_empty()).then(|| {
+            let names = jobs.iter().map(|name| job_name(name)).collect::<Result<_, _>>();
+            names.map(Selection::Named)
+        });
+        let ways = [
+            self.job.as_deref().map(|name| Ok(Selection::Named(vec![job_name(name)?]))),
+            named,
+            group.clone().map(|group| Ok(Selection::Group(group))),
+            all.then_some(Ok(Selection::All)),
+        ];
+        let mut ways = ways.into_iter().flatten();
+        if let (Some(jobs), None) = (ways.next(), ways.next()) {
+            return jobs;
+        }
+        let ways = "`job`, `args.jobs`, `args.group` and `args.all`";
+        let message = format!("`{}` needs one of {ways}", self.op);
+        Err(refusal("E0400", message, "name the jobs in one way"))
+    }
+
     fn job(&self) -> Result<JobName, Refusal> {
         let Some(text) = self.job.as_deref() else {
             let message = format!("`{}` needs a `job`", self.op);
             return Err(refusal("E0400", message, "name the job"));
         };
-        JobName::parse(text).map_err(|JobNameError(text)| {
-            let message = format!("no job `{}`", text.escape_debug());
-            refusal("E0404", message, "job names are 1 to 63 of a-z, 0-9, `.`, `_` and `-`")
-        })
+        job_name(text)
     }
+}
+
+fn job_name(text: &str) -> Result<JobName, Refusal> {
+    JobName::parse(text).map_err(|JobNameError(text)| {
+        let message = format!("no job `{}`", text.escape_debug());
+        refusal("E0404", message, "job names are 1 to 63 of a-z, 0-9, `.`, `_` and `-`")
+    })
+}
+
+fn checked_reason(reason: Option<&str>) -> Result<Option<String>, Refusal> {
+    let text = reason.unwrap_or_default();
+    if text.len() > REASON_BYTES_MAX || text.chars().any(char::is_control) {
+        let message = format!("`args.reason` is not a text of at most {REASON_BYTES_MAX} bytes");
+        return Err(refusal("E0400", message, "say why in one line"));
+    }
+    Ok(Some(text.to_owned()).filter(|reason| !reason.is_empty()))
+}
+
+/// A time as every store keeps it.
+fn cut_to_milliseconds(at: Timestamp) -> Timestamp {
+    at - TimeDelta::nanoseconds(i64::from(at.timestamp_subsec_nanos() % 1_000_000))
 }
 
 impl ReplyDocument {
@@ -226,7 +308,7 @@ impl ReplyDocument {
                 (Some(result), None)
             }
             ReplyStatus::Rejected(refusal) => (None, Some(ErrorEntry::of(refusal))),
-            ReplyStatus::Accepted { note } => (note.as_ref().map(ResultEntry::noted), None),
+            ReplyStatus::Accepted { note } => (note.as_deref().map(ResultEntry::noted), None),
             ReplyStatus::Started | ReplyStatus::Expired | ReplyStatus::Duplicate => (None, None),
         };
         Self {
@@ -293,8 +375,21 @@ mod tests {
             (r#"{"v":1,"op":"run","job":"x","args":{"force":true}}"#,
              "E0400: `args.force` does nothing in `run`"),
             (r#"{"v":1,"op":"run","job":"x","args":{"params":{}}}"#,
-             "E0400: not a request: unknown field `params`, expected one of `wait`, `force`, `execution_id` at line 1 column 44"),
-            (r#"{"v":1,"op":"pause","job":"x"}"#, "E0405: `pause` is not supported yet"),
+             "E0400: not a request: unknown field `params`, expected one of `wait`, `force`, `execution_id`, `jobs`, `group`, `all`, `reason`, `until` at line 1 column 44"),
+            (r#"{"v":1,"op":"pause","job":"x"}"#,
+             r#"made-here Pause { jobs: Named([JobName("x")]), reason: None, until: None } "#),
+            (r#"{"v":1,"op":"pause","args":{"jobs":["x","y"],"reason":"r","until":"2026-11-22T10:00:00+08:00"}}"#,
+             r#"made-here Pause { jobs: Named([JobName("x"), JobName("y")]), reason: Some("r"), until: Some(2026-11-22T02:00:00Z) } "#),
+            (r#"{"v":1,"op":"resume","args":{"all":true}}"#, "made-here Resume { jobs: All } "),
+            (r#"{"v":1,"op":"skip_next","job":"x","args":{"reason":""}}"#,
+             r#"made-here SkipNext { jobs: Named([JobName("x")]), reason: None } "#),
+            (r#"{"v":1,"op":"skip_next","job":"x","args":{"until":"2026-11-22T10:00:00Z"}}"#,
+             "E0400: `args.until` does nothing in `skip_next`"),
+            (r#"{"v":1,"op":"resume","job":"x","args":{"all":true}}"#,
+             "E0400: `resume` needs one of `job`, `args.jobs`, `args.group` and `args.all`"),
+            (r#"{"v":1,"op":"pause","job":"x","args":{"reason":"a\nb"}}"#,
+             "E0400: `args.reason` is not a text of at most 300 bytes"),
+            (r#"{"v":1,"op":"backfill","job":"x"}"#, "E0405: `backfill` is not supported yet"),
             (r#"{"v":1,"op":"x\u001b"}"#, "E0405: `x\\u{1b}` is no operation"),
             (r#"{"v":1,"op":"ping","actor":"\n"}"#,
              "E0400: `actor` is not a text of at most 256 bytes"),

@@ -90,9 +90,12 @@ pub struct JobCounts {
     pub total: usize,
     /// Declared off.
     pub disabled: usize,
+    /// Held back by an operator.
+    #[serde(default)]
+    pub paused: usize,
     /// With an invalid manifest, going on with their last good definition.
     pub stale: usize,
-    /// The next fire time of all.
+    /// The next fire time of all that is not held back.
     pub next_fire_at: Option<At>,
     /// Whose it is.
     pub next_job: Option<String>,

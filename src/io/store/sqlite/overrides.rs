@@ -28,15 +28,24 @@ pub(super) fn read(connection: &Connection) -> Result<Vec<OverrideDocument>, Sto
         .collect()
 }
 
+/// Overrides as the table takes them: uid and document.
+pub(super) fn texts(writes: &[OverrideWrite]) -> Result<Vec<(String, String)>, StoreError> {
+    let text = |write: &OverrideWrite| {
+        let document = OverrideDocument::of(&write.uid, &write.to);
+        let text = json("override", &document)?;
+        Ok((document.uid, text))
+    };
+    writes.iter().map(text).collect()
+}
+
 /// Writes overrides, each in the place of what its job had.
-pub(super) fn write(connection: &Connection, writes: &[OverrideWrite]) -> Result<(), StoreError> {
+pub(super) fn write(connection: &Connection, texts: &[(String, String)]) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| failed("write overrides", &error);
     let mut put = connection
         .prepare_cached("INSERT OR REPLACE INTO overrides VALUES (?1, ?2)")
         .map_err(failed)?;
-    for write in writes {
-        let document = OverrideDocument::of(&write.uid, &write.to);
-        put.execute(params![document.uid, json("override", &document)?]).map_err(failed)?;
+    for (uid, text) in texts {
+        put.execute(params![uid, text]).map_err(failed)?;
     }
     Ok(())
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use crate::engine::event::PlanWrites;
-use crate::engine::overrides::OverrideWrite;
 use crate::engine::plan::AppliedJob;
 use crate::io::store::document::{JobDocument, PlanDocument};
 use crate::io::store::sqlite::writer::failed;
@@ -20,7 +19,7 @@ pub(super) struct PlanTexts {
     document: String,
     removed: Vec<JobTexts>,
     upserts: Vec<JobTexts>,
-    overrides: Vec<OverrideWrite>,
+    overrides: Vec<(String, String)>,
 }
 
 struct JobTexts {
@@ -49,8 +48,8 @@ impl PlanTexts {
                 .iter()
                 .map(|gone| job(gone, Some(plan.effective_at)))
                 .collect::<Result<_, _>>()?,
-            overrides: plan.overrides.clone(),
             upserts: plan.upserts.iter().map(|put| job(put, None)).collect::<Result<_, _>>()?,
+            overrides: overrides::texts(&plan.overrides)?,
         })
     }
 }

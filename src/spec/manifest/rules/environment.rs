@@ -53,7 +53,7 @@ pub fn size<'e>(env: impl Iterator<Item = (&'e str, &'e str)>) -> usize {
 }
 
 /// Whether a name says "secret" and the value is one, or the value has the form of a known kind of key.
-fn looks_secret(name: &str, value: &str) -> bool {
+pub fn looks_secret(name: &str, value: &str) -> bool {
     static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"(?i)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|CREDENTIALS?)$").ok()
     });

@@ -28,7 +28,6 @@ const KEYS: [(&str, &[&str]); 9] = [
             "python",
             "requests",
             "self_heal",
-            "source",
         ],
     ),
     ("Node", &["labels"]),

@@ -1,0 +1,50 @@
+//! What the reconciler is asked to look for, and what it answers.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::daemon::view::Sync;
+use crate::engine::condition::{Condition, Unmet};
+use crate::engine::plan::Plan;
+
+/// Why it looks.
+#[derive(Debug)]
+pub enum Look {
+    /// SIGHUP.
+    Hangup,
+    /// Somebody asked, and waits.
+    Asked {
+        /// Who.
+        actor: String,
+        /// Under which conditions it is applied.
+        only: Condition,
+        /// What became of it.
+        done: oneshot::Sender<Result<Looked, Unmet>>,
+    },
+    /// Somebody wants to know what would change; nothing is applied.
+    Preview {
+        /// The plan, with what is wrong.
+        done: oneshot::Sender<Preview>,
+    },
+}
+
+/// What a look led to.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// What was changed.
+    pub plan: Plan,
+    /// How things stand now.
+    pub sync: Sync,
+}
+
+/// What a look would lead to.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// What would change.
+    pub plan: Plan,
+    /// What is wrong with the manifests.
+    pub sync: Sync,
+    /// The digest of the sources.
+    pub sources_digest: Arc<str>,
+}

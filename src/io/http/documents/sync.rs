@@ -1,0 +1,95 @@
+//! The state of the sources, and what is asked of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::condition::Condition;
+use crate::engine::request::Refusal;
+use crate::io::http::documents::At;
+use crate::io::http::documents::diagnostics::DiagnosticEntry;
+use crate::io::http::documents::plan::{ChangeEntry, PlanDocument};
+
+/// Under which conditions the sources are applied: the body of `POST /api/v1/sync`. Each key may be left
+/// out; so may the whole body.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyDocument {
+    /// The store's generation must be this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The digest of the sources must be this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources_digest: Option<String>,
+    /// The id of the plan must be this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Held removals that a person may lift are lifted; there must be exactly this many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_prune: Option<usize>,
+}
+
+impl ApplyDocument {
+    /// Reads what was sent.
+    pub fn read(body: &[u8]) -> Result<Condition, Refusal> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Condition::default());
+        }
+        let read: Self = serde_json::from_slice(body).map_err(|error| Refusal {
+            code: "E0400",
+            message: format!("these conditions cannot be read: {error}"),
+            help: Some(
+                "send `generation`, `sources_digest`, `plan`, `allow_prune`, or none".to_owned(),
+            ),
+        })?;
+        Ok(Condition {
+            generation: read.generation,
+            sources_digest: read.sources_digest,
+            plan_id: read.plan,
+            allow_prune: read.allow_prune,
+        })
+    }
+}
+
+/// The state of the sources.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SyncDocument {
+    /// [`SyncDocument::SCHEMA`].
+    pub schema: String,
+    /// `Synced`, `Progressing`, `Degraded`, `Blocked` or `Stalled`.
+    pub state: String,
+    /// The revision that is applied.
+    pub applied: Option<String>,
+    /// The revision that was read last.
+    pub attempted: Option<String>,
+    /// When the sources were last looked at.
+    pub looked_at: Option<At>,
+    /// The store's generation.
+    pub generation: u64,
+    /// How many manifests there are.
+    pub files: usize,
+    /// The sources.
+    pub sources: Vec<SourceEntry>,
+    /// What is wrong with manifests and sources.
+    pub diagnostics: Vec<DiagnosticEntry>,
+    /// Changes that are held back.
+    pub blocked: Vec<ChangeEntry>,
+    /// What keeps a plan from being applied.
+    #[serde(default)]
+    pub waiting: Option<String>,
+    /// What the last apply changed, when this answers one.
+    #[serde(default)]
+    pub plan: Option<PlanDocument>,
+}
+
+impl SyncDocument {
+    /// Name and version of this document.
+    pub const SCHEMA: &str = "cronwright.sync/v1";
+}
+
+/// A source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceEntry {
+    /// Its folder.
+    pub folder: String,
+    /// `read` or `unreadable`.
+    pub state: String,
+}
