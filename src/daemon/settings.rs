@@ -18,7 +18,9 @@ use crate::daemon::settings::read::Loader;
 pub use crate::daemon::settings::sources::{GitSettings, SourceFolder};
 pub use crate::daemon::settings::url::{PasswordError, PasswordSource, SecretUrl};
 use crate::diagnostic::{Diagnostic, sort};
+use crate::engine::plan::PruneGuard;
 use crate::spec::manifest::Known;
+pub use crate::spec::settings::{OnInvalid, SelfHeal};
 use crate::time::ZoneSource;
 
 /// The longest path of a Unix socket, in bytes.
@@ -45,6 +47,12 @@ pub struct Settings {
     pub redis: Option<RedisSettings>,
     /// Sockets of the API; never empty.
     pub listen: Vec<PathBuf>,
+    /// What becomes of a snapshot with invalid manifests.
+    pub on_invalid: OnInvalid,
+    /// What becomes of a job in the store that is not as it was applied.
+    pub self_heal: SelfHeal,
+    /// When removals are so many that a person must confirm them.
+    pub prune_guard: PruneGuard,
     /// The name of this daemon beside others.
     pub node: String,
     /// `CRONWRIGHT_REVISION`: what the manifests are, where no work tree says it.

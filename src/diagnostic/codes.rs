@@ -39,6 +39,9 @@ codes! {
     NO_JOBS = "E0115", "a manifest that declares nothing";
     DEFAULTS_FILE = "E0116", "a file of defaults that cannot be used";
     UNKNOWN_VERSION = "E0117", "a version of the grammar that is not known";
+    BAD_PREVIOUS_NAME = "E0118", "a previous name that cannot be one";
+    SHARED_PREVIOUS_NAME = "E0119", "two jobs with the same previous name";
+    IDLE_PREVIOUS_NAME = "W0101", "a previous name that is declared as a job";
     YAML_SYNTAX = "E0201", "not YAML";
     TOML_SYNTAX = "E0202", "not TOML";
     UNQUOTED_STAR = "E0203", "an unquoted `*`, which YAML reads as an alias";

@@ -148,7 +148,27 @@ impl JobSpec {
             ("working_dir", json!(self.working_dir)),
         ];
         job.extend(fields.map(|(key, value)| (key.to_owned(), value)));
+        job.extend(self.said_only().map(|(key, value)| (key.to_owned(), value)));
         printable(&Value::Object(job).to_string())
+    }
+
+    /// Fields that are written only when they differ from what is built in: they came later than the
+    /// others, and the digests of stored jobs must not change.
+    fn said_only(&self) -> impl Iterator<Item = (&'static str, Value)> {
+        let meta = &self.meta;
+        let when = |is_said: bool, value: Value| is_said.then_some(value);
+        let previous_names: Vec<&str> = self.previous_names.iter().map(JobName::as_str).collect();
+        let on_remove = json!(self.on_remove.as_str());
+        let fields = [
+            ("group", meta.group.as_ref().map(|group| json!(group))),
+            ("on_remove", when(self.on_remove != OnRemove::default(), on_remove)),
+            ("owner", meta.owner.as_ref().map(|owner| json!(owner))),
+            ("previous_names", when(!previous_names.is_empty(), json!(previous_names))),
+            ("protect", when(self.protect, json!(true))),
+            ("runbook", meta.runbook.as_ref().map(|runbook| json!(runbook))),
+            ("tags", when(!meta.tags.is_empty(), json!(meta.tags))),
+        ];
+        fields.into_iter().filter_map(|(key, value)| Some((key, value?)))
     }
 
     /// The digest of [`Self::canonical`].

@@ -43,6 +43,19 @@ pub struct RawSettings {
     /// Values for every job that does not say otherwise.
     #[serde(default)]
     pub job_defaults: Option<RawDefaults>,
+    /// What becomes of a snapshot with invalid manifests: `keep` applies the valid ones, and jobs of the
+    /// others stay as they are; `reject` applies nothing. Built in: keep.
+    #[serde(default)]
+    #[schemars(example = &"reject")]
+    pub on_invalid: Option<OnInvalid>,
+    /// What becomes of a job in the store that is not as it was applied: `repair` writes it anew, `report`
+    /// only tells. Built in: repair.
+    #[serde(default)]
+    #[schemars(example = &"report")]
+    pub self_heal: Option<SelfHeal>,
+    /// When removals are so many that a person must confirm them.
+    #[serde(default)]
+    pub prune_guard: Option<RawPruneGuard>,
     /// This daemon beside others on one store.
     #[serde(default)]
     pub node: Option<RawNode>,
@@ -84,6 +97,43 @@ pub struct RawGit {
     /// Whether a commit counts only when its signature is good. Built in: no.
     #[serde(default)]
     pub require_signed: Option<bool>,
+}
+
+/// What becomes of a snapshot with invalid manifests (D7).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInvalid {
+    /// The valid ones are applied; jobs of the others stay as they are.
+    #[default]
+    Keep,
+    /// Nothing is applied.
+    Reject,
+}
+
+/// What becomes of a job in the store that is not as it was applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SelfHeal {
+    /// It is written anew.
+    #[default]
+    Repair,
+    /// It is told.
+    Report,
+}
+
+/// When removals are so many that a person must confirm them (D11).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "PruneGuard")]
+pub struct RawPruneGuard {
+    /// At least so many at once. Built in: 5.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 10000), example = 5)]
+    pub removals: Option<u32>,
+    /// And more than this share of the jobs of their source, in percent. Built in: 30.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 100), example = 30)]
+    pub percent: Option<u32>,
 }
 
 /// This daemon beside others on one store.

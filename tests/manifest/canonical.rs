@@ -12,7 +12,7 @@ use cronwright::spec::trigger::{
     GapRule, IntervalStart, IntervalTrigger, Trigger, Window,
 };
 use cronwright::time::{Timestamp, Zone};
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::{select, subsequence};
@@ -240,11 +240,43 @@ fn spec() -> impl Strategy<Value = JobSpec> {
     )
 }
 
+/// What is written only when it is said.
+fn said() -> impl Strategy<Value = JobSpec> {
+    let name = || "[a-z0-9][a-z0-9._-]{0,20}";
+    let names = btree_set(name(), 0..4).prop_map(|names| {
+        // Their order counts, and is not that of the alphabet.
+        let names = names.iter().rev().filter(|name| *name != "job");
+        names.map(|name| JobName::parse(name).unwrap()).collect::<Vec<_>>()
+    });
+    let meta = (
+        of("[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"),
+        btree_set(name(), 0..4),
+        of("[^\\x00-\\x1f\\x7f-\\x9f\\u{2028}\\u{2029}]{1,20}"),
+        of("https?://[a-z./?#%é-]{1,20}"),
+    );
+    let meta = meta.prop_map(|(group, tags, owner, runbook)| JobMeta {
+        group,
+        tags: tags.into_iter().collect(),
+        owner,
+        runbook,
+    });
+    let on_remove = select(vec![OnRemove::Finish, OnRemove::Cancel]);
+    (spec(), any::<bool>(), names, on_remove, meta).prop_map(
+        |(spec, protect, previous_names, on_remove, meta)| JobSpec {
+            protect,
+            previous_names,
+            on_remove,
+            meta,
+            ..spec
+        },
+    )
+}
+
 #[test]
 fn a_canonical_text_gives_its_job_back() {
     let mut runner = TestRunner::new(Config { cases: 400, ..Config::default() });
     runner
-        .run(&spec(), |spec| {
+        .run(&said(), |spec| {
             let text = spec.canonical();
             let back = JobSpec::from_canonical(&spec.name, &text);
             proptest::prop_assert_eq!(back.as_ref(), Ok(&spec), "{}", text);
@@ -252,6 +284,47 @@ fn a_canonical_text_gives_its_job_back() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn what_is_for_people_and_for_removal_is_written_only_when_it_is_said() {
+    let silent = jobs("a.yaml", "jobs: { a: { command: a } }");
+    let built_in = "jobs: { a: { command: a, tags: [], protect: false, on_remove: finish, previous_names: [] } }";
+    assert_eq!(jobs("a.yaml", built_in)["a"].digest(), silent["a"].digest());
+    // Of all digests in the stores of the world, this one stands here.
+    assert_eq!(silent["a"].digest().to_string(), "ddc1ccaa41411e561be72af94ca69244");
+    let said = jobs(
+        "a.toml",
+        r#"
+        [defaults]
+        group = "etl"
+        tags = ["tier-1"]
+        owner = "ann"
+        runbook = "https://wiki/etl"
+        protect = true
+        on_remove = "cancel"
+        [jobs.a]
+        command = "a"
+        tags = ["nightly", "b", "nightly"]
+        previous_names = ["z", "y"]
+        "#,
+    );
+    let value: serde_json::Value = serde_json::from_str(&said["a"].canonical()).unwrap();
+    let keys = ["group", "tags", "owner", "runbook", "protect", "on_remove", "previous_names"];
+    let shown: Vec<String> = keys.iter().map(|key| format!("{key}: {}", value[key])).collect();
+    snapbox::assert_data_eq!(
+        shown.join("\n"),
+        snapbox::str![[r#"
+group: "etl"
+tags: ["b","nightly"]
+owner: "ann"
+runbook: "https://wiki/etl"
+protect: true
+on_remove: "cancel"
+previous_names: ["z","y"]
+"#]]
+        .raw()
+    );
 }
 
 #[test]

@@ -13,9 +13,8 @@ use snapbox::{Data, assert_data_eq};
 
 /// Codes that no manifest can show: settings have their own cases, and files that are not read or
 /// too large for a fixture stand in `files.rs`.
-const SHOWN_ELSEWHERE: [&str; 11] = [
+const SHOWN_ELSEWHERE: [&str; 10] = [
     codes::MISSING_FIELD,
-    codes::WRONG_FORM,
     codes::FILE_TOO_LARGE,
     codes::ENV_TOO_LARGE,
     codes::BAD_URL,

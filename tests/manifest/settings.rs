@@ -75,6 +75,12 @@ Settings {
             overlap: Absent,
             max_instances: Absent,
             misfire: Absent,
+            group: Absent,
+            tags: Absent,
+            owner: Absent,
+            runbook: Absent,
+            protect: Absent,
+            on_remove: Absent,
         },
     },
     store: Sqlite(
@@ -84,6 +90,12 @@ Settings {
     listen: [
         "/srv/.cronwright/cronwright.sock",
     ],
+    on_invalid: Keep,
+    self_heal: Repair,
+    prune_guard: PruneGuard {
+        removals: 5,
+        percent: 30,
+    },
     node: "host-1",
     revision: None,
 }
@@ -237,6 +249,82 @@ fn flags_go_before_variables_and_both_before_the_file() {
 Sqlite("/srv/v.db") redis://v team-a ["/srv/v.sock"] Some("8f3c2a1")
 Mongo(mongodb://f) rediss://f/1 team-a ["/f1.sock", "/srv/f2.sock"] Some("8f3c2a1")
 [SourceFolder { name: "f.d", path: "/srv/f.d" }]
+"#]]
+        .raw()
+    );
+}
+
+#[test]
+fn what_reconciling_may_do_is_read_with_its_bounds() {
+    let environment = environment(&["/srv/cronwright.toml"], &[]);
+    let shown = |text: &str| {
+        let (settings, diagnostics) = loaded(text, &Flags::default(), &environment);
+        let settings = settings.map(|it| (it.on_invalid, it.self_heal, it.prune_guard));
+        format!("{settings:?}\n{}", render_all(&diagnostics, Colour::Plain))
+    };
+    let all: Vec<String> = [
+        "",
+        "on_invalid = \"reject\"\nself_heal = \"report\"\nprune_guard = { percent = 100 }",
+        "prune_guard = { removals = 10000, percent = 1 }",
+        "on_invalid = \"drop\"\nself_heal = true\nprune_guard = { removals = 0, percent = 101, share = 3 }",
+        "prune_guard = 5",
+    ]
+    .iter()
+    .map(|text| shown(text))
+    .collect();
+    assert_data_eq!(
+        all.join("\n"),
+        str![[r#"
+Some((Keep, Repair, PruneGuard { removals: 5, percent: 30 }))
+
+Some((Reject, Report, PruneGuard { removals: 5, percent: 100 }))
+
+Some((Keep, Repair, PruneGuard { removals: 10000, percent: 1 }))
+
+None
+error[E0103]: `on_invalid` cannot be `drop`
+ --> cronwright.toml:1:14
+  |
+1 | on_invalid = "drop"
+  |              ^^^^^^
+  |
+  = help: write `keep` or `reject`
+
+error[E0101]: `self_heal` must be text, not `true`
+ --> cronwright.toml:2:13
+  |
+2 | self_heal = true
+  |             ^^^^
+  |
+  = help: quote it: "true"
+
+error[E0105]: `removals` must be at least 1
+ --> cronwright.toml:3:28
+  |
+3 | prune_guard = { removals = 0, percent = 101, share = 3 }
+  |                            ^
+
+error[E0105]: `percent` must be at most 100
+ --> cronwright.toml:3:41
+  |
+3 | prune_guard = { removals = 0, percent = 101, share = 3 }
+  |                                         ^^^
+
+error[E0107]: unknown field `share`
+ --> cronwright.toml:3:46
+  |
+3 | prune_guard = { removals = 0, percent = 101, share = 3 }
+  |                                              ^^^^^
+  |
+  = help: known here: `percent`, `removals`
+
+None
+error[E0101]: `prune_guard` must be a map, not the number `5`
+ --> cronwright.toml:1:15
+  |
+1 | prune_guard = 5
+  |               ^
+
 "#]]
         .raw()
     );

@@ -10,6 +10,7 @@ use crate::daemon::settings::{
     REDIS_PREFIX, RedisSettings, SOCKET_PATH_BYTES_MAX, Settings, StoreUrl, sources,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
+use crate::engine::plan::PruneGuard;
 use crate::spec::manifest::check::Rules;
 use crate::spec::manifest::document::{Document, Format};
 use crate::spec::manifest::lower::layer::{Layer, read_zone};
@@ -18,7 +19,7 @@ use crate::spec::manifest::raw::{Given, RawDefaults};
 use crate::spec::manifest::text::text_of;
 use crate::spec::manifest::{FILE_BYTES_MAX, Known};
 use crate::spec::schema;
-use crate::spec::settings::{RawPassword, RawRedis, RawSettings, RawStore};
+use crate::spec::settings::{RawPassword, RawPruneGuard, RawRedis, RawSettings, RawStore};
 use crate::time::{ZoneSource, choose_zone_source};
 
 /// The schema of settings, compiled once.
@@ -86,6 +87,9 @@ impl Loader<'_> {
             store: store?,
             redis,
             listen,
+            on_invalid: raw.on_invalid.unwrap_or_default(),
+            self_heal: raw.self_heal.unwrap_or_default(),
+            prune_guard: prune_guard(raw.prune_guard.unwrap_or_default()),
             node: node.unwrap_or_else(|| environment.host_name.clone()),
             revision: environment.value("CRONWRIGHT_REVISION").map(str::to_owned),
         })
@@ -307,6 +311,17 @@ impl Loader<'_> {
         let help = "give a shorter one with `--listen unix:PATH`";
         self.out.push(complain(codes::PATH_TOO_LONG, message).help(help));
         None
+    }
+}
+
+/// The schema has looked at the bounds.
+fn prune_guard(raw: RawPruneGuard) -> PruneGuard {
+    let built_in = PruneGuard::default();
+    let removals = raw.removals.and_then(|removals| usize::try_from(removals).ok());
+    let percent = raw.percent.and_then(|percent| u8::try_from(percent).ok());
+    PruneGuard {
+        removals: removals.unwrap_or(built_in.removals),
+        percent: percent.unwrap_or(built_in.percent),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod folders;
 mod parallel;
+mod previous;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::spec::manifest::document::{DIAGNOSTICS_MAX, Document};
 use crate::spec::manifest::lints::crowd::{self, Sampled};
 use crate::spec::manifest::load::folders::{Folders, Manifest, is_defaults};
 use crate::spec::manifest::load::parallel::in_parallel;
+use crate::spec::manifest::load::previous::PreviousName;
 use crate::spec::manifest::lower::calendars::{Calendars, DeclaredCalendar, KnownCalendar};
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::{Content, InvalidManifest, Known, Loaded, ManifestFile};
@@ -55,6 +57,8 @@ struct Outcome {
     jobs: Vec<DeclaredJob>,
     /// The jobs again, as they count where many are due at once.
     sampled: Vec<Sampled>,
+    /// What the jobs say that they were called.
+    previous: Vec<PreviousName>,
     diagnostics: Vec<Diagnostic>,
     valid: bool,
 }
@@ -201,6 +205,7 @@ impl Outcome {
             uses_calendars: document.uses_calendars(),
             broken: document.parsed.broken,
             sampled: jobs.iter().filter_map(sample).collect(),
+            previous: previous::read(&document, &jobs),
             declared,
             jobs,
             diagnostics: kept(document.diagnostics),
@@ -258,11 +263,13 @@ fn kept(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 fn take(manifests: &[Manifest<'_>], outcomes: &[Arc<Outcome>], loaded: &mut Loaded) {
     let mut jobs = Vec::new();
     let mut sampled = Vec::new();
+    let mut previous = Vec::new();
     for (manifest, outcome) in manifests.iter().zip(outcomes) {
         loaded.diagnostics.extend(outcome.diagnostics.iter().cloned());
         if outcome.valid && manifest.below.valid {
             jobs.extend(outcome.jobs.iter().map(|job| (job.spec.name.clone(), job)));
             sampled.extend(&outcome.sampled);
+            previous.extend(&outcome.previous);
         } else {
             loaded.invalid.push(InvalidManifest {
                 path: Arc::clone(&manifest.file.path),
@@ -273,6 +280,8 @@ fn take(manifests: &[Manifest<'_>], outcomes: &[Arc<Outcome>], loaded: &mut Load
         }
     }
     refuse_twice(outcomes, loaded);
+    let declared = outcomes.iter().flat_map(|outcome| &outcome.declared).map(|(name, _)| name);
+    previous::check(previous, &declared.collect(), loaded);
     jobs.retain(|(name, _)| !loaded.conflicts.contains(name));
     sampled.retain(|job: &&Sampled| !loaded.conflicts.contains(job.name()));
     loaded.jobs = jobs.into_iter().map(|(name, job)| (name, job.clone())).collect();

@@ -4,6 +4,7 @@
 pub mod calendars;
 pub mod conditions;
 pub mod layer;
+pub mod names;
 pub mod site;
 pub mod task;
 pub mod triggers;
@@ -55,6 +56,7 @@ pub fn job(
         list: raw.triggers,
     };
     let triggers = triggers::read(&triggers, &zone, calendars, site, out);
+    let previous_names = names::read(name, raw.previous_names, &site.child("previous_names"), out);
     let faulty = out.iter().skip(before).any(Diagnostic::is_error);
     let task = task.filter(|_| !faulty)?;
     Some(JobSpec {
@@ -71,10 +73,15 @@ pub fn job(
         overlap: layer.overlap.unwrap_or(Overlap::Skip),
         max_instances: layer.max_instances.unwrap_or(1),
         misfire: layer.misfire.value().unwrap_or_default(),
-        protect: false,
-        previous_names: Vec::new(),
-        on_remove: OnRemove::default(),
-        meta: JobMeta::default(),
+        protect: layer.protect.unwrap_or(false),
+        previous_names,
+        on_remove: layer.on_remove.unwrap_or(OnRemove::default()),
+        meta: JobMeta {
+            group: layer.group.value(),
+            tags: layer.tags.value().unwrap_or_default(),
+            owner: layer.owner.value(),
+            runbook: layer.runbook.value(),
+        },
     })
 }
 

@@ -58,11 +58,12 @@ pub struct Known {
 /// What a snapshot declares.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded {
-    /// The jobs of valid manifests, without those whose name stands twice.
+    /// The jobs of valid manifests, without `conflicts`.
     pub jobs: JobSet,
     /// Manifests with an error: none of their jobs is in `jobs`.
     pub invalid: Vec<InvalidManifest>,
-    /// Names that are declared more than once; both places are in `diagnostics`.
+    /// Names that are declared more than once, and those of jobs that list the same previous name, with
+    /// that name; both places are in `diagnostics`.
     pub conflicts: BTreeSet<JobName>,
     /// Everything that is wrong or doubtful, in the order of files and places.
     pub diagnostics: Vec<Diagnostic>,

@@ -8,6 +8,7 @@
 mod calendars;
 mod command;
 mod given;
+mod texts;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,11 @@ pub use crate::spec::manifest::raw::calendars::{
 };
 pub use crate::spec::manifest::raw::command::RawCommand;
 pub use crate::spec::manifest::raw::given::{Given, NULLABLE};
-use crate::spec::policy::Overlap;
+pub use crate::spec::manifest::raw::texts::{
+    RawDate, RawDays, RawDuration, RawGraceTime, RawGroup, RawJobName, RawLine, RawSize, RawTag,
+    RawWebAddress, RawZone,
+};
+use crate::spec::policy::{OnRemove, Overlap};
 use crate::spec::trigger::{DayMatch, Dialect, FoldRule, GapRule};
 
 /// A file that declares jobs.
@@ -110,6 +115,30 @@ pub struct RawDefaults {
     /// What becomes of an occurrence that was not started on time.
     #[serde(default)]
     pub misfire: Given<RawMisfire>,
+    /// The one group of the job, by which it is listed.
+    #[serde(default)]
+    #[schemars(example = &"etl")]
+    pub group: Given<RawGroup>,
+    /// Words by which the job is found: 32 at most, each of 63 bytes at most. Built in: none.
+    #[serde(default)]
+    #[schemars(length(max = 32), extend("examples" = [["nightly", "tier-1"]]))]
+    pub tags: Given<Vec<RawTag>>,
+    /// Whom to ask about the job, on one line.
+    #[serde(default)]
+    #[schemars(example = &"data-platform@example.com")]
+    pub owner: Given<RawLine>,
+    /// Where it says what to do when the job fails.
+    #[serde(default)]
+    #[schemars(example = &"https://wiki.example.com/runbooks/etl")]
+    pub runbook: Given<RawWebAddress>,
+    /// `true`: the job is not removed before a person has confirmed that. Built in: false.
+    #[serde(default)]
+    #[schemars(example = true)]
+    pub protect: Given<bool>,
+    /// What becomes of the job's executions when it is removed. Built in: finish.
+    #[serde(default)]
+    #[schemars(example = &"cancel")]
+    pub on_remove: Given<OnRemove>,
 }
 
 /// A job: one kind of task (`command` or `script`), and when it is due: `cron`, `interval` or `date`,
@@ -192,6 +221,35 @@ pub struct RawJob {
     /// What becomes of an occurrence that was not started on time.
     #[serde(default)]
     pub misfire: Given<RawMisfire>,
+    /// The one group of the job, by which it is listed.
+    #[serde(default)]
+    #[schemars(example = &"etl")]
+    pub group: Given<RawGroup>,
+    /// Words by which the job is found: 32 at most, each of 63 bytes at most.
+    #[serde(default)]
+    #[schemars(length(max = 32), extend("examples" = [["nightly", "tier-1"]]))]
+    pub tags: Given<Vec<RawTag>>,
+    /// Whom to ask about the job, on one line.
+    #[serde(default)]
+    #[schemars(example = &"data-platform@example.com")]
+    pub owner: Given<RawLine>,
+    /// Where it says what to do when the job fails.
+    #[serde(default)]
+    #[schemars(example = &"https://wiki.example.com/runbooks/etl")]
+    pub runbook: Given<RawWebAddress>,
+    /// `true`: the job is not removed before a person has confirmed that.
+    #[serde(default)]
+    #[schemars(example = true)]
+    pub protect: Given<bool>,
+    /// What becomes of the job's executions when it is removed.
+    #[serde(default)]
+    #[schemars(example = &"cancel")]
+    pub on_remove: Given<OnRemove>,
+    /// Names under which the job was known: the first of them that is applied goes on as this job, with its
+    /// history. 32 at most, each once. Not while a job of that name is declared.
+    #[serde(default)]
+    #[schemars(length(max = 32), extend("examples" = [["etl-nightly"]]))]
+    pub previous_names: Option<Vec<RawJobName>>,
 }
 
 impl RawJob {
@@ -209,6 +267,12 @@ impl RawJob {
             overlap: std::mem::take(&mut self.overlap),
             max_instances: std::mem::take(&mut self.max_instances),
             misfire: std::mem::take(&mut self.misfire),
+            group: std::mem::take(&mut self.group),
+            tags: std::mem::take(&mut self.tags),
+            owner: std::mem::take(&mut self.owner),
+            runbook: std::mem::take(&mut self.runbook),
+            protect: std::mem::take(&mut self.protect),
+            on_remove: std::mem::take(&mut self.on_remove),
         }
     }
 }
@@ -314,39 +378,4 @@ pub struct RawOutput {
     #[serde(default)]
     #[schemars(example = "1MiB")]
     pub max_size: Option<RawSize>,
-}
-
-macro_rules! texts {
-    ($($(#[$meta:meta])* $name:ident;)*) => {
-        $(#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-        $(#[$meta])*
-        pub struct $name(pub String);)*
-    };
-}
-
-texts! {
-    /// A duration with its unit: w, d, h, m, s or ms, the largest first.
-    #[schemars(rename = "Duration", extend("pattern" = "^([0-9]+(w|d|h|m|s|ms))+$"))]
-    #[schemars(example = "90s", example = "1h30m", example = "7d")]
-    RawDuration;
-    /// A duration, or `unlimited`.
-    #[schemars(rename = "GraceTime", extend("pattern" = "^(unlimited|([0-9]+(w|d|h|m|s|ms))+)$"))]
-    #[schemars(example = "6h", example = &"unlimited")]
-    RawGraceTime;
-    /// A size with its unit: B, KiB, MiB or GiB.
-    #[schemars(rename = "Size", extend("pattern" = "^[0-9]+(B|KiB|MiB|GiB)$"))]
-    #[schemars(example = "128KiB", example = "1MiB")]
-    RawSize;
-    /// A date, or date and time: local time of the trigger's zone unless it ends with `Z` or an offset.
-    #[schemars(rename = "Date")]
-    #[schemars(example = "2026-03-01T09:00:00", example = "2026-03-01", example = "2026-03-01T09:00:00+08:00")]
-    RawDate;
-    /// A day, or the days from one to another, both included.
-    #[schemars(rename = "Days", extend("pattern" = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([.][.][0-9]{4}-[0-9]{2}-[0-9]{2})?$"))]
-    #[schemars(example = "2026-01-01", example = "2026-02-15..2026-02-23")]
-    RawDays;
-    /// An IANA time zone name.
-    #[schemars(rename = "Zone", extend("minLength" = 1))]
-    #[schemars(example = "Asia/Shanghai", example = &"UTC")]
-    RawZone;
 }

@@ -151,8 +151,32 @@ fn wrong_form(fault: &Fault<'_>) -> SyntaxFault {
     if let Some(error) = leaf_error(fault.about, text) {
         return error_with_help(leaf_code(fault.about), fault, &error);
     }
+    if fault.about == "JobName" {
+        let message = format!("{} is not a job name", quoted(text));
+        return SyntaxFault::new(codes::BAD_JOB_NAME, fault.span(), message).help(JOB_NAME_HELP);
+    }
     let message = format!("{} does not have the form asked for: {}", subject(fault), quoted(text));
-    SyntaxFault::new(codes::WRONG_FORM, fault.span(), message)
+    let new = SyntaxFault::new(codes::WRONG_FORM, fault.span(), message);
+    match form_help(fault.about) {
+        Some(help) => new.help(help),
+        None => new,
+    }
+}
+
+const JOB_NAME_HELP: &str =
+    "use 1 to 63 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit";
+
+/// The form of a text, in words.
+fn form_help(about: &str) -> Option<&'static str> {
+    Some(match about {
+        "Group" => {
+            "use 1 to 63 of A-Z, a-z, 0-9, `.`, `_`, `-` and `/`, beginning with a letter or digit"
+        }
+        "Tag" => JOB_NAME_HELP,
+        "Line" => "write one line, without control characters",
+        "WebAddress" => "write for example `https://wiki.example.com/runbooks/etl`",
+        _ => return None,
+    })
 }
 
 fn wrong_choice(fault: &Fault<'_>, choices: &[&Literal]) -> SyntaxFault {
@@ -225,8 +249,7 @@ fn bad_name(fault: &Fault<'_>, key: &str) -> SyntaxFault {
     match fault.about {
         "Jobs" => {
             let message = format!("{} is not a job name", quoted(key));
-            SyntaxFault::new(codes::BAD_JOB_NAME, fault.span(), message)
-                .help("use 1 to 63 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit")
+            SyntaxFault::new(codes::BAD_JOB_NAME, fault.span(), message).help(JOB_NAME_HELP)
         }
         "Env" => {
             let message = format!("{} is not a name of an environment variable", quoted(key));

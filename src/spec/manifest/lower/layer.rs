@@ -1,16 +1,16 @@
 //! Layers: what defaults and jobs may both say, checked value by value where it is written, and laid
 //! over each other (built-in < settings < folders < manifest < job).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, codes, quoted};
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::{
-    Given, RawDefaults, RawDuration, RawEnv, RawMisfire, RawOutput, RawZone,
+    Given, RawDefaults, RawDuration, RawEnv, RawMisfire, RawOutput, RawTag, RawZone,
 };
 use crate::spec::manifest::rules::environment;
-use crate::spec::policy::{GraceTime, Misfire, Overlap};
+use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap};
 use crate::spec::size::parse_size;
 use crate::time::{Zone, parse_duration};
 
@@ -42,6 +42,18 @@ pub struct Layer {
     pub max_instances: Given<u32>,
     /// What a late occurrence becomes; replaced as a whole.
     pub misfire: Given<Misfire>,
+    /// The one group.
+    pub group: Given<String>,
+    /// Sorted, each once; replaced as a whole.
+    pub tags: Given<Vec<String>>,
+    /// Whom to ask.
+    pub owner: Given<String>,
+    /// Where it says what to do when the job fails.
+    pub runbook: Given<String>,
+    /// Whether a person must confirm that the job is removed.
+    pub protect: Given<bool>,
+    /// What becomes of executions when the job is removed.
+    pub on_remove: Given<OnRemove>,
 }
 
 impl Layer {
@@ -61,6 +73,12 @@ impl Layer {
             overlap: raw.overlap,
             max_instances: raw.max_instances,
             misfire: raw.misfire.map(|raw| read_misfire(raw, &site.child("misfire"), out)),
+            group: raw.group.map(|group| group.0),
+            tags: raw.tags.map(read_tags),
+            owner: raw.owner.map(|owner| owner.0),
+            runbook: raw.runbook.map(|runbook| runbook.0),
+            protect: raw.protect,
+            on_remove: raw.on_remove,
         }
     }
 
@@ -79,6 +97,12 @@ impl Layer {
             overlap: self.overlap.or(|| below.overlap),
             max_instances: self.max_instances.or(|| below.max_instances),
             misfire: self.misfire.or(|| below.misfire),
+            group: self.group.or(|| below.group.clone()),
+            tags: self.tags.or(|| below.tags.clone()),
+            owner: self.owner.or(|| below.owner.clone()),
+            runbook: self.runbook.or(|| below.runbook.clone()),
+            protect: self.protect.or(|| below.protect),
+            on_remove: self.on_remove.or(|| below.on_remove),
         }
     }
 }
@@ -191,6 +215,12 @@ fn read_output(raw: Given<RawOutput>, site: &Site<'_>, out: &mut Vec<Diagnostic>
             Given::Absent
         }
     }
+}
+
+/// In an order of their own: the one in which they are written means nothing.
+fn read_tags(raw: Vec<RawTag>) -> Vec<String> {
+    let tags: BTreeSet<String> = raw.into_iter().map(|tag| tag.0).collect();
+    tags.into_iter().collect()
 }
 
 fn read_misfire(raw: RawMisfire, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Misfire {

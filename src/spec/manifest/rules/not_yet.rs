@@ -23,11 +23,8 @@ const KEYS: [(&str, &[&str]); 9] = [
             "kinit",
             "max_running",
             "notifiers",
-            "on_invalid",
-            "prune_guard",
             "python",
             "requests",
-            "self_heal",
         ],
     ),
     ("Node", &["labels"]),
@@ -39,7 +36,6 @@ const JOB: &[&str] = &[
     "class",
     "concurrency_group",
     "expect_success_within",
-    "group",
     "heartbeat",
     "http",
     "inherit_env",
@@ -48,21 +44,15 @@ const JOB: &[&str] = &[
     "max_queued",
     "notify",
     "on_lost",
-    "on_remove",
     "on_resume",
     "on_store_down",
-    "owner",
     "params",
-    "previous_names",
     "priority",
-    "protect",
     "retention",
     "retry",
-    "runbook",
     "runs_on",
     "secrets",
     "success_exit_codes",
-    "tags",
     "total_timeout",
     "umask",
     "user",
@@ -118,7 +108,9 @@ pub fn misplaced(about: &str, key: &str) -> Option<&'static str> {
             Some("this belongs to the job")
         }
         "Defaults"
-            if OF_JOBS.contains(&key) || key == "description" || OF_TRIGGERS.contains(&key) =>
+            if OF_JOBS.contains(&key)
+                || ["description", "previous_names"].contains(&key)
+                || OF_TRIGGERS.contains(&key) =>
         {
             Some("this cannot be a default: each job says it")
         }
