@@ -25,6 +25,7 @@ mod show;
 mod simulate;
 mod status;
 mod supervisor;
+mod sync;
 pub mod table;
 pub mod times;
 mod validate;
@@ -117,6 +118,8 @@ enum Verb {
     /// The daemon looks at its sources now.
     #[command(visible_alias = "reload")]
     Apply(apply::ApplyArgs),
+    /// How what is declared and what runs agree; what is held back; what was applied.
+    Sync(sync::SyncArgs),
     /// All jobs: when they run next, how they ended last.
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
@@ -189,6 +192,7 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Plan(args) => plan::plan(&args, global, output)?,
         Verb::Diff(args) => plan::diff(&args, global, output)?,
         Verb::Apply(args) => wait_for(apply::apply(args, session()?))?,
+        Verb::Sync(args) => wait_for(sync::sync(args, session()?))?,
         Verb::List(args) => wait_for(list::list(args, session()?))?,
         Verb::Show(args) => wait_for(show::show(args, session()?))?,
         Verb::Run(args) => wait_for(run::run(args, session()?))?,

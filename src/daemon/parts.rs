@@ -118,6 +118,7 @@ pub async fn start(
         sources: sources_of(&settings),
         git: git_source::follow(&settings),
         known: settings.known.clone(),
+        policy: Policy { on_invalid: settings.on_invalid, guard: settings.prune_guard },
         book: Arc::clone(&book),
         applied: applied_now.clone(),
         sync,

@@ -29,6 +29,7 @@ use crate::io::watch::{Hints, RESCAN_INTERVAL, Watch};
 use crate::spec::job::JobName;
 use crate::spec::manifest::load::Loader;
 use crate::spec::manifest::{Known, Loaded};
+use crate::spec::settings::OnInvalid;
 use crate::time::BootTime;
 
 /// How long it waits while the sources are being written.
@@ -38,11 +39,21 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 /// How often a plan is made anew before the next look is waited for.
 const TRIES_MAX: usize = 25;
 
+/// What the settings say about applying.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Policy {
+    /// What an invalid manifest does to its revision.
+    pub(super) on_invalid: OnInvalid,
+    /// When removals wait for a person.
+    pub(super) guard: PruneGuard,
+}
+
 /// The task.
 pub(super) struct Reconciler {
     pub(super) sources: Sources,
     pub(super) git: Option<GitView>,
     pub(super) known: Known,
+    pub(super) policy: Policy,
     pub(super) book: Arc<Book>,
     pub(super) applied: watch::Receiver<Applied>,
     pub(super) sync: watch::Sender<Sync>,
@@ -192,7 +203,7 @@ impl Reconciler {
     }
 
     /// Has a plan applied; none: it must be made again.
-    async fn try_plan(&mut self, seen: &Seen, plan: Plan) -> Option<Looked> {
+    async fn try_plan(&mut self, seen: &mut Seen, plan: Plan) -> Option<Looked> {
         let applied = self.applied.borrow().clone();
         let nothing_new = plan.is_empty()
             && plan.moved.is_empty()
@@ -208,7 +219,10 @@ impl Reconciler {
             log::plan(&plan);
             self.forget_unused(seen).await;
         }
-        let sync = self.publish(seen, &plan, None);
+        // What is still held back is another plan now.
+        let after = (!plan.is_empty() && !plan.held.is_empty())
+            .then(|| self.plan(seen, &plan.origin, &BTreeSet::new()));
+        let sync = self.publish(seen, after.as_ref().unwrap_or(&plan), None);
         Some(Looked { plan, sync })
     }
 
@@ -280,7 +294,7 @@ impl Reconciler {
             invalid: loaded.invalid.clone(),
             conflicts: loaded.conflicts.clone(),
             confirmed_absent: seen.absences.confirmed(seen.taken_at),
-            guard: PruneGuard::default(),
+            guard: self.policy.guard,
             confirmed: confirmed.clone(),
         };
         let revision: Arc<str> = Arc::clone(&snapshot.revision.id);
@@ -288,6 +302,10 @@ impl Reconciler {
             plan::diff(applied.generation, revision, &loaded.jobs, &applied.jobs, &sources);
         seen.absences.learn(seen.taken_at, &plan);
         origin.clone_into(&mut plan.origin);
+        match self.policy.on_invalid {
+            OnInvalid::Reject if loaded.has_errors() => plan.reject(applied.revision),
+            OnInvalid::Keep | OnInvalid::Reject => {}
+        }
         plan
     }
 
@@ -336,7 +354,10 @@ fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
     let behind = seen.snapshot.as_ref().and_then(Snapshot::behind);
     let unreadable = seen.snapshot.iter().flat_map(|snapshot| &snapshot.sources);
     Sync {
-        attempted: Arc::clone(&plan.revision),
+        attempted: seen
+            .snapshot
+            .as_ref()
+            .map_or_else(|| Arc::clone(&plan.revision), |read| Arc::clone(&read.revision.id)),
         looked_at: Some(clock::now().wall),
         diagnostics: Arc::new(diagnostics.unwrap_or_default()),
         files: seen.loaded.as_ref().map_or(0, |loaded| loaded.files),
@@ -351,6 +372,8 @@ fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
             .chain(behind.map(str::to_owned))
             .collect(),
         waiting,
+        confirm: plan.held.iter().any(|held| held.hold.is_confirmable()).then(|| plan.id()),
+        rejected: plan.rejected,
     }
 }
 

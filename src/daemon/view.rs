@@ -47,6 +47,10 @@ pub struct Sync {
     pub unreadable: Vec<String>,
     /// What keeps a plan from being applied.
     pub waiting: Option<String>,
+    /// The id of the plan that holds removals back which a person may lift.
+    pub confirm: Option<String>,
+    /// How many changes are not applied because a manifest is invalid (`on_invalid = "reject"`).
+    pub rejected: usize,
 }
 
 /// Whether Redis answers.

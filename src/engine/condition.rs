@@ -22,6 +22,8 @@ pub struct Condition {
     pub plan_id: Option<String>,
     /// Held removals that a person may lift are lifted; there must be exactly this many.
     pub allow_prune: Option<usize>,
+    /// Held removals that a person may lift are lifted, however many: the plan that names them is known.
+    pub confirm: bool,
 }
 
 /// Which condition is not met. Nothing was applied.
@@ -91,6 +93,7 @@ impl Condition {
         }
         let confirmable: BTreeSet<JobName> = confirmable(&plan.held).cloned().collect();
         match self.allow_prune {
+            None if self.confirm && self.plan_id.is_some() => Ok(confirmable),
             None => Ok(BTreeSet::new()),
             Some(allowed) if allowed == confirmable.len() => Ok(confirmable),
             Some(allowed) => Err(Unmet::Prune { allowed, held: confirmable.len() }),
@@ -172,8 +175,13 @@ mod tests {
             sources_digest: Some("0123456789abcdef".to_owned()),
             plan_id: Some(plan.id()),
             allow_prune: Some(2),
+            confirm: false,
         };
         assert_eq!(said(all.clone()), "a c");
+        let confirmed = Condition { allow_prune: None, confirm: true, ..all.clone() };
+        assert_eq!(said(confirmed.clone()), "a c");
+        let nameless = Condition { plan_id: None, ..confirmed };
+        assert_eq!(said(nameless), "", "who confirms says what");
         assert_eq!(
             said(Condition { generation: Some(6), ..all.clone() }),
             format!("the store is at generation 7 now; the plan was made against 6\n{again}")

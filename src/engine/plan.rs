@@ -276,9 +276,19 @@ pub struct Plan {
     pub origin: String,
     /// Jobs that go on with their last good definition because a manifest cannot be used (D7).
     pub stale: BTreeSet<JobName>,
+    /// How many changes were found and are not made ([`Plan::reject`]).
+    pub rejected: usize,
 }
 
 impl Plan {
+    /// Makes none of its changes: a manifest is invalid, and the settings ask for all of a revision or nothing.
+    /// `applied` is the revision that stays.
+    pub fn reject(&mut self, applied: Arc<str>) {
+        self.rejected = std::mem::take(&mut self.changes).len();
+        self.moved.clear();
+        self.revision = applied;
+    }
+
     /// Whether applying it would write nothing.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()

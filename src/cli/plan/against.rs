@@ -228,7 +228,8 @@ fn files_there(
         | SourceState::Unreadable(_)
         | SourceState::TooManyFiles
         | SourceState::TooDeep(_)
-        | SourceState::Unmounted => {
+        | SourceState::Unmounted
+        | SourceState::NotFetched => {
             let message = format!("{shown} cannot be read in commit {}", commit.id);
             return Err(Failure::new(Exit::Usage, message));
         }

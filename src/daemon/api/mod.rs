@@ -85,6 +85,7 @@ impl Answers {
             Question::Plan { definitions } => {
                 self.plan(definitions).await.map(|document| body(&document))
             }
+            Question::Plans { limit } => self.plans(limit).await.map(|document| body(&document)),
             Question::Sync => Ok(body(&self.sync())),
             Question::Apply { actor, only } => {
                 self.apply(actor, only).await.map(|document| body(&document))

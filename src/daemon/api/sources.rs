@@ -10,7 +10,10 @@ use crate::engine::condition::Condition;
 use crate::engine::request::Refusal;
 use crate::io::http::documents::diagnostics::DiagnosticEntry;
 use crate::io::http::documents::plan::ChangeEntry;
-use crate::io::http::documents::sync::{SourceEntry, SyncDocument};
+use crate::io::http::documents::sync::{
+    AppliedChangeEntry, AppliedPlanEntry, PlansDocument, SourceEntry, SyncDocument,
+};
+use crate::io::store;
 
 impl Answers {
     pub(super) async fn apply(
@@ -44,6 +47,24 @@ impl Answers {
         }
     }
 
+    /// The newest applied plans.
+    pub(super) async fn plans(&self, limit: usize) -> Result<PlansDocument, Refusal> {
+        let plans = self.ask_store(self.handle.store.plans(limit)).await?;
+        let entry = |plan: store::document::PlanDocument| AppliedPlanEntry {
+            generation: plan.generation.unsigned_abs(),
+            revision: plan.revision,
+            effective_at: plan.effective_at.fixed_offset(),
+            origin: plan.origin,
+            changes: plan
+                .changes
+                .into_iter()
+                .map(|change| AppliedChangeEntry { action: change.action, job: change.job })
+                .collect(),
+        };
+        let plans = plans.into_iter().map(entry).collect();
+        Ok(PlansDocument { schema: PlansDocument::SCHEMA.to_owned(), plans })
+    }
+
     fn sync_document(&self, sync: &Sync) -> SyncDocument {
         let applied = self.handle.applied.borrow().clone();
         let revision = Some(applied.revision.to_string()).filter(|revision| !revision.is_empty());
@@ -69,6 +90,8 @@ impl Answers {
                 .iter()
                 .map(|held| ChangeEntry::blocked(held, applied.jobs.get(&held.job)))
                 .collect(),
+            confirm: sync.confirm.clone(),
+            rejected: sync.rejected,
             waiting: sync.waiting.clone(),
             plan: None,
         }

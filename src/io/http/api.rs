@@ -68,8 +68,18 @@ pub enum Question {
         /// With the definitions themselves.
         definitions: bool,
     },
+    /// Applied plans, newest first.
+    Plans {
+        /// At most so many.
+        limit: usize,
+    },
     /// The state of the sources.
     Sync,
+    /// Applied plans, newest first.
+    Plans {
+        /// At most so many.
+        limit: usize,
+    },
     /// Look at the sources now, and apply.
     Apply {
         /// Who asks.

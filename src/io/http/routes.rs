@@ -27,6 +27,10 @@ const FIRES_DEFAULT: usize = 10;
 pub const FIRES_MAX: usize = 1_000;
 /// How much the conditions of an apply may be, in bytes.
 const APPLY_BYTES_MAX: usize = 4096;
+/// How many applied plans one answer holds where none is said.
+const PLANS_DEFAULT: usize = 20;
+/// How many applied plans one answer may hold.
+pub const PLANS_MAX: usize = 1_000;
 /// The words of outcomes.
 const OUTCOMES: [&str; 7] =
     ["succeeded", "failed", "timed_out", "cancelled", "lost", "skipped", "missed"];
@@ -42,6 +46,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/next", get(next))
         .route("/overrides", get(overrides))
         .route("/plan", get(plan))
+        .route("/plans", get(plans))
         .route("/sync", get(sync).post(apply))
         .route("/status", get(status))
         .route("/requests", post(requests));
@@ -89,6 +94,13 @@ async fn overrides(State(api): State<Api>) -> Response {
 async fn plan(State(api): State<Api>, query: Parameters<PlanQuery>) -> Response {
     let wanted = parameters(query);
     answer(&api, wanted.map(|PlanQuery { definitions }| Question::Plan { definitions })).await
+}
+
+async fn plans(State(api): State<Api>, query: Parameters<PlansQuery>) -> Response {
+    let wanted = parameters(query).and_then(|PlansQuery { limit }| {
+        Ok(Question::Plans { limit: bounded("limit", limit, PLANS_DEFAULT, PLANS_MAX)? })
+    });
+    answer(&api, wanted).await
 }
 
 async fn sync(State(api): State<Api>) -> Response {
@@ -147,6 +159,13 @@ struct RowsQuery {
     outcome: Option<String>,
     last: Option<String>,
     revision: Option<String>,
+    limit: Option<usize>,
+}
+
+/// Parameters of `GET plans`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlansQuery {
     limit: Option<usize>,
 }
 

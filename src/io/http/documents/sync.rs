@@ -25,6 +25,9 @@ pub struct ApplyDocument {
     /// Held removals that a person may lift are lifted; there must be exactly this many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_prune: Option<usize>,
+    /// Held removals that a person may lift are lifted; `plan` says which they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
 }
 
 impl ApplyDocument {
@@ -37,7 +40,7 @@ impl ApplyDocument {
             code: "E0400",
             message: format!("these conditions cannot be read: {error}"),
             help: Some(
-                "send `generation`, `sources_digest`, `plan`, `allow_prune`, or none".to_owned(),
+                "send `generation`, `sources_digest`, `plan`, `allow_prune`, `confirm`, or none".to_owned(),
             ),
         })?;
         Ok(Condition {
@@ -45,6 +48,7 @@ impl ApplyDocument {
             sources_digest: read.sources_digest,
             plan_id: read.plan,
             allow_prune: read.allow_prune,
+            confirm: read.confirm,
         })
     }
 }
@@ -72,6 +76,14 @@ pub struct SyncDocument {
     pub diagnostics: Vec<DiagnosticEntry>,
     /// Changes that are held back.
     pub blocked: Vec<ChangeEntry>,
+    /// The id of the plan that holds them back, by which a person confirms them; none: there is nothing
+    /// that a person may lift.
+    #[serde(default)]
+    pub confirm: Option<String>,
+    /// How many changes were read and are not applied, because a manifest is invalid and the settings say
+    /// `on_invalid = "reject"`.
+    #[serde(default)]
+    pub rejected: usize,
     /// What keeps a plan from being applied.
     #[serde(default)]
     pub waiting: Option<String>,
@@ -92,4 +104,42 @@ pub struct SourceEntry {
     pub folder: String,
     /// `read` or `unreadable`.
     pub state: String,
+}
+
+/// Applied plans, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlansDocument {
+    /// [`PlansDocument::SCHEMA`].
+    pub schema: String,
+    /// The plans.
+    pub plans: Vec<AppliedPlanEntry>,
+}
+
+impl PlansDocument {
+    /// Name and version of this document.
+    pub const SCHEMA: &str = "cronwright.plans/v1";
+}
+
+/// An applied plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppliedPlanEntry {
+    /// The store's generation that it led to.
+    pub generation: u64,
+    /// The revision.
+    pub revision: String,
+    /// When it took effect.
+    pub effective_at: At,
+    /// What set it off.
+    pub origin: String,
+    /// What it changed.
+    pub changes: Vec<AppliedChangeEntry>,
+}
+
+/// A change of an applied plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedChangeEntry {
+    /// `create`, `update`, `rename`, `remove`, or what was done to an override.
+    pub action: String,
+    /// The job.
+    pub job: String,
 }
