@@ -307,7 +307,7 @@ jobs:
   good: {command: [sh, -c, 'printf \"one\\ntwo\\n\\033[2J\"']}
   bad: {command: [sh, -c, 'exit 3']}
   long: {command: [sleep, '1000'], kill_grace: 1s}
-  yearly: {cron: '@yearly', timezone: Asia/Shanghai, command: x, description: once a year}
+  yearly: {cron: '@yearly', timezone: Asia/Shanghai, command: x, description: once a year, group: rare, tags: [b, a]}
 ";
 
 #[test]
@@ -316,6 +316,8 @@ fn the_verbs_ask_the_daemon_and_its_answers_are_documents() {
     world.serve();
 
     assert_eq!(world.run("list -o name").stdout, "bad\ngood\nlong\nyearly\n");
+    assert_eq!(world.run("list --group rare --tag a --tag b -o name").stdout, "yearly\n");
+    assert_eq!(world.run("list --tag a,c").stdout, "no such jobs\n");
     let said = world.run("run good --wait");
     assert_eq!(said.exit, 0, "{said:?}");
     let id = said.stdout.trim().to_owned();
@@ -338,6 +340,8 @@ fn the_verbs_ask_the_daemon_and_its_answers_are_documents() {
 
     let shown = world.json("show yearly");
     assert_eq!(shown["job"]["description"], "once a year");
+    assert_eq!(shown["spec"]["tags"], shown["job"]["tags"]);
+    assert_eq!(shown["spec"]["group"], "rare");
     assert_eq!(shown["next"].as_array().unwrap().len(), 5);
     assert!(shown["next"][0].as_str().unwrap().ends_with("-01-01T00:00:00+08:00"), "{shown}");
     assert_eq!(world.json("next -n 2")["fires"].as_array().unwrap().len(), 2);

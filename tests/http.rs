@@ -87,7 +87,9 @@ async fn paths_ask_questions_and_mistakes_are_told() {
     let echo = Echo::start();
     #[rustfmt::skip]
     let table = [
-        ("/api/v1/jobs", "Jobs"),
+        ("/api/v1/jobs", "Jobs(JobsWanted { group: None, tags: [] })"),
+        ("/api/v1/jobs?group=finance%2Fetl&tag=nightly,tier-1",
+         r#"Jobs(JobsWanted { group: Some("finance/etl"), tags: ["nightly", "tier-1"] })"#),
         ("/api/v1/jobs/a", r#"Job { name: "a" }"#),
         ("/api/v1/jobs/unknown", "NotFound error[E0404]: no job `unknown`\n  help: did you mean `known`?"),
         ("/api/v1/executions", "Executions(RowsWanted { job: None, outcomes: [], last: None, revision: None, limit: 50 })"),
@@ -144,7 +146,7 @@ async fn a_socket_is_private_and_goes_with_its_server() {
     let mut echo = Echo::start();
     let mode = fs::metadata(echo.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(echo.get("/api/v1/jobs").await, "Jobs");
+    assert_eq!(echo.get("/api/v1/plan").await, "Plan");
     drop(echo.stop.take());
     (&mut echo.served).await.unwrap().unwrap();
     assert!(!echo.socket().exists());

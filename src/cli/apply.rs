@@ -97,6 +97,7 @@ fn seen_by(plan: &str) -> Result<ApplyDocument, Failure> {
         sources_digest: kept.sources_digest,
         plan: Some(kept.id),
         allow_prune: None,
+        confirm: false,
     })
 }
 

@@ -52,8 +52,7 @@ pub(super) async fn sync(args: SyncArgs, session: Session) -> Result<Exit, Failu
             Ok(if sync.state == "Synced" { Exit::Done } else { Exit::No })
         }
         Act::Confirm { id } => {
-            let only =
-                ApplyDocument { plan: Some(id), confirm: true, ..ApplyDocument::default() };
+            let only = ApplyDocument { plan: Some(id), confirm: true, ..ApplyDocument::default() };
             let document = session.client.post("/api/v1/sync", &only).await?;
             let shape = Shape { list: None, name: "/applied" };
             session.output.document(&document, shape, confirmed)?;
@@ -77,16 +76,25 @@ fn confirmed(sync: &SyncDocument, look: &Look) -> String {
 /// The state for people: the word, the two revisions, what is wrong, what is held back and what to do.
 fn table(sync: &SyncDocument, look: &Look) -> String {
     let mut page = Page::default();
-    let revision = |revision: &Option<String>| plain(revision.as_deref().unwrap_or("none")).into_owned();
+    let revision =
+        |revision: &Option<String>| plain(revision.as_deref().unwrap_or("none")).into_owned();
     let state = Paint::of(&sync.state).on(&plain(&sync.state), look.colour);
     let looked_at = sync.looked_at.as_ref().map_or("never".to_owned(), |at| look.clock.time(at));
     page.line(format!("state      {state}"));
-    page.line(format!("applied    {}, store generation {}", revision(&sync.applied), sync.generation));
-    page.line(format!("read       {}, {} files, {looked_at}", revision(&sync.attempted), sync.files));
+    page.line(format!(
+        "applied    {}, store generation {}",
+        revision(&sync.applied),
+        sync.generation
+    ));
+    page.line(format!(
+        "read       {}, {} files, {looked_at}",
+        revision(&sync.attempted),
+        sync.files
+    ));
     for source in &sync.sources {
         page.line(format!("source     {}: {}", plain(&source.folder), plain(&source.state)));
     }
-    for text in &sync.waiting {
+    if let Some(text) = &sync.waiting {
         page.line(format!("waiting    {}", plain(text)));
     }
     if sync.rejected > 0 {

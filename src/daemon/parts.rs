@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::daemon::book::Book;
 use crate::daemon::executor::{Executor, Holdings, Listener};
-use crate::daemon::reconciler::{Look, Reconciler};
+use crate::daemon::reconciler::{Look, Policy, Reconciler};
 use crate::daemon::requests::Waiting;
 use crate::daemon::settings::Settings;
 use crate::daemon::store_task::{Operation, StoreHealth, StoreTask};

@@ -48,11 +48,6 @@ pub struct RawSettings {
     #[serde(default)]
     #[schemars(example = &"reject")]
     pub on_invalid: Option<OnInvalid>,
-    /// What becomes of a job in the store that is not as it was applied: `repair` writes it anew, `report`
-    /// only tells. Built in: repair.
-    #[serde(default)]
-    #[schemars(example = &"report")]
-    pub self_heal: Option<SelfHeal>,
     /// When removals are so many that a person must confirm them.
     #[serde(default)]
     pub prune_guard: Option<RawPruneGuard>,
@@ -108,17 +103,6 @@ pub enum OnInvalid {
     Keep,
     /// Nothing is applied.
     Reject,
-}
-
-/// What becomes of a job in the store that is not as it was applied.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SelfHeal {
-    /// It is written anew.
-    #[default]
-    Repair,
-    /// It is told.
-    Report,
 }
 
 /// When removals are so many that a person must confirm them (D11).

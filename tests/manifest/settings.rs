@@ -91,7 +91,6 @@ Settings {
         "/srv/.cronwright/cronwright.sock",
     ],
     on_invalid: Keep,
-    self_heal: Repair,
     prune_guard: PruneGuard {
         removals: 5,
         percent: 30,
@@ -259,14 +258,14 @@ fn what_reconciling_may_do_is_read_with_its_bounds() {
     let environment = environment(&["/srv/cronwright.toml"], &[]);
     let shown = |text: &str| {
         let (settings, diagnostics) = loaded(text, &Flags::default(), &environment);
-        let settings = settings.map(|it| (it.on_invalid, it.self_heal, it.prune_guard));
+        let settings = settings.map(|it| (it.on_invalid, it.prune_guard));
         format!("{settings:?}\n{}", render_all(&diagnostics, Colour::Plain))
     };
     let all: Vec<String> = [
         "",
-        "on_invalid = \"reject\"\nself_heal = \"report\"\nprune_guard = { percent = 100 }",
+        "on_invalid = \"reject\"\nprune_guard = { percent = 100 }",
         "prune_guard = { removals = 10000, percent = 1 }",
-        "on_invalid = \"drop\"\nself_heal = true\nprune_guard = { removals = 0, percent = 101, share = 3 }",
+        "on_invalid = \"drop\"\nprune_guard = { removals = 0, percent = 101, share = 3 }",
         "prune_guard = 5",
     ]
     .iter()

@@ -10,6 +10,7 @@ use crate::engine::plan::AppliedJob;
 use crate::engine::request::Refusal;
 use crate::engine::schedule::{Occurrence, next_after, occurrences};
 use crate::io::clock;
+use crate::io::http::api::JobsWanted;
 use crate::io::http::documents::at_in;
 use crate::io::http::documents::executions::ExecutionEntry;
 use crate::io::http::documents::jobs::{
@@ -23,7 +24,7 @@ use crate::time::Timestamp;
 const SHOWN: usize = 5;
 
 impl Answers {
-    pub(super) async fn jobs(&self) -> Result<JobsDocument, Refusal> {
+    pub(super) async fn jobs(&self, wanted: &JobsWanted) -> Result<JobsDocument, Refusal> {
         let now = clock::wall();
         let latest = self.ask_store(self.handle.store.latest_rows()).await?;
         let latest: BTreeMap<&JobUid, &Row> = latest.iter().map(|row| (&row.uid, row)).collect();
@@ -36,7 +37,7 @@ impl Answers {
         };
         Ok(JobsDocument {
             schema: JobsDocument::SCHEMA.to_owned(),
-            jobs: applied.jobs.values().map(entry).collect(),
+            jobs: applied.jobs.values().filter(|job| is_wanted(job, wanted)).map(entry).collect(),
         })
     }
 
@@ -140,10 +141,18 @@ impl Answers {
             schedule: job.spec.triggers.iter().map(ToString::to_string).collect(),
             timezone: job.spec.triggers.first().map(|trigger| trigger.zone().name().to_owned()),
             description: job.spec.description.clone(),
+            group: job.spec.meta.group.clone(),
+            tags: job.spec.meta.tags.clone(),
             pause: pause.map(|pause| PauseEntry::of(pause, &zone)),
             skip_next: skip.map(|skip| SkipEntry::of(skip, skipped_by(job, skip), &zone)),
         }
     }
+}
+
+fn is_wanted(job: &AppliedJob, wanted: &JobsWanted) -> bool {
+    let meta = &job.spec.meta;
+    let of_group = wanted.group.as_ref().is_none_or(|group| meta.group.as_ref() == Some(group));
+    of_group && wanted.tags.iter().all(|tag| meta.tags.contains(tag))
 }
 
 /// The name of the zone that all jobs share, if they do.
@@ -189,10 +198,6 @@ pub fn coming(
     taken
 }
 
-/// The fire times of a job after a moment.
-pub(super) fn fires(job: &AppliedJob, after: Timestamp) -> impl Iterator<Item = Timestamp> {
-    occurrences(job, after, Timestamp::MAX_UTC).map(|due| due.fire_time)
-}
 
 /// The word for why a fire time will not run.
 fn why_skipped(holds: Holds<'_>, fire_time: Timestamp) -> Option<String> {

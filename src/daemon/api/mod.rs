@@ -71,7 +71,7 @@ impl Answers {
 
     async fn answer(&self, question: Question) -> Answer {
         match question {
-            Question::Jobs => self.jobs().await.map(|document| body(&document)),
+            Question::Jobs(wanted) => self.jobs(&wanted).await.map(|document| body(&document)),
             Question::Job { name } => self.job(&name).await.map(|document| body(&document)),
             Question::Executions(wanted) => {
                 self.executions(wanted).await.map(|document| body(&document))

@@ -31,8 +31,8 @@ pub type Answer = Result<String, Refusal>;
 /// What is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
-    /// All applied jobs.
-    Jobs,
+    /// Applied jobs.
+    Jobs(JobsWanted),
     /// One job.
     Job {
         /// Its name.
@@ -75,11 +75,6 @@ pub enum Question {
     },
     /// The state of the sources.
     Sync,
-    /// Applied plans, newest first.
-    Plans {
-        /// At most so many.
-        limit: usize,
-    },
     /// Look at the sources now, and apply.
     Apply {
         /// Who asks.
@@ -91,6 +86,15 @@ pub enum Question {
     Status,
     /// An order; answered by its reply.
     Request(Box<Envelope>),
+}
+
+/// Which jobs; those that meet all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobsWanted {
+    /// Of this group.
+    pub group: Option<String>,
+    /// With each of these tags.
+    pub tags: Vec<String>,
 }
 
 /// Which rows.

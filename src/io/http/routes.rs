@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::engine::request::Refusal;
 use crate::io::clock;
-use crate::io::http::api::{Api, Question, RowsWanted};
+use crate::io::http::api::{Api, JobsWanted, Question, RowsWanted};
 use crate::io::http::documents::request::{ENVELOPE_BYTES_MAX, Envelope};
 use crate::io::http::documents::sync::ApplyDocument;
 use crate::io::http::documents::{ErrorDocument, ErrorEntry};
@@ -57,8 +57,12 @@ pub(super) fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-async fn jobs(State(api): State<Api>) -> Response {
-    answer(&api, Ok(Question::Jobs)).await
+async fn jobs(State(api): State<Api>, query: Parameters<JobsQuery>) -> Response {
+    let wanted = parameters(query).map(|JobsQuery { group, tag }| {
+        let tags = tag.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
+        Question::Jobs(JobsWanted { group, tags })
+    });
+    answer(&api, wanted).await
 }
 
 async fn job(State(api): State<Api>, name: Piece) -> Response {
@@ -149,6 +153,14 @@ type Parameters<T> = Result<Query<T>, QueryRejection>;
 fn parameters<T>(parameters: Parameters<T>) -> Result<T, Refusal> {
     let bad_query = |error: QueryRejection| bad(error.body_text(), "leave out what is not known");
     parameters.map(|Query(parameters)| parameters).map_err(bad_query)
+}
+
+/// Parameters of `GET jobs`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobsQuery {
+    group: Option<String>,
+    tag: Option<String>,
 }
 
 /// Parameters of `GET executions`.

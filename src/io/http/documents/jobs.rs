@@ -7,7 +7,7 @@ use crate::io::http::documents::executions::ExecutionEntry;
 use crate::io::http::documents::overrides::{PauseEntry, SkipEntry};
 use crate::spec::job::SourcePlace;
 
-/// All applied jobs, by name.
+/// Applied jobs, by name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobsDocument {
     /// [`JobsDocument::SCHEMA`].
@@ -48,6 +48,12 @@ pub struct JobEntry {
     /// Free text.
     #[serde(default)]
     pub description: Option<String>,
+    /// The one group that it belongs to.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Sorted, each once.
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// Who paused it, and why.
     #[serde(default)]
     pub pause: Option<PauseEntry>,

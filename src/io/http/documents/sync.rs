@@ -40,7 +40,8 @@ impl ApplyDocument {
             code: "E0400",
             message: format!("these conditions cannot be read: {error}"),
             help: Some(
-                "send `generation`, `sources_digest`, `plan`, `allow_prune`, `confirm`, or none".to_owned(),
+                "send `generation`, `sources_digest`, `plan`, `allow_prune`, `confirm`, or none"
+                    .to_owned(),
             ),
         })?;
         Ok(Condition {

@@ -49,7 +49,7 @@ texts! {
     #[schemars(example = &"etl-nightly")]
     RawJobName;
     /// One line of text, of 256 characters at most.
-    #[schemars(rename = "Line", extend("pattern" = "^[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]+$", "maxLength" = 256))]
+    #[schemars(rename = "Line", extend("pattern" = "^[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*$", "minLength" = 1, "maxLength" = 256))]
     #[schemars(example = &"data-platform@example.com")]
     RawLine;
     /// An address on the web, of 256 characters at most.

@@ -25,6 +25,7 @@ const KEYS: [(&str, &[&str]); 9] = [
             "notifiers",
             "python",
             "requests",
+            "self_heal",
         ],
     ),
     ("Node", &["labels"]),
