@@ -198,7 +198,6 @@ pub fn coming(
     taken
 }
 
-
 /// The word for why a fire time will not run.
 fn why_skipped(holds: Holds<'_>, fire_time: Timestamp) -> Option<String> {
     let held = holds.why(fire_time)?;
