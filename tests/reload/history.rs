@@ -331,9 +331,12 @@ impl Evidence {
                 if *start - row.fire_time > PUNCTUAL && !self.in_gap(row.fire_time) {
                     find(format!("started at {start}"));
                 }
-                let done = self.ends.contains_key(id.as_str());
-                if done != (outcome == Some(Outcome::Succeeded)) {
-                    find(format!("its task was over: {done}"));
+                let over = self.ends.get(id.as_str());
+                // What ended at the very end is still being recorded.
+                let told = over.is_some_and(|over| world.clock().wall - *over > PUNCTUAL);
+                let succeeded = outcome == Some(Outcome::Succeeded);
+                if succeeded && over.is_none() || told && !succeeded {
+                    find(format!("its task was over: {over:?}"));
                 }
             }
             (false, []) => {}
