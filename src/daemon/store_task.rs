@@ -215,11 +215,11 @@ impl StoreTask {
         }
     }
 
-    async fn recovery(&self, number: u64, contents: Contents) -> Recovery {
+    async fn recovery(&self, number: u64, mut contents: Contents) -> Recovery {
         let supervised = self.holdings.list();
         let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
         self.book.read_last_good(&contents.jobs).await;
-        for document in contents.jobs {
+        for document in contents.jobs_in_order() {
             let (uid, gone) = (document.uid.clone(), document.removed_at.is_some());
             let Some(spec) = self.book.definition(&document) else {
                 error!(job = %document.name, uid, "a stored job cannot be read and does not run");

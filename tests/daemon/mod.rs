@@ -3,10 +3,11 @@
 //! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
 
 mod git;
-mod harness;
+pub(crate) mod harness;
 mod kill;
 mod oracle;
 mod outage;
 mod overrides;
 mod plan;
 mod reload;
+pub(crate) mod reload;

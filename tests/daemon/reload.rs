@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::harness::{World, wall};
 
 /// A job that is never due by itself.
-fn never(name: &str, script: &str) -> String {
+pub(crate) fn never(name: &str, script: &str) -> String {
     format!("  {name}:\n    triggers: []\n    script: |\n      {script}\n")
 }
 
@@ -26,7 +26,7 @@ fn waiting(name: &str) -> String {
 
 impl World {
     /// A world whose daemon has applied a manifest of these jobs.
-    fn with_jobs(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn with_jobs(files: &[(&str, &str)]) -> Self {
         let mut world = Self::new();
         for (file, jobs) in files {
             world.save_jobs(file, jobs);
@@ -37,12 +37,12 @@ impl World {
     }
 
     /// Saves a manifest by a rename.
-    fn save_jobs(&self, file: &str, jobs: &str) {
+    pub(crate) fn save_jobs(&self, file: &str, jobs: &str) {
         self.save(&format!("jobs.d/{file}"), &format!("{}{jobs}", self.head()));
     }
 
     /// Waits until the script of a job is this one.
-    fn until_script(&mut self, job: &str, script: &str) {
+    pub(crate) fn until_script(&mut self, job: &str, script: &str) {
         self.until("effect of an edit", |world| {
             let shown = world.ask(&["show", job]);
             shown["spec"]["script"].as_str().is_some_and(|text| text.trim() == script)

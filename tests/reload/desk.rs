@@ -33,6 +33,8 @@ pub(super) struct Draft {
     pub(super) command: u64,
     pub(super) env: u64,
     pub(super) description: u64,
+    /// The name that it had before, as it says itself.
+    pub(super) former: Option<String>,
 }
 
 /// What is wrong with a file.
@@ -55,6 +57,14 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// Whether the file still tells which names it holds.
+    fn tells_names(self) -> bool {
+        match self {
+            Self::Syntax | Self::BadValue | Self::UnknownKey => true,
+            Self::Torn | Self::Nul | Self::Empty | Self::Unreadable => false,
+        }
+    }
+
     pub(super) const ALL: [Self; 7] = [
         Self::Syntax,
         Self::BadValue,
@@ -80,12 +90,15 @@ pub(super) struct Paper {
 pub(super) enum Says {
     /// These jobs.
     Jobs(Vec<Draft>),
-    /// It is invalid, and can be read so far that these names are seen to be declared.
-    Declares(BTreeSet<String>),
-    /// It is invalid; these names stand somewhere in its text.
-    Mentions(BTreeSet<String>),
-    /// It is invalid, and tells no names.
-    Nothing,
+    /// It is invalid.
+    Invalid {
+        /// These names are seen to be declared.
+        declares: BTreeSet<String>,
+        /// These stand somewhere in its text.
+        mentions: BTreeSet<String>,
+        /// The text does not tell all names.
+        hides: bool,
+    },
 }
 
 /// Everything that is written, by path.
@@ -106,7 +119,7 @@ impl Desk {
     pub(super) fn seen(&self) -> BTreeMap<String, Says> {
         let readable =
             self.papers.iter().filter(|(path, _)| !self.unreadable.contains(source_of(path)));
-        readable.map(|(path, paper)| (path.clone(), paper.says())).collect()
+        readable.map(|(path, paper)| (path.clone(), paper.says(path))).collect()
     }
 
     /// Writes everything to the world.
@@ -116,25 +129,33 @@ impl Desk {
         world.files = self.papers.iter().map(text).collect();
     }
 
-    /// Whether it is clear which files declare which names: a file whose syntax is broken may hold no name
-    /// that stands elsewhere too, and no file the same name twice.
+    /// Whether it is clear who declares which names: no file has the same name twice, a file whose syntax
+    /// is broken has none that stands elsewhere too, and a former name is nobody's any more.
     pub(super) fn is_clear(&self) -> bool {
         let mut everywhere: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
+        let mut formers = BTreeSet::new();
         for paper in self.papers.values() {
             let names: BTreeSet<&str> = paper.jobs.iter().map(|job| job.name.as_str()).collect();
-            if names.len() != paper.jobs.len() {
+            let twice = names.len() != paper.jobs.len();
+            if twice
+                || !paper
+                    .jobs
+                    .iter()
+                    .filter_map(|it| it.former.as_ref())
+                    .all(|it| formers.insert(it))
+            {
                 return false;
             }
-            if matches!(paper.says(), Says::Nothing) {
-                continue;
-            }
+            let is_broken = paper.fault == Some(Fault::Syntax);
+            let counts = paper.fault.is_none_or(Fault::tells_names);
             for name in names {
-                let (count, is_broken) = everywhere.entry(name).or_default();
-                *count += 1;
-                *is_broken |= matches!(paper.says(), Says::Mentions(_));
+                let (count, broken) = everywhere.entry(name).or_default();
+                *count += usize::from(counts);
+                *broken |= is_broken;
             }
         }
-        everywhere.values().all(|(count, is_broken)| *count == 1 || !is_broken)
+        let no_former = |name: &str| !formers.iter().any(|former| former.as_str() == name);
+        everywhere.iter().all(|(name, (count, broken))| no_former(name) && (*count < 2 || !broken))
     }
 
     pub(super) fn names(&self) -> BTreeSet<String> {
@@ -144,18 +165,25 @@ impl Desk {
 }
 
 impl Paper {
-    fn says(&self) -> Says {
-        let names = || self.jobs.iter().map(|job| job.name.clone()).collect();
-        match self.fault {
-            None => Says::Jobs(self.jobs.clone()),
-            Some(Fault::Syntax) => Says::Mentions(names()),
+    fn says(&self, path: &str) -> Says {
+        let declares = match self.fault {
+            None => return Says::Jobs(self.jobs.clone()),
             // Without a job there is nothing for the fault to stand in.
             Some(Fault::BadValue | Fault::UnknownKey) if self.jobs.is_empty() => {
-                Says::Jobs(Vec::new())
+                return Says::Jobs(Vec::new());
             }
-            Some(Fault::BadValue | Fault::UnknownKey) => Says::Declares(names()),
-            Some(Fault::Torn | Fault::Nul | Fault::Empty | Fault::Unreadable) => Says::Nothing,
-        }
+            Some(Fault::BadValue | Fault::UnknownKey) => {
+                self.jobs.iter().map(|job| job.name.clone()).collect()
+            }
+            Some(_) => BTreeSet::new(),
+        };
+        let bytes = self.bytes(path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let is_word = |sign: char| sign.is_ascii_alphanumeric() || "_-".contains(sign);
+        let words = text.split(|sign| !is_word(sign));
+        let mentions = words.filter(|it| it.starts_with("job-")).map(str::to_owned).collect();
+        let hides = self.fault.is_some_and(|fault| !fault.tells_names());
+        Says::Invalid { declares, mentions, hides }
     }
 
     /// The file; none: it may not be read.
@@ -189,12 +217,11 @@ impl Paper {
             }
             jobs.push((job.name.clone(), fields));
         }
-        if path.ends_with(".toml") {
-            toml(&jobs, self.has(4))
-        } else if path.ends_with(".json") || self.has(8) {
-            json_text(&jobs, self.has(4))
-        } else {
-            yaml(&jobs, self.has(4))
+        match path.rsplit_once('.') {
+            Some((_, "toml")) => toml(&jobs, self.has(4)),
+            // JSON is YAML too.
+            Some((_, "yaml")) if !self.has(8) => yaml(&jobs, self.has(4)),
+            _ => json_text(&jobs, self.has(4)),
         }
     }
 
@@ -208,13 +235,13 @@ impl Paper {
             vec![("command".to_owned(), json!(["/bin/echo", job.command.to_string()]))];
         let mut put = |key: &str, value: Value| fields.push((key.to_owned(), value));
         match &job.triggers[..] {
-            [one] if self.has(1) => {
+            [one @ (Trig::Cron(..) | Trig::Every(_) | Trig::Once(_))] if self.has(1) => {
                 for (key, value) in trigger(*one) {
                     put(&key, value);
                 }
             }
             several => {
-                put("triggers", several.iter().map(|it| Value::Object(trigger(*it))).collect())
+                put("triggers", several.iter().map(|it| Value::Object(trigger(*it))).collect());
             }
         }
         if job.env > 0 {
@@ -228,6 +255,9 @@ impl Paper {
         }
         if job.allow {
             put("overlap", json!("allow"));
+        }
+        if let Some(former) = &job.former {
+            put("previous_names", json!([former]));
         }
         if self.has(2) {
             fields.reverse();

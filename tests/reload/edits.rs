@@ -64,17 +64,21 @@ impl Editor {
             0..10 => self.add(random, desk),
             10..22 => self.on_job(random, desk, "trigger", Self::change_trigger),
             22..27 => self.on_job(random, desk, "more triggers", Self::add_trigger),
-            27..31 => self.on_job(random, desk, "less triggers", Self::drop_trigger),
+            27..31 => self.on_job(random, desk, "less triggers", |_, random, job| {
+                Self::drop_trigger(random, job);
+            }),
             31..36 => self.on_job(random, desk, "command", |it, _, job| job.command = it.edits),
             36..40 => self.on_job(random, desk, "env", |it, _, job| job.env = it.edits),
-            40..44 => {
+            40..42 => {
                 self.on_job(random, desk, "metadata", |it, _, job| job.description = it.edits)
             }
+            42..44 => self.on_job(random, desk, "forget", |_, _, job| job.former = None),
             44..48 => self.on_job(random, desk, "switch", |_, _, job| job.enabled = !job.enabled),
             48..53 => Self::remove(random, desk),
             53..59 => Self::relocate(random, desk),
-            59..63 => self.rename(random, desk),
-            63..71 => Self::spoil(random, desk),
+            59..61 => self.rename(random, desk, false),
+            61..64 => self.rename(random, desk, true),
+            64..71 => Self::spoil(random, desk),
             71..80 => Self::mend(desk),
             80..83 => Self::reorder(random, desk),
             83..88 => Self::reformat(random, desk),
@@ -89,7 +93,7 @@ impl Editor {
 
     fn trigger(&self, random: &mut Random) -> Trig {
         match random.between(0, 9) {
-            0..4 => Trig::Cron(*random.pick(&EXPRESSIONS), *random.pick(&ZONES)),
+            0..4 => Trig::Cron(random.pick::<&str>(&EXPRESSIONS), random.pick::<&str>(&ZONES)),
             4..7 => Trig::Every(*random.pick(&PERIODS)),
             7..9 => Trig::Anchored(*random.pick(&PERIODS)),
             _ => Trig::Once(self.now + i64::try_from(random.between(0, 7_200)).unwrap() - 600),
@@ -116,6 +120,7 @@ impl Editor {
             command: self.edits,
             env: 0,
             description: 0,
+            former: None,
         };
         let path = path(random);
         let paper = Paper { jobs: Vec::new(), style: random.next(), fault: None };
@@ -161,7 +166,7 @@ impl Editor {
         }
     }
 
-    fn drop_trigger(&mut self, random: &mut Random, job: &mut Draft) {
+    fn drop_trigger(random: &mut Random, job: &mut Draft) {
         if random.chance(50) {
             job.triggers.reverse();
         } else if job.triggers.len() > 1 {
@@ -192,13 +197,17 @@ impl Editor {
         "move"
     }
 
-    /// Gives a job another name, as if it were another job.
-    fn rename(&mut self, random: &mut Random, desk: &mut Desk) -> &'static str {
+    /// Gives a job another name; it may say which it had before.
+    fn rename(&mut self, random: &mut Random, desk: &mut Desk, says: bool) -> &'static str {
         let name = format!("job-{}", random.between(0, NAMES - 1));
         if desk.names().contains(&name) {
             return "touch";
         }
-        self.on_job(random, desk, "rename", |_, _, job| job.name = name)
+        let kind = if says { "rename" } else { "other name" };
+        self.on_job(random, desk, kind, |_, _, job| {
+            let before = std::mem::replace(&mut job.name, name);
+            job.former = says.then_some(before);
+        })
     }
 
     fn spoil(random: &mut Random, desk: &mut Desk) -> &'static str {

@@ -171,6 +171,7 @@ impl History {
             ("create", of("create"), &expected.creates),
             ("update", of("update"), &expected.updates),
             ("remove", of("remove"), &expected.removes),
+            ("rename", of("rename"), &expected.renames.keys().cloned().collect()),
             ("held", held, &expected.held),
         ] {
             if found != *expected {
@@ -330,9 +331,12 @@ impl Evidence {
                 if *start - row.fire_time > PUNCTUAL && !self.in_gap(row.fire_time) {
                     find(format!("started at {start}"));
                 }
-                let done = self.ends.contains_key(id.as_str());
-                if done != (outcome == Some(Outcome::Succeeded)) {
-                    find(format!("its task was over: {done}"));
+                let over = self.ends.get(id.as_str());
+                // What ended at the very end is still being recorded.
+                let told = over.is_some_and(|over| world.clock().wall - *over > PUNCTUAL);
+                let succeeded = outcome == Some(Outcome::Succeeded);
+                if succeeded && over.is_none() || told && !succeeded {
+                    find(format!("its task was over: {over:?}"));
                 }
             }
             (false, []) => {}
@@ -343,14 +347,21 @@ impl Evidence {
                 |term: &&Term| term.from < at && term.until.is_none_or(|until| at <= until);
             lineage.terms.iter().find(inside)
         };
-        let (Some(due), decided) = (term(row.fire_time), term(row.claimed_at)) else { return };
+        let Some(due) = term(row.fire_time) else { return };
         if ran {
-            if !decided.is_some_and(|decided| goes_on(lineage, due, decided, row.fire_time)) {
+            // At the moment of the edit itself either definition may have decided.
+            let decided = lineage.terms.iter().filter(|term| {
+                let counted = |until| row.claimed_at <= until;
+                term.from <= row.claimed_at && term.until.is_none_or(counted)
+            });
+            let decided: Vec<&Term> = decided.collect();
+            if !decided.iter().any(|decided| goes_on(lineage, due, decided, row.fire_time)) {
                 find(format!("was started at {} under another trigger", row.claimed_at));
             }
-            let drafts = [Some(due), decided].into_iter().flatten().map(|term| &term.draft);
-            if !drafts.into_iter().any(|draft| is_of(world, row, draft)) {
-                find("has the definition of nobody".to_owned());
+            let drafts = decided.iter().copied().chain([due]);
+            if !drafts.into_iter().any(|term| is_of(world, row, &term.draft)) {
+                let (at, spec) = (row.claimed_at, world.spec_of(row).canonical());
+                find(format!("claimed at {at}, it carries {spec} of {:?}", lineage.terms));
             }
         }
         let reason = self.reason(row, outcome, due);
@@ -405,7 +416,7 @@ fn goes_on(lineage: &Lineage, due: &Term, decided: &Term, at: Timestamp) -> bool
 
 /// Whether a row carries this definition.
 fn is_of(world: &World, row: &Row, draft: &super::desk::Draft) -> bool {
-    let Some(spec) = world.specs.get(&row.provenance.digest) else { return false };
+    let spec = world.spec_of(row);
     let Task::Command(argv) = &spec.task else { return false };
     let text = |number: u64| (number > 0).then(|| number.to_string());
     argv[1] == draft.command.to_string()

@@ -9,8 +9,13 @@
 //! its trace.
 
 mod bugs;
+#[cfg(all(feature = "sqlite", feature = "mongo"))]
+mod daemon;
 mod desk;
 mod edits;
 mod history;
+mod incidents;
+mod invariants;
 mod model;
+mod texts;
 mod world;

@@ -15,6 +15,9 @@ use super::world::second;
 
 /// How long an absence must last, in milliseconds.
 const ABSENCE_MS: u64 = 1_000;
+/// From how many removals on, and from which share of a source on, they are held (D11).
+const GUARD_REMOVALS: usize = 5;
+const GUARD_PERCENT: usize = 30;
 
 /// A job through all its definitions, removals and returns.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub(super) struct Expected {
     pub(super) creates: BTreeSet<String>,
     pub(super) updates: BTreeSet<String>,
     pub(super) removes: BTreeSet<String>,
+    /// By the new name, with the old one.
+    pub(super) renames: BTreeMap<String, String>,
     pub(super) held: BTreeSet<String>,
     /// What each declared job is then, and where.
     desired: BTreeMap<String, (String, Draft)>,
@@ -71,7 +76,10 @@ pub(super) struct Model {
 
 impl Expected {
     pub(super) fn changes_nothing(&self) -> bool {
-        self.creates.is_empty() && self.updates.is_empty() && self.removes.is_empty()
+        self.creates.is_empty()
+            && self.updates.is_empty()
+            && self.removes.is_empty()
+            && self.renames.is_empty()
     }
 }
 
@@ -81,31 +89,53 @@ impl Model {
         let seen = desk.seen();
         let (desired, twice) = declared(&seen);
         let mut expected = Expected::default();
+        let unseen = |name: &str, applied: &Applied| {
+            twice.contains(name) || !shows_absence(desk, &seen, name, &applied.place)
+        };
+        let mut goes_on = BTreeSet::new();
         for (name, (_, draft)) in &desired {
-            match self.applied.get(name) {
-                None => expected.creates.insert(name.clone()),
-                Some(applied) if applied.draft != *draft => expected.updates.insert(name.clone()),
-                Some(_) => false,
-            };
+            let known = self.applied.get(name);
+            let is_former = |it: &&String| !desired.contains_key(*it) && known.is_none();
+            let former = draft.former.as_ref().filter(is_former);
+            match (known, former.and_then(|former| self.applied.get_key_value(former))) {
+                (Some(applied), _) if applied.draft != *draft => {
+                    expected.updates.insert(name.clone());
+                }
+                (Some(_), _) => {}
+                (None, Some((former, applied))) => {
+                    goes_on.insert(former.clone());
+                    if unseen(former, applied) {
+                        expected.held.insert(former.clone());
+                    } else {
+                        expected.renames.insert(name.clone(), former.clone());
+                    }
+                }
+                (None, None) => {
+                    expected.creates.insert(name.clone());
+                }
+            }
         }
         let mut absent = BTreeMap::new();
+        let mut confirmed: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
         for (name, applied) in &self.applied {
-            if desired.contains_key(name) {
+            if desired.contains_key(name) || goes_on.contains(name) {
                 continue;
             }
-            let blind = desired.is_empty()
-                || twice.contains(name)
-                || !shows_absence(desk, &seen, name, &applied.place);
-            if blind {
-                expected.held.insert(name.clone());
+            expected.held.insert(name.clone());
+            if desired.is_empty() || unseen(name, applied) {
                 continue;
             }
             let since = self.absent_since.get(name).copied().unwrap_or(taken_ms);
             absent.insert(name.clone(), since);
             if taken_ms - since >= ABSENCE_MS {
-                expected.removes.insert(name.clone());
-            } else {
-                expected.held.insert(name.clone());
+                confirmed.entry(source_of(&applied.place)).or_default().push(name);
+            }
+        }
+        for (source, names) in confirmed {
+            let all = self.applied.values().filter(|job| source_of(&job.place) == source).count();
+            if names.len() < GUARD_REMOVALS || names.len() * 100 <= all * GUARD_PERCENT {
+                expected.held.retain(|name| !names.contains(&name));
+                expected.removes.extend(names.into_iter().cloned());
             }
         }
         self.absent_since = absent;
@@ -132,7 +162,14 @@ impl Model {
                 self.gone.insert(name.clone(), applied.lineage);
             }
         }
-        for name in expected.creates.iter().chain(&expected.updates) {
+        for (name, former) in &expected.renames {
+            if let Some(applied) = self.applied.remove(former) {
+                self.applied.insert(name.clone(), applied);
+            }
+        }
+        let changed =
+            expected.creates.iter().chain(&expected.updates).chain(expected.renames.keys());
+        for name in changed {
             let (place, draft) = &expected.desired[name];
             self.change(at, name, place, draft);
         }
@@ -203,8 +240,11 @@ fn declared(
                     desired.insert(job.name.clone(), (path.clone(), job.clone()));
                 }
             }
-            Says::Declares(names) => names.iter().for_each(|it| *count.entry(it).or_default() += 1),
-            Says::Mentions(_) | Says::Nothing => {}
+            Says::Invalid { declares, .. } => {
+                for name in declares {
+                    *count.entry(name).or_default() += 1;
+                }
+            }
         }
     }
     let twice = count.into_iter().filter(|(_, count)| *count > 1);
@@ -220,8 +260,10 @@ fn shows_absence(desk: &Desk, seen: &BTreeMap<String, Says>, name: &str, place: 
     let of_source = || seen.iter().filter(|(path, _)| source_of(path) == source);
     let may_hold = |(path, says): (&String, &Says)| match says {
         Says::Jobs(_) => false,
-        Says::Declares(names) | Says::Mentions(names) => names.contains(name) || path == place,
-        Says::Nothing => source_of(path) == source,
+        Says::Invalid { declares, mentions, hides } => {
+            let is_named = declares.contains(name) || mentions.contains(name);
+            is_named || path == place || (*hides && source_of(path) == source)
+        }
     };
     !desk.unreadable.contains(source) && of_source().next().is_some() && !seen.iter().any(may_hold)
 }

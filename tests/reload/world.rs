@@ -16,6 +16,7 @@ use cronwright::engine::event::{Effect, Event, PlanDone, Recovery, Resume, Start
 use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output, Row};
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Hold, Plan, PruneGuard, Sources, diff};
+use cronwright::engine::request::{Op, Request, RequestId};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
@@ -58,7 +59,7 @@ pub(super) enum Record {
     /// The store has a plan.
     Saved { effective_at: Timestamp },
     /// A task was started.
-    Started { row: Row, spec: Arc<JobSpec>, at: Timestamp },
+    Started { row: Row, at: Timestamp },
     /// A task came to its end by itself.
     Completed { id: ExecutionId, at: Timestamp },
     /// The daemon wanted a task ended.
@@ -102,7 +103,8 @@ pub(super) struct World {
     snapshots: u64,
     wakes_at_ms: Option<u64>,
     pub(super) ledger: Ledger,
-    pub(super) specs: BTreeMap<Digest, Arc<JobSpec>>,
+    /// Every definition that was read; a digest does not tell the name.
+    specs: BTreeMap<(String, Digest), Arc<JobSpec>>,
     running: BTreeSet<ExecutionId>,
     spool: BTreeMap<ExecutionId, Box<Ending>>,
     pub(super) records: Vec<Record>,
@@ -183,6 +185,14 @@ impl World {
             let number = self.sequence;
             self.push(at, Happening::Look(number));
         }
+    }
+
+    /// Asks the scheduler for something, and lets it settle.
+    pub(super) fn ask(&mut self, op: Op) {
+        self.sequence += 1;
+        let id = RequestId::parse(&format!("request-{}", self.sequence)).unwrap();
+        self.turn(Event::Request(Request { id, op, actor: Some("li.wei".to_owned()) }));
+        self.run_for(300);
     }
 
     /// Starts the daemon and lets it settle.
@@ -295,17 +305,35 @@ impl World {
 
     /// The newest plan that was made, taken or not.
     pub(super) fn newest_plan(&self) -> &Plan {
-        let plan = |record| match record {
-            &Record::Planned { ref plan, .. } => Some(plan),
-            _ => None,
-        };
-        self.records.iter().rev().find_map(plan).unwrap()
+        let mut plans = self.records.iter().rev();
+        plans
+            .find_map(
+                |record| if let Record::Planned { plan, .. } = record { Some(plan) } else { None },
+            )
+            .unwrap()
     }
 
-    /// What is wrong with the manifests, by code.
-    pub(super) fn complaints(&self) -> Vec<&'static str> {
+    /// The errors in the manifests, by code and file.
+    pub(super) fn complaints(&self) -> Vec<String> {
         let daemon = self.daemon.as_ref().unwrap();
-        daemon.loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
+        let errors = daemon.loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+        errors.map(|diagnostic| format!("{} {}", diagnostic.code, diagnostic.path())).collect()
+    }
+
+    /// The jobs that stay although nothing declares them, and why.
+    pub(super) fn held(&self) -> Vec<String> {
+        let held = self.newest_plan().held.iter();
+        held.map(|held| format!("{} {}", held.job, held.hold.as_str())).collect()
+    }
+
+    /// The definition that a row carries.
+    pub(super) fn spec_of(&self, row: &Row) -> &JobSpec {
+        &self.specs[&(row.job.to_string(), row.provenance.digest.clone())]
+    }
+
+    /// The names of the applied jobs.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.applied().keys().map(ToString::to_string).collect()
     }
 
     /// The fire times for which a job was started, as times of the day, in the order of the starts.
@@ -426,7 +454,7 @@ impl World {
         self.running.insert(id.clone());
         let ms = self.random.between(self.task_ms.0, self.task_ms.1);
         self.push(self.now_ms + ms, Happening::TaskEnds(id.clone()));
-        self.records.push(Record::Started { row: start.row, spec: start.spec, at });
+        self.records.push(Record::Started { row: start.row, at });
         self.turn(Event::Started { id, at });
     }
 
@@ -501,6 +529,10 @@ impl World {
         match effect {
             Effect::Claim(batch) => {
                 let answers = self.ledger.claim(&batch);
+                if self.trace {
+                    let rows = batch.rows.iter().map(|row| row.id.as_str());
+                    println!("    claim {:?} {:?}", rows.collect::<Vec<_>>(), answers);
+                }
                 vec![Event::Claimed { batch: batch.number, answers }]
             }
             Effect::SavePlan(mut plan) => {
@@ -529,13 +561,16 @@ impl World {
     }
 
     fn recovery(&mut self, number: u64) -> Event {
-        let contents = self.ledger.load();
+        let mut contents = self.ledger.load();
         let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
-        for document in contents.jobs {
-            let spec = Arc::clone(&self.specs[&Digest(document.digest.as_str().into())]);
+        for document in contents.jobs_in_order() {
+            let key = (document.name.clone(), Digest(document.digest.as_str().into()));
+            let spec = Arc::clone(&self.specs[&key]);
             let set = if document.removed_at.is_some() { &mut removed } else { &mut jobs };
             set.insert(spec.name.clone(), document.applied(spec));
         }
+        let said = contents.overrides.into_iter().map(|document| document.said().unwrap());
+        let overrides: Overrides = said.collect();
         let mut recovery = Recovery {
             number,
             generation: contents.generation,
@@ -544,7 +579,7 @@ impl World {
             removed,
             watermark: contents.watermark,
             covered: contents.covered,
-            overrides: Overrides::default(),
+            overrides,
             in_flight: contents.in_flight,
             supervised: self.running.iter().chain(self.spool.keys()).cloned().collect(),
             resume: Resume::AfterPlan,
@@ -617,7 +652,8 @@ impl World {
         daemon.loaded = daemon.loader.load(&files, &Known::default());
         self.snapshots += 1;
         for job in daemon.loaded.jobs.values() {
-            self.specs.insert(job.digest.clone(), Arc::clone(&job.spec));
+            let key = (job.spec.name.to_string(), job.digest.clone());
+            self.specs.insert(key, Arc::clone(&job.spec));
         }
         if check_order {
             files.reverse();
@@ -649,7 +685,7 @@ impl World {
             invalid: daemon.loaded.invalid.clone(),
             conflicts: daemon.loaded.conflicts.clone(),
             confirmed_absent: daemon.absences.confirmed(daemon.taken_at),
-            guard: PruneGuard { removals: usize::MAX, percent: 100 },
+            guard: PruneGuard::default(),
             confirmed: BTreeSet::new(),
         };
         let applied = daemon.scheduler.applied();
@@ -663,9 +699,12 @@ impl World {
             || !plan.moved.is_empty()
             || phase == Phase::AwaitingPlan
             || plan.revision != *daemon.scheduler.revision();
-        if self.trace && is_new {
+        if self.trace && (is_new || !plan.held.is_empty()) {
             let changes = plan.changes.iter().map(|it| format!("{} {}", it.action(), it.job()));
             println!("{} {:?} {:?}", time_of(at), changes.collect::<Vec<_>>(), plan.held);
+            for fault in daemon.loaded.diagnostics.iter().filter(|fault| fault.is_error()) {
+                println!("    {} {} {}", fault.code, fault.path(), fault.message);
+            }
         }
         let snapshot = self.snapshots;
         let index = self.records.len();

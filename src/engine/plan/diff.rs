@@ -127,23 +127,25 @@ impl<'d> Diff<'d> {
 
     /// Removes what is gone, unless that is too much of a source at once (D11).
     fn prune(&mut self, actual: &AppliedSet) {
-        let mut removals: BTreeMap<&Owner, usize> = BTreeMap::new();
+        let sources = self.sources;
+        let stands_in = |job: &AppliedJob| source_of(sources, &job.source);
+        let mut removals: BTreeMap<&str, usize> = BTreeMap::new();
         for job in &self.gone {
-            *removals.entry(&job.owner).or_default() += 1;
+            *removals.entry(stands_in(job)).or_default() += 1;
         }
-        let guard = self.sources.guard;
-        let is_mass = |owner: &Owner, count: usize| {
-            let all = actual.values().filter(|job| job.owner == *owner).count();
+        let guard = sources.guard;
+        let is_mass = |source: &str, count: usize| {
+            let all = actual.values().filter(|job| stands_in(job) == source).count();
             count >= guard.removals && count * 100 > all * usize::from(guard.percent)
         };
-        let mass: BTreeSet<&Owner> = removals
+        let mass: BTreeSet<&str> = removals
             .into_iter()
-            .filter(|(owner, count)| is_mass(owner, *count))
-            .map(|(owner, _)| owner)
+            .filter(|(source, count)| is_mass(source, *count))
+            .map(|(source, _)| source)
             .collect();
         for from in std::mem::take(&mut self.gone) {
             let is_confirmed = self.sources.confirmed.contains(&from.spec.name);
-            if mass.contains(&from.owner) && !is_confirmed {
+            if mass.contains(stands_in(from)) && !is_confirmed {
                 self.held(&from.spec.name, Hold::MassRemoval, None);
             } else {
                 self.plan.changes.push(Change::Remove { from: from.clone() });

@@ -19,7 +19,7 @@ use crate::engine::scheduler::override_changes::Change as OverrideChange;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::{DeclaredJob, JobName, SourcePlace};
 use crate::spec::policy::OnRemove;
-use crate::spec::trigger::{IntervalStart, Schedule, Trigger};
+use crate::spec::trigger::{IntervalStart, Schedule};
 use crate::time::{BootTime, Now, Timestamp};
 
 /// The plan under way.
@@ -234,7 +234,10 @@ impl Scheduler {
         }
         for applied in plan.writes.upserts {
             let name = applied.spec.name.clone();
-            self.removed.remove(&name);
+            // The tombstone of another job that had the name stays.
+            if self.removed.get(&name).is_some_and(|gone| gone.uid == applied.uid) {
+                self.removed.remove(&name);
+            }
             self.queue_next(&applied, schedule::next_after(&applied, effective_at));
             self.jobs.insert(name, Job { applied, cursor: effective_at, covered: Vec::new() });
         }
@@ -345,21 +348,25 @@ fn anchors(
         let Some(first) = trigger.first_anchor(at) else { continue };
         let normal = trigger.to_string();
         let kept = before.and_then(|before| before.anchors.get(&normal).copied());
-        let edited = || phase_of_edited(before?, index, trigger, at);
+        let edited = || phase_of_edited(before?, to, index, at);
         anchors.insert(normal, kept.or_else(edited).unwrap_or(first));
     }
     anchors
 }
 
 /// The phase that a trigger takes over from the one that stood at its place; none when that had no
-/// stored anchor, or when the edit is a new beginning.
+/// stored anchor or is still there, or when the edit is a new beginning.
 fn phase_of_edited(
     before: &AppliedJob,
+    to: &DeclaredJob,
     index: usize,
-    trigger: &Trigger,
     at: Timestamp,
 ) -> Option<Timestamp> {
     let old = before.spec.triggers.get(index)?;
+    let trigger = to.spec.triggers.get(index)?;
+    if to.spec.triggers.iter().any(|kept| kept.is_due_like(old)) {
+        return None;
+    }
     let stored = *before.anchors.get(&old.to_string())?;
     let (Schedule::Interval(from), Schedule::Interval(to)) = (&old.schedule, &trigger.schedule)
     else {

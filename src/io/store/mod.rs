@@ -130,6 +130,16 @@ pub struct Contents {
     pub in_flight: Vec<Row>,
 }
 
+impl Contents {
+    /// The jobs with the removed ones first, the newest removal last: of several that had one name it is
+    /// the newest that comes back under it (D4).
+    pub fn jobs_in_order(&mut self) -> Vec<JobDocument> {
+        let mut jobs = std::mem::take(&mut self.jobs);
+        jobs.sort_by_key(|job| (job.removed_at.is_none(), job.removed_at));
+        jobs
+    }
+}
+
 /// A change of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RowChange {

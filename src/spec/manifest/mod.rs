@@ -104,8 +104,9 @@ impl InvalidManifest {
         if self.declared.contains(name) {
             return true;
         }
+        // A dot ends a word, although a name may hold one: TOML writes `[jobs.name]`, `[jobs.name.env]`.
         let inside = |sign: Option<char>| {
-            sign.is_some_and(|sign| sign.is_ascii_alphanumeric() || "._-".contains(sign))
+            sign.is_some_and(|sign| sign.is_ascii_alphanumeric() || "_-".contains(sign))
         };
         let text = &self.text.text;
         text.match_indices(name.as_str()).any(|(at, word)| {
