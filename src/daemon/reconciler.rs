@@ -15,13 +15,14 @@ use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::git_source::GitView;
 use crate::daemon::log;
+use crate::daemon::look::Policy;
 pub use crate::daemon::look::{Look, Looked, Preview};
 use crate::daemon::view::{Applied, Sync};
 use crate::diagnostic::Diagnostic;
 use crate::engine::absence::{Absences, SECOND_LOOK};
 use crate::engine::condition::{Condition, Unmet};
 use crate::engine::event::{Event, PlanDone};
-use crate::engine::plan::{self, Hold, Plan, PruneGuard};
+use crate::engine::plan::{self, Hold, Plan};
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
 use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
@@ -38,15 +39,6 @@ const UNSETTLED_PAUSE: Duration = Duration::from_millis(100);
 const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 /// How often a plan is made anew before the next look is waited for.
 const TRIES_MAX: usize = 25;
-
-/// What the settings say about applying.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Policy {
-    /// What an invalid manifest does to its revision.
-    pub(super) on_invalid: OnInvalid,
-    /// When removals wait for a person.
-    pub(super) guard: PruneGuard,
-}
 
 /// The task.
 pub(super) struct Reconciler {

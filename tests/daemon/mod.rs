@@ -9,5 +9,5 @@ mod oracle;
 mod outage;
 mod overrides;
 mod plan;
-mod reload;
 pub(crate) mod reload;
+mod sync;
