@@ -14,13 +14,19 @@ fn manifest(script: &str, with_protected: bool) -> String {
     format!("{head}    script: {script}\n{}", if with_protected { protected } else { "" })
 }
 
-/// A world in which edits are not seen before somebody asks: they come through another name of the file.
+/// An edit that nobody sees before somebody asks: it is written through another name of the file, which is
+/// gone again when the file is looked at.
+fn edit(world: &World, text: &str) {
+    fs::hard_link(world.path("jobs.d/a.yaml"), world.path("unwatched")).unwrap();
+    world.write("unwatched", text);
+    fs::remove_file(world.path("unwatched")).unwrap();
+}
+
 fn world() -> World {
     let mut world = World::new();
     world.write("jobs.d/a.yaml", &manifest("echo 1", true));
     world.start();
     world.until("applied manifests", |world| world.sync_state() == "Synced");
-    fs::hard_link(world.path("jobs.d/a.yaml"), world.path("unwatched")).unwrap();
     world
 }
 
@@ -35,12 +41,12 @@ fn script(world: &World) -> Value {
 #[test]
 fn a_kept_plan_is_applied_only_as_it_was_seen() {
     let world = world();
-    world.write("unwatched", &manifest("echo 22", true));
+    edit(&world, &manifest("echo 22", true));
     let kept = world.verb(&["plan", "--out", "plan.json"]);
     assert_eq!(kept.status.code(), Some(0), "{kept:?}");
     assert_eq!(world.verb(&["diff"]).status.code(), Some(1));
 
-    world.write("unwatched", &manifest("echo 333", true));
+    edit(&world, &manifest("echo 333", true));
     let (code, stderr) = said(&world.verb(&["apply", "--plan", "plan.json"]));
     assert_eq!(code, Some(5), "{stderr}");
     assert!(stderr.starts_with("error[E0505]: the sources are not what the plan saw"), "{stderr}");
@@ -65,7 +71,7 @@ fn a_kept_plan_is_applied_only_as_it_was_seen() {
 #[test]
 fn held_removals_are_made_when_their_number_is_said() {
     let world = world();
-    world.write("unwatched", &manifest("echo 22", false));
+    edit(&world, &manifest("echo 22", false));
     let plan = world.ask(&["plan"]);
     assert_eq!(
         (&plan["summary"]["blocked"], &plan["summary"]["confirmable"]),

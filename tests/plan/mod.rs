@@ -98,7 +98,7 @@ impl Case {
         let running: BTreeMap<JobUid, usize> =
             self.running.iter().map(|(name, count)| (uid(name), *count)).collect();
         let overrides: Overrides =
-            self.paused.iter().map(|name| (uid(name), self.paused(name))).collect();
+            self.paused.iter().map(|name| (uid(name), Self::paused(name))).collect();
         let errors = after.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
         PlanDocument::of(
             &plan,
@@ -119,7 +119,7 @@ impl Case {
         )
     }
 
-    fn paused(&self, name: &JobName) -> Override {
+    fn paused(name: &JobName) -> Override {
         let at = "2026-11-20T13:00:00Z".parse().unwrap();
         let reason = Some("vendor API down".to_owned());
         let pause = Some(Pause { by: "li.wei".to_owned(), at, reason, until: None });
