@@ -21,7 +21,7 @@ use crate::engine::overrides::Overrides;
 use crate::engine::plan::AppliedSet;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::io::clock;
-use crate::io::executor::supervisor::{Launch, SupervisorError, SupervisorHandle};
+use crate::io::executor::supervisor::{Launch, SupervisorError, SupervisorEvent, SupervisorHandle};
 use crate::io::files::{Guard, Source, Sources};
 use crate::io::last_good::LastGood;
 use crate::io::store::{Holder, Store, StoreError};
@@ -82,6 +82,27 @@ pub struct Handle {
     pub settings: Arc<Settings>,
 }
 
+/// What the supervisor holds is known before the lease makes the loop read the store.
+async fn begin(
+    news: mpsc::Receiver<SupervisorEvent>,
+    events: &mpsc::Sender<Incoming>,
+    holdings: Arc<Holdings>,
+    store: &Arc<dyn Store>,
+    holder: Holder,
+) {
+    Listener { news, events: events.clone(), holdings }.meet().await;
+    tokio::spawn(lease::hold(Arc::clone(store), holder, events.clone()));
+}
+
+/// This process, as the store knows it.
+fn holder(node: &Arc<str>) -> Holder {
+    Holder { node: Arc::clone(node), identity: clock::unique_id().into() }
+}
+
+fn book_of(settings: &Settings) -> Arc<Book> {
+    Arc::new(Book::new(LastGood::open(settings.state_dir.join("last-good"))))
+}
+
 /// Starts a daemon on an open store. `environment` is the process's own: jobs get a part of it.
 pub async fn start(
     settings: Arc<Settings>,
@@ -89,12 +110,11 @@ pub async fn start(
     exe: PathBuf,
     environment: BTreeMap<String, String>,
 ) -> Result<(Handle, JoinHandle<Ended>), DaemonError> {
-    let (supervisor, news) =
-        SupervisorHandle::connect_or_start(Launch::new(&settings.state_dir, exe)).await?;
+    let launch = Launch::new(&settings.state_dir, exe);
+    let (supervisor, news) = SupervisorHandle::connect_or_start(launch).await?;
     let node: Arc<str> = settings.node.as_str().into();
-    let holder = Holder { node: Arc::clone(&node), identity: clock::unique_id().into() };
-    let book = Arc::new(Book::new(LastGood::open(settings.state_dir.join("last-good"))));
-
+    let holder = holder(&node);
+    let book = book_of(&settings);
     let (events, incoming) = mpsc::channel(INCOMING_MAX);
     let (operations, to_do) = mpsc::unbounded_channel();
     let (looks, wanted_looks) = mpsc::channel(LOOKS_MAX);
@@ -102,10 +122,9 @@ pub async fn start(
     let (applied, applied_now) = watch::channel(nothing_applied());
     let (sync, sync_now) = watch::channel(Sync::default());
     let (resume, resume_now) = watch::channel(Resume::AfterPlan);
-    let holdings = Arc::new(Holdings::default());
+    let holdings = Arc::<Holdings>::default();
     let (health, health_now) = watch::channel(StoreHealth::Healthy);
-
-    let store_task = StoreTask {
+    let writer = StoreTask {
         store: Arc::clone(&store),
         node: Arc::clone(&node),
         book: Arc::clone(&book),
@@ -114,7 +133,7 @@ pub async fn start(
         events: events.clone(),
         health,
     };
-    tokio::spawn(store_task.work(to_do));
+    tokio::spawn(writer.work(to_do));
     let reconciler = Reconciler {
         sources: sources_of(&settings),
         git: git_source::follow(&settings),
@@ -128,7 +147,6 @@ pub async fn start(
         looks: wanted_looks,
     };
     tokio::spawn(reconciler.work());
-
     let turning = Loop {
         scheduler: Scheduler::new(&node, &holder.identity),
         incoming,
@@ -147,9 +165,7 @@ pub async fn start(
         },
     };
     let daemon = tokio::spawn(turning.turn());
-    // What the supervisor holds is known before the lease makes the loop read the store.
-    Listener { news, events: events.clone(), holdings }.meet().await;
-    tokio::spawn(lease::hold(Arc::clone(&store), holder, events.clone()));
+    begin(news, &events, holdings, &store, holder).await;
     let handle = Handle {
         incoming: events,
         looks,

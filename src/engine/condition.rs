@@ -115,7 +115,7 @@ impl Unmet {
     pub fn help(&self) -> String {
         match self {
             Self::Generation { .. } | Self::Sources { .. } | Self::Plan { .. } => {
-                "look at it again: `cronwright plan --out FILE`".to_owned()
+                "look at it again: `cronwright plan`".to_owned()
             }
             Self::Prune { held: 0, .. } => {
                 "apply without `--allow-prune`; `cronwright plan` says what is held back and why"
@@ -168,7 +168,7 @@ mod tests {
             Ok(confirmed) => confirmed.iter().map(JobName::as_str).collect::<Vec<_>>().join(" "),
             Err(unmet) => format!("{unmet}\n{}", unmet.help()),
         };
-        let again = "look at it again: `cronwright plan --out FILE`";
+        let again = "look at it again: `cronwright plan`";
         assert_eq!(said(Condition::default()), "");
         let all = Condition {
             generation: Some(7),

@@ -297,17 +297,19 @@ impl Plan {
     /// Names it: the generation that it was made against, and a digest of what it changes and holds back.
     pub fn id(&self) -> String {
         let mut hash = blake3::Hasher::new();
-        let mut add = |texts: [&str; 3]| {
+        let mut add = |texts: [&str; 4]| {
             for text in texts {
                 hash.update(text.as_bytes()).update(&[0xff]);
             }
         };
         for change in &self.changes {
             let digest = change.declared().map_or("", |job| &*job.digest.0);
-            add([change.action(), change.job().as_str(), digest]);
+            let before = change.applied().map_or("", |job| job.spec.name.as_str());
+            add([change.action(), before, change.job().as_str(), digest]);
         }
         for held in &self.held {
-            add(["held", held.job.as_str(), held.hold.as_str()]);
+            let to = held.renamed_to.as_ref().map_or("", JobName::as_str);
+            add(["held", held.job.as_str(), to, held.hold.as_str()]);
         }
         format!("{}-{}", self.generation, &hash.finalize().to_hex()[..PLAN_ID_DIGITS])
     }

@@ -619,6 +619,7 @@ None
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_with_a_repository_is_said_at_its_place() {
     let text = r#"[source.git]
 url = "https://ann:secret@git.example.com/jobs"

@@ -84,7 +84,7 @@ impl<'d> Diff<'d> {
         let to = to.clone();
         match self.renames.from.get(&to.spec.name) {
             // Told where the old name is looked at.
-            Some(from) if hold_unseen(from, self.sources).is_some() => {}
+            Some(from) if self.hold_rename(from).is_some() => {}
             Some(from) => {
                 let from = AppliedJob::clone(from);
                 self.plan.changes.push(Change::Rename { from, to, owner });
@@ -99,7 +99,7 @@ impl<'d> Diff<'d> {
         if !is_source(&from.owner, self.sources) {
             self.plan.unchanged += 1;
         } else if let Some(to) = self.renames.to.get(name).copied() {
-            if let Some(hold) = hold_unseen(from, self.sources) {
+            if let Some(hold) = self.hold_rename(from) {
                 self.held(name, hold, Some(to.clone()));
             }
         } else {
@@ -151,6 +151,13 @@ impl<'d> Diff<'d> {
                 self.plan.changes.push(Change::Remove { from: from.clone() });
             }
         }
+    }
+
+    /// Whether, and why, the rename of `from` is held: nobody can tell that its old name is gone, and no
+    /// person has said so.
+    fn hold_rename(&self, from: &AppliedJob) -> Option<Hold> {
+        let is_confirmed = self.sources.confirmed.contains(&from.spec.name);
+        hold_unseen(from, self.sources).filter(|hold| !(is_confirmed && hold.is_confirmable()))
     }
 
     /// Whether, and why, the removal of `from` is held whatever else goes.
@@ -400,6 +407,15 @@ mod tests {
         assert_eq!(plain("", "b<a"), "+b =0");
         let conflict = |sources: &mut Sources| sources.conflicts = names("a");
         assert_eq!(planned("a", "b<a", conflict), "?a>b:invalid_manifest =0", "b waits");
+        let unread = |sources: &mut Sources| {
+            sources.incomplete.insert("t".to_owned(), Hold::UnreadableSource);
+        };
+        assert_eq!(planned("t/a", "b<a", unread), "?a>b:unreadable_source =0", "a may be there");
+        let confirmed = |sources: &mut Sources| {
+            unread(sources);
+            sources.confirmed = names("a");
+        };
+        assert_eq!(planned("t/a", "b<a", confirmed), "a>b =0");
         let foreign = |sources: &mut Sources| sources.names = vec!["t".to_owned()];
         assert_eq!(planned("a", "t/b<a", foreign), "+b =1", "a is somebody else's");
         let actual = applied("a");

@@ -257,7 +257,7 @@ impl Scheduler {
     }
 
     /// `on_remove` (D4).
-    fn cancel_removed(&mut self, gone: &AppliedJob, effects: &mut Vec<Effect>) {
+    pub(super) fn cancel_removed(&mut self, gone: &AppliedJob, effects: &mut Vec<Effect>) {
         match gone.spec.on_remove {
             OnRemove::Finish => {}
             OnRemove::Cancel => {

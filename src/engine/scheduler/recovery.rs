@@ -29,6 +29,10 @@ impl Scheduler {
         for row in &recovery.in_flight {
             self.take_flight(now, row, &recovery.supervised, batch.as_ref(), effects);
         }
+        // Their removal may have been stored by a daemon that died before it could cancel them.
+        for gone in recovery.removed.values() {
+            self.cancel_removed(gone, effects);
+        }
         self.take_batch(now, batch, recovery, effects);
         self.drop_occurrences();
         match recovery.resume {

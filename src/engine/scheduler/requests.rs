@@ -97,7 +97,11 @@ impl Scheduler {
     ) -> (ReplyStatus, Option<ExecutionId>) {
         let ids = match target {
             CancelTarget::Execution(id) => vec![id.clone()],
-            CancelTarget::Job(job) => self.flights.of_job(job),
+            CancelTarget::Job(job) => match self.jobs.get(job) {
+                // It may have had another name when they began.
+                Some(found) => self.flights.of_uid(&found.applied.uid),
+                None => self.flights.of_job(job),
+            },
         };
         let mut stopped = None;
         for id in ids {
