@@ -115,7 +115,7 @@ async fn paths_ask_questions_and_mistakes_are_told() {
     for (path, expected) in table {
         assert_eq!(echo.get(path).await, expected, "{path}");
     }
-    assert_eq!(echo.post("/api/v1/sync", json!({})).await, APPLY.replace("@", "None"));
+    assert_eq!(echo.post("/api/v1/sync", json!({})).await, APPLY.replace('@', "None"));
     let only = json!({ "generation": 7, "sources_digest": "ab", "plan": "7-1f", "allow_prune": 2 });
     assert_eq!(
         echo.post("/api/v1/sync", only).await,

@@ -19,6 +19,7 @@ mod git;
 mod http;
 mod manifest;
 mod overrides;
+mod plan;
 mod redis;
 mod reload;
 mod servers;

@@ -308,8 +308,7 @@ fn whatever_the_store_is_asked_a_standby_changes_nothing() {
 
 #[test]
 fn groups_are_those_of_the_moment_and_an_unknown_job_stops_all() {
-    let jobs =
-        "  a: { command: x, group: etl }\n  b: { command: x, group: etl }\n  c: { command: x }\n";
+    let jobs = "  a: { command: x, triggers: [], group: etl }\n  b: { command: x, triggers: [], group: etl }\n  c: { command: x, triggers: [] }\n";
     let mut bench = Bench::new(jobs);
     let name = |name: &str| JobName::parse(name).unwrap();
     let pause = |jobs| Op::Pause { jobs, reason: None, until: None };

@@ -52,6 +52,14 @@ pub(super) fn validate(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (sources, known, mut diagnostics) = surroundings(global)?;
+    if args.paths.is_empty() && sources.is_empty() && !diagnostics.iter().any(Diagnostic::is_error)
+    {
+        let message =
+            "the settings name a repository and no folder: there is nothing here to look at";
+        return Err(
+            Failure::new(Exit::Usage, message).help("name one: `cronwright validate jobs.d`")
+        );
+    }
     let mut found = of_paths(&args.paths, sources, &known)?;
     found.diagnostics.append(&mut diagnostics);
     sort(&mut found.diagnostics);

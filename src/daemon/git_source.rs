@@ -25,8 +25,10 @@ const ASKED_WITHIN: Duration = Duration::from_secs(20);
 /// How many may be asking.
 const ASKED_MAX: usize = 64;
 
-/// The reconciler's end.
-pub(super) struct GitView {
+/// The reconciler's end. Where the settings name no repository, it never has anything to say.
+pub(super) struct GitView(Option<Ends>);
+
+struct Ends {
     reading: watch::Receiver<Option<Arc<GitReading>>>,
     ask: mpsc::Sender<oneshot::Sender<()>>,
 }
@@ -41,8 +43,8 @@ struct GitTask {
 }
 
 /// Starts to follow the repository of the settings, if they name one.
-pub(super) fn follow(settings: &Settings) -> Option<GitView> {
-    let git = settings.git.as_ref()?;
+pub(super) fn follow(settings: &Settings) -> GitView {
+    let Some(git) = &settings.git else { return GitView(None) };
     let (ask, asked) = mpsc::channel(ASKED_MAX);
     let (reading, reading_now) = watch::channel(None);
     let task = GitTask {
@@ -53,43 +55,47 @@ pub(super) fn follow(settings: &Settings) -> Option<GitView> {
         reading,
     };
     tokio::spawn(task.work());
-    Some(GitView { reading: reading_now, ask })
+    GitView(Some(Ends { reading: reading_now, ask }))
 }
 
 impl GitView {
     /// Waits until the clone has been opened; the server is not waited for.
     pub(super) async fn opened(&mut self) {
-        drop(self.reading.wait_for(Option::is_some).await);
+        if let Some(ends) = &mut self.0 {
+            drop(ends.reading.wait_for(Option::is_some).await);
+        }
     }
 
     /// What there is now.
     pub(super) fn now(&self) -> Option<Arc<GitReading>> {
-        self.reading.borrow().clone()
+        self.0.as_ref()?.reading.borrow().clone()
     }
 
     /// What there is now counts as seen.
     pub(super) fn mark_seen(&mut self) {
-        self.reading.mark_unchanged();
+        if let Some(ends) = &mut self.0 {
+            ends.reading.mark_unchanged();
+        }
+    }
+
+    /// Waits until there is something else than what was seen. Safe to drop before it ends.
+    pub(super) async fn changed(&mut self) {
+        let changed = match &mut self.0 {
+            Some(ends) => ends.reading.changed().await.is_ok(),
+            None => false,
+        };
+        if !changed {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Has the server asked now, and waits a while for what it says.
     pub(super) async fn fetch_now(&self) {
+        let Some(ends) = &self.0 else { return };
         let (done, fetched) = oneshot::channel();
-        if self.ask.send(done).await.is_ok() {
+        if ends.ask.send(done).await.is_ok() {
             drop(timeout(ASKED_WITHIN, fetched).await);
         }
-    }
-}
-
-/// Waits until there is something else than what was seen, if anything is followed. Safe to drop before it
-/// ends.
-pub(super) async fn changed(view: Option<&mut GitView>) {
-    let changed = match view {
-        Some(view) => view.reading.changed().await.is_ok(),
-        None => false,
-    };
-    if !changed {
-        std::future::pending::<()>().await;
     }
 }
 

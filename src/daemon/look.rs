@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::daemon::settings::Settings;
 use crate::daemon::view::Sync;
 use crate::engine::condition::{Condition, Unmet};
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Plan, PruneGuard};
+use crate::spec::settings::OnInvalid;
 
 /// Why it looks.
 #[derive(Debug)]
@@ -47,4 +49,20 @@ pub struct Preview {
     pub sync: Sync,
     /// The digest of the sources.
     pub sources_digest: Arc<str>,
+}
+
+/// What the settings say about applying.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Policy {
+    /// What an invalid manifest does to its revision.
+    pub(super) on_invalid: OnInvalid,
+    /// When removals wait for a person.
+    pub(super) guard: PruneGuard,
+}
+
+impl Policy {
+    /// As the settings have it.
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self { on_invalid: settings.on_invalid, guard: settings.prune_guard }
+    }
 }

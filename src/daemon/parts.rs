@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 
 use crate::daemon::book::Book;
 use crate::daemon::executor::{Executor, Holdings, Listener};
-use crate::daemon::reconciler::{Look, Policy, Reconciler};
+use crate::daemon::look::Policy;
+use crate::daemon::reconciler::{Look, Reconciler};
 use crate::daemon::requests::Waiting;
 use crate::daemon::settings::Settings;
 use crate::daemon::store_task::{Operation, StoreHealth, StoreTask};
@@ -118,7 +119,7 @@ pub async fn start(
         sources: sources_of(&settings),
         git: git_source::follow(&settings),
         known: settings.known.clone(),
-        policy: Policy { on_invalid: settings.on_invalid, guard: settings.prune_guard },
+        policy: Policy::of(&settings),
         book: Arc::clone(&book),
         applied: applied_now.clone(),
         sync,

@@ -13,15 +13,16 @@ use tracing::warn;
 
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
-use crate::daemon::git_source::{self, GitView};
+use crate::daemon::git_source::GitView;
 use crate::daemon::log;
+use crate::daemon::look::Policy;
 pub use crate::daemon::look::{Look, Looked, Preview};
 use crate::daemon::view::{Applied, Sync};
 use crate::diagnostic::Diagnostic;
 use crate::engine::absence::{Absences, SECOND_LOOK};
 use crate::engine::condition::{Condition, Unmet};
 use crate::engine::event::{Event, PlanDone};
-use crate::engine::plan::{self, Hold, Plan, PruneGuard};
+use crate::engine::plan::{self, Hold, Plan};
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
 use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
@@ -39,19 +40,10 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 /// How often a plan is made anew before the next look is waited for.
 const TRIES_MAX: usize = 25;
 
-/// What the settings say about applying.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Policy {
-    /// What an invalid manifest does to its revision.
-    pub(super) on_invalid: OnInvalid,
-    /// When removals wait for a person.
-    pub(super) guard: PruneGuard,
-}
-
 /// The task.
 pub(super) struct Reconciler {
     pub(super) sources: Sources,
-    pub(super) git: Option<GitView>,
+    pub(super) git: GitView,
     pub(super) known: Known,
     pub(super) policy: Policy,
     pub(super) book: Arc<Book>,
@@ -88,9 +80,7 @@ impl Reconciler {
         if let Some(warning) = watch.warning() {
             warn!(%warning, "the sources are looked at every 2 s");
         }
-        if let Some(git) = &mut self.git {
-            git.opened().await;
-        }
+        self.git.opened().await;
         let mut seen = Seen::default();
         if !self.first_phase().await {
             return;
@@ -98,8 +88,8 @@ impl Reconciler {
         let mut origin = "start".to_owned();
         let mut asked: Option<Look> = None;
         loop {
-            if let (Some(git), Some(_)) = (&self.git, &asked) {
-                git.fetch_now().await;
+            if asked.is_some() {
+                self.git.fetch_now().await;
             }
             let second_look = match asked.take() {
                 Some(Look::Preview { done }) => {
@@ -143,7 +133,7 @@ impl Reconciler {
         let rescan_at = after(pause);
         tokio::select! {
             () = hints.settled() => Some(("watch".to_owned(), None)),
-            () = git_source::changed(self.git.as_mut()) => Some(("git".to_owned(), None)),
+            () = self.git.changed() => Some(("git".to_owned(), None)),
             () = sleep_until(rescan_at) => Some(("rescan".to_owned(), None)),
             look = self.looks.recv() => {
                 let look = look?;
@@ -159,9 +149,7 @@ impl Reconciler {
 
     /// Looks, and applies what is different. A plan that became stale is made again.
     async fn reconcile(&mut self, seen: &mut Seen, origin: &str) -> Looked {
-        if let Some(git) = &mut self.git {
-            git.mark_seen();
-        }
+        self.git.mark_seen();
         self.look(seen).await;
         for _ in 0..TRIES_MAX {
             let plan = self.plan(seen, origin, &BTreeSet::new());
@@ -243,7 +231,7 @@ impl Reconciler {
 
     /// Reads the sources; what did not change is not read and not parsed again.
     async fn look(&mut self, seen: &mut Seen) {
-        self.sources.git = self.git.as_ref().and_then(GitView::now);
+        self.sources.git = self.git.now();
         let previous = seen.snapshot.take();
         let before = previous.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
         let Some(snapshot) = self.read(previous).await else { return };

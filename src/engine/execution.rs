@@ -2,6 +2,8 @@
 //!
 //! A [`Row`] is what the store keeps and people read. Rules: `C1` (states), `C8` (fields), `F7` (reasons).
 
+mod remains;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use std::time::Duration;
 use crate::spec::job::{Digest, JobName, SourcePlace};
 use crate::spec::trigger::TriggerKind;
 use crate::time::{Timestamp, rfc3339};
+
+pub use crate::engine::execution::remains::{Exception, Exit, Output};
 
 /// The lasting identity of a job (A1): given when it is first applied, kept through renames.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -273,44 +277,6 @@ pub struct Claim {
     pub epoch: u64,
     /// Drawn anew for each claim, so that one whose answer was lost is known again.
     pub nonce: Arc<str>,
-}
-
-/// Output that was kept of an execution.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Output {
-    /// The first bytes.
-    pub head: Vec<u8>,
-    /// The last bytes, when not all is in `head`.
-    pub tail: Vec<u8>,
-    /// How many bytes were written in all.
-    pub bytes: u64,
-}
-
-impl Output {
-    /// Whether bytes between head and tail were dropped.
-    pub fn truncated(&self) -> bool {
-        self.bytes > (self.head.len() + self.tail.len()) as u64
-    }
-}
-
-/// What went wrong, in the shape that users of the seed know (C6).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exception {
-    /// Kind of error, for example `SpawnError`.
-    pub kind: String,
-    /// One sentence.
-    pub message: String,
-    /// Where there is one.
-    pub traceback: Option<String>,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// With this code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
 }
 
 /// The end of an execution that was started, or could not be.

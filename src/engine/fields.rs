@@ -108,10 +108,9 @@ impl Fields {
 
     fn put(&mut self, pointer: &str, key: &str, from: &Value, to: &Value) {
         let is_secret = is_secret(key, from) || is_secret(key, to);
-        let shown = |value: &Value| match value {
-            Value::Null => Value::Null,
-            _ if is_secret => Value::String(SECRET.to_owned()),
-            value => value.clone(),
+        let shown = |value: &Value| {
+            let hides = is_secret && !value.is_null();
+            if hides { Value::String(SECRET.to_owned()) } else { value.clone() }
         };
         let (from, to) = (shown(from), shown(to));
         self.0.push(FieldChange { pointer: pointer.to_owned(), from, to, is_secret });
@@ -158,7 +157,7 @@ fn hidden(key: &str, value: &Value) -> Value {
             values.iter().map(|(key, value)| (key.clone(), hidden(key, value))).collect()
         }
         Value::Array(values) => values.iter().map(|value| hidden(key, value)).collect(),
-        value if is_secret(key, value) => Value::String(SECRET.to_owned()),
-        value => value.clone(),
+        Value::String(text) if looks_secret(key, text) => Value::String(SECRET.to_owned()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }

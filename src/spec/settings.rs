@@ -60,13 +60,12 @@ pub struct RawSettings {
 }
 
 /// A source of manifests that is no folder.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Source")]
 pub struct RawSource {
     /// A repository elsewhere.
-    #[serde(default)]
-    pub git: Option<RawGit>,
+    pub git: RawGit,
 }
 
 /// A repository elsewhere, which is fetched by the program `git`.

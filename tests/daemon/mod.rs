@@ -8,4 +8,6 @@ mod kill;
 mod oracle;
 mod outage;
 mod overrides;
+mod plan;
 pub(crate) mod reload;
+mod sync;

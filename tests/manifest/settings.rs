@@ -596,37 +596,160 @@ fn git_source(text: &str, flags: &Flags, variables: &[(&str, &str)]) -> String {
 #[test]
 fn a_repository_stands_instead_of_folders_or_besides_them() {
     let least = "[source.git]\nurl = \"git@git.example.com:ops/jobs.git\"\n";
-    assert_data_eq!(git_source(least, &Flags::default(), &[]), str![].raw());
+    assert_data_eq!(git_source(least, &Flags::default(), &[]), str![[r#"
+[]
+Some(GitSettings { name: "git:jobs.d", remote: Remote { url: git@git.example.com:ops/jobs.git, reference: GitRef("HEAD"), path: "jobs.d", require_signed: false, ssh: Configured }, interval: 60s })
+"#]].raw());
     let most = "sources = [\"local.d\"]\n[source.git]\nurl = \"https://token@git.example.com/jobs\"\nref = \"v1\"\npath = \".\"\ninterval = \"10m\"\nrequire_signed = true\n";
     let ssh = [("GIT_SSH_COMMAND", "ssh -i key")];
     let most_without_root = most.replace("path = \".\"", "path = \"./ops//jobs.d/\"");
-    assert_data_eq!(git_source(&most_without_root, &Flags::default(), &ssh), str![].raw());
+    assert_data_eq!(git_source(&most_without_root, &Flags::default(), &ssh), str![[r#"
+[SourceFolder { name: "local.d", path: "/srv/local.d" }]
+Some(GitSettings { name: "git:ops/jobs.d", remote: Remote { url: https://git.example.com/jobs, reference: GitRef("v1"), path: "ops/jobs.d", require_signed: true, ssh: Command("ssh -i key") }, interval: 600s })
+"#]].raw());
     let flags = Flags { sources: vec!["f.d".to_owned()], ..Flags::default() };
-    assert_data_eq!(git_source(most, &flags, &ssh), str![].raw());
+    assert_data_eq!(
+        git_source(most, &flags, &ssh),
+        str![[r#"
+[SourceFolder { name: "f.d", path: "/srv/f.d" }]
+None
+"#]]
+        .raw()
+    );
 }
 
 #[test]
 fn what_is_wrong_with_a_repository_is_said_at_its_place() {
-    let text = r#"sources = ["jobs.d/team"]
-[source.git]
+    let text = r#"[source.git]
 url = "https://ann:secret@git.example.com/jobs"
 ref = "a..b"
+path = "/jobs.d"
 interval = "1s"
-require_signed = "yes"
 "#;
-    assert_data_eq!(complaints(text), str![].raw());
-    let text = r#"sources = ["jobs.d/team"]
-[source.git]
-url = "ext::sh -c evil"
-path = "../x"
-branch = "main"
-"#;
-    assert_data_eq!(complaints(text), str![].raw());
+    assert_data_eq!(complaints(text), str![[r#"
+error[E0607]: this cannot be used as the URL of a repository: it has a password, which every list of processes would show
+ --> cronwright.toml:2:7
+  |
+2 | url = "https://ann:******@git.example.com/jobs"
+  |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: leave it out, and let a credential helper of git give it (docs/sources.md)
+
+error[E0607]: `a..b` cannot be used as a ref: it cannot be the name of a branch or tag
+ --> cronwright.toml:3:7
+  |
+3 | ref = "a..b"
+  |       ^^^^^^
+  |
+  = help: write for example `main`
+
+error[E0607]: `/jobs.d` is not a path within a repository
+ --> cronwright.toml:4:8
+  |
+4 | path = "/jobs.d"
+  |        ^^^^^^^^^
+  |
+  = help: write a path such as `jobs.d`, or `.` for all of it
+
+error[E0607]: `1s` is too short for asking a server again and again
+ --> cronwright.toml:5:12
+  |
+5 | interval = "1s"
+  |            ^^^^
+  |
+  = help: write `5s` or more; SIGHUP and `cronwright apply` ask at once
+
+"#]].raw());
+    let text = "[source.git]\nurl = \"ext::sh -c evil\"\npath = \"../x\"\ninterval = \"fast\"\n";
+    assert_data_eq!(
+        complaints(text),
+        str![[r#"
+error[E0304]: `fast` is not a duration
+ --> cronwright.toml:4:12
+  |
+4 | interval = "fast"
+  |            ^^^^^^
+  |
+  = help: write for example `90s`, `1h30m` or `7d`
+
+"#]]
+        .raw()
+    );
+    let text = "[source.git]\nurl = \"http://git.example.com/x\"\nbranch = \"main\"\n";
+    assert_data_eq!(
+        complaints(text),
+        str![[r#"
+error[E0107]: unknown field `branch`
+ --> cronwright.toml:3:1
+  |
+3 | branch = "main"
+  | ^^^^^^
+  |
+  = help: known here: `interval`, `path`, `ref`, `require_signed`, `url`
+
+"#]]
+        .raw()
+    );
+    assert_data_eq!(
+        complaints("[source]\n"),
+        str![[r#"
+error[E0102]: the field `git` is missing
+ --> cronwright.toml:1:2
+  |
+1 | [source]
+  |  ^^^^^^
+
+"#]]
+        .raw()
+    );
     let text = r#"sources = ["jobs.d/team"]
 [source.git]
 url = "file:///srv/jobs.git"
 "#;
-    assert_data_eq!(complaints(text), str![].raw());
-    assert_data_eq!(complaints("[source.git]\npath = \"x\"\n"), str![].raw());
-    assert_data_eq!(complaints("[source.svn]\nurl = \"x\"\n"), str![].raw());
+    assert_data_eq!(
+        complaints(text),
+        str![[r#"
+error[E0607]: files of the repository and of the folder `jobs.d/team` would have the same paths
+ --> cronwright.toml:2:9
+  |
+2 | [source.git]
+  |         ^^^
+  |
+  = help: give one of the two another name: the folder here, or the folder in the repository
+
+"#]]
+        .raw()
+    );
+    assert_data_eq!(
+        complaints("[source.git]\npath = \"x\"\n"),
+        str![[r#"
+error[E0102]: the field `url` is missing
+ --> cronwright.toml:1:9
+  |
+1 | [source.git]
+  |         ^^^
+
+"#]]
+        .raw()
+    );
+    assert_data_eq!(
+        complaints("[source.svn]\nurl = \"x\"\n"),
+        str![[r#"
+error[E0102]: the field `git` is missing
+ --> cronwright.toml:1:2
+  |
+1 | [source.svn]
+  |  ^^^^^^
+
+error[E0107]: unknown field `svn`
+ --> cronwright.toml:1:9
+  |
+1 | [source.svn]
+  |         ^^^
+  |
+  = help: known here: `git`
+
+"#]]
+        .raw()
+    );
 }

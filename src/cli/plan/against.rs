@@ -41,7 +41,8 @@ pub(super) fn plan(
         let message = format!("the settings cannot be used: {}", error.message);
         return Err(Failure::new(Exit::Usage, message).help("`cronwright validate` says more"));
     }
-    let sources = if paths.is_empty() { sources } else { paths.iter().map(named).collect() };
+    let sources =
+        if paths.is_empty() { sources } else { paths.iter().map(|path| named(path)).collect() };
     let Some(first) = sources.first() else {
         return Err(Failure::new(Exit::Usage, "there is nothing to compare")
             .help("name a folder of manifests"));
@@ -53,10 +54,10 @@ pub(super) fn plan(
 }
 
 /// A folder or a manifest that was named.
-fn named(path: &PathBuf) -> Source {
+fn named(path: &Path) -> Source {
     let shown = path.to_string_lossy();
     let name = shown.strip_suffix('/').unwrap_or(&shown).to_owned();
-    Source { name, path: path.clone() }
+    Source { name, path: path.to_path_buf() }
 }
 
 /// Where to look for the repository: the folder itself, or the one that a manifest, or a folder that is

@@ -52,15 +52,15 @@ pub fn page(plan: &PlanDocument) -> String {
 
 fn compared(plan: &PlanDocument) -> String {
     let commit = code(&plan.revision.commit);
-    match &plan.against {
-        Some(against) => {
-            format!("{commit} compared with {} ({})", code(&against.name), code(&against.commit))
-        }
-        None => {
-            let applied = plan.applied.as_deref().map_or_else(|| "nothing".to_owned(), code);
-            format!("{commit} compared with what is applied: {applied}")
-        }
+    if let Some(against) = &plan.against {
+        return format!(
+            "{commit} compared with {} ({})",
+            code(&against.name),
+            code(&against.commit)
+        );
     }
+    let applied = plan.applied.as_deref().map_or_else(|| "nothing".to_owned(), code);
+    format!("{commit} compared with what is applied: {applied}")
 }
 
 fn diagnostics(page: &mut Cut, plan: &PlanDocument) {
@@ -169,10 +169,7 @@ fn follows(change: &ChangeEntry) -> String {
 
 fn field(field: &FieldEntry) -> String {
     let name = code(&dotted(&field.pointer));
-    let shown = |side: &Value| match side {
-        Value::Null => "none".to_owned(),
-        side => code(&value(side)),
-    };
+    let shown = |side: &Value| if side.is_null() { "none".to_owned() } else { code(&value(side)) };
     if field.secret && !field.from.is_null() && !field.to.is_null() {
         return format!("{name}: (changed)");
     }
@@ -194,7 +191,10 @@ fn code(text: &str) -> String {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let is_cut = text.chars().nth(CELL_CHARACTERS).is_some();
-    for sign in text.chars().take(CELL_CHARACTERS) {
+    let mut signs = text.chars().take(CELL_CHARACTERS).peekable();
+    while let Some(sign) = signs.next() {
+        // What follows the colon of a time begins neither a link nor a symbol.
+        let begins_something = |next: char| !(next.is_ascii_digit() || next == ' ');
         match sign {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -203,7 +203,7 @@ fn escaped(text: &str) -> String {
                 // Writing into a text cannot fail.
                 let _written = write!(out, "&#{};", u32::from(sign));
             }
-            ':' => out.push_str("&#58;"),
+            ':' if signs.peek().copied().is_some_and(begins_something) => out.push_str("&#58;"),
             sign if sign.is_control() => out.push(' '),
             sign => out.push(sign),
         }

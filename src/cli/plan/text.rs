@@ -86,9 +86,7 @@ fn unchanged(page: &mut Page, summary: &PlanSummary) {
 
 fn paused(page: &mut Page, paused: &[PausedEntry], look: &Look) {
     for pause in paused.iter().take(PAUSED_NAMED) {
-        let since = (look.clock.now >= pause.since.to_utc())
-            .then(|| look.clock.relative(&pause.since))
-            .unwrap_or_default();
+        let since = look.clock.relative(&pause.since);
         let reason = pause.reason.as_ref().map(|reason| format!(" (\"{}\")", plain(reason)));
         let until = pause.until.as_ref().map(|until| format!(" until {}", time(until, look)));
         let (by, job) = (plain(&pause.by), plain(&pause.job));
@@ -287,4 +285,30 @@ pub fn value(value: &Value) -> String {
     }
     let cut: String = text.chars().take(VALUE_SHOWN).collect();
     format!("{cut}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_told_on_one_line_and_pointers_as_paths() {
+        for (given, expected) in [
+            (json!(null), "(none)"),
+            (json!("30m"), "30m"),
+            (json!(""), "\"\""),
+            (json!(" x"), "\" x\""),
+            (json!("set -e\nx\n"), "\"set -e\\nx\\n\""),
+            (json!("a\u{1b}[2J"), "a\\u{1b}[2J"),
+            (json!(["a", 1]), "[\"a\",1]"),
+        ] {
+            assert_eq!(value(&given), expected);
+        }
+        let long = value(&json!("x".repeat(101)));
+        assert_eq!(long, format!("{}…", "x".repeat(100)));
+        assert_eq!(dotted("/triggers/0/cron"), "triggers[0].cron");
+        assert_eq!(dotted("/env/A~1B"), "env.A/B");
+    }
 }

@@ -44,9 +44,10 @@ fn entry(text: &mut String, change: &ChangeEntry) {
     };
     let place = change.source.as_ref();
     let place = place.map(|place| format!("\t{}:{}", plain(&place.file), place.line));
-    let _written = writeln!(text, "--- {}", side("a", old_name, from));
-    let after_name = side("b", &change.job, to);
-    let _written = writeln!(text, "+++ {after_name}{}", place.unwrap_or_default());
+    let place = place.unwrap_or_default();
+    let (old_place, new_place) = if to.is_some() { ("", &*place) } else { (&*place, "") };
+    let _written = writeln!(text, "--- {}{old_place}", side("a", old_name, from));
+    let _written = writeln!(text, "+++ {}{new_place}", side("b", &change.job, to));
     hunks(text, &steps(&before, &after));
     if change.fields.iter().any(|field| field.secret) {
         let _written = writeln!(text, "# {job}: secrets are not shown; one of them changed");

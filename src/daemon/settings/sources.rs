@@ -105,7 +105,7 @@ pub(super) fn read_git(
 }
 
 fn git_of(raw: &RawSettings) -> Option<&RawGit> {
-    raw.source.as_ref()?.git.as_ref()
+    raw.source.as_ref().map(|source| &source.git)
 }
 
 /// A value of the repository, or a complaint about it.
@@ -118,9 +118,9 @@ fn named<T>(
 ) -> Option<T> {
     parsed
         .map_err(|fault| {
-            let shown = if fault.is_secret { String::new() } else { format!("{} ", quoted(text)) };
-            let message = format!("{shown}cannot be used as {what}: {}", fault.message);
-            out.push(site.diagnostic(codes::BAD_GIT_SOURCE, message.trim()).help(fault.help));
+            let shown = if fault.is_secret { "this".to_owned() } else { quoted(text) };
+            let message = format!("{shown} cannot be used as {what}: {}", fault.message);
+            out.push(site.diagnostic(codes::BAD_GIT_SOURCE, message).help(fault.help));
         })
         .ok()
 }

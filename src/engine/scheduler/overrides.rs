@@ -105,6 +105,15 @@ impl Scheduler {
         self.queue.set(&job.spec.name, next);
     }
 
+    /// Puts every job into the queue, from its cursor on.
+    pub(super) fn queue_all(&mut self) {
+        for job in self.jobs.values() {
+            let next = schedule::next_after(&job.applied, job.cursor);
+            let next = next.map(|next| self.overrides.or_flush(&job.applied, next));
+            self.queue.set(&job.applied.spec.name, next);
+        }
+    }
+
     /// A job is accounted for up to `until`: if that is past the fire time that a skip takes, the skip is
     /// used up, whatever became of that fire time.
     pub(super) fn use_up_skip(&mut self, uid: &JobUid, holds: Holds<'_>, until: Timestamp) {

@@ -277,15 +277,6 @@ impl Scheduler {
         }
     }
 
-    /// Puts every job into the queue, from its cursor on.
-    pub(super) fn queue_all(&mut self) {
-        for job in self.jobs.values() {
-            let next = schedule::next_after(&job.applied, job.cursor);
-            let next = next.map(|next| self.overrides.or_flush(&job.applied, next));
-            self.queue.set(&job.applied.spec.name, next);
-        }
-    }
-
     /// Gives a plan up: what the store holds is read anew.
     pub(super) fn drop_plan(&mut self, effects: &mut Vec<Effect>) {
         match self.plan.take().map(|plan| plan.kind) {

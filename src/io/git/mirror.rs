@@ -5,7 +5,7 @@
 //! without the server, and a bad day of the server takes nothing away. A clone that is damaged is made
 //! anew beside, and then put in its place.
 
-use std::fs::{DirBuilder, read_dir, remove_dir_all, rename};
+use std::fs::{DirBuilder, read_dir, remove_dir_all, remove_file, rename};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,7 +109,7 @@ impl Mirror {
             other => return other,
         }
         let beside = self.beside("new");
-        drop(remove_dir_all(&beside.git_dir));
+        clear_away(&beside.git_dir);
         let accepted = self.take(&beside, &offer, &transport, before)?;
         self.swap(&beside)?;
         Ok(accepted)
@@ -199,13 +199,13 @@ impl Mirror {
     /// Puts the clone that was made beside in the place of the old one.
     fn swap(&self, beside: &Repository) -> Result<(), GitFault> {
         let old = self.beside("old");
-        drop(remove_dir_all(&old.git_dir));
+        clear_away(&old.git_dir);
         let there = self.folder.exists();
         let moved = if there { rename(&self.folder, &old.git_dir) } else { Ok(()) };
         moved
             .and_then(|()| rename(&beside.git_dir, &self.folder))
             .map_err(|error| GitFault::NotFetched(error.to_string()))?;
-        drop(remove_dir_all(&old.git_dir));
+        clear_away(&old.git_dir);
         Ok(())
     }
 
@@ -215,8 +215,8 @@ impl Mirror {
         if !self.folder.exists() && old.exists() {
             drop(rename(&new, &self.folder).or_else(|_| rename(&old, &self.folder)));
         }
-        drop(remove_dir_all(old));
-        drop(remove_dir_all(new));
+        clear_away(&old);
+        clear_away(&new);
     }
 
     fn repository(&self) -> Repository {
@@ -318,6 +318,11 @@ fn asking_nobody(command: &str) -> String {
     let program = command.split_ascii_whitespace().next().unwrap_or_default();
     let is_openssh = Path::new(program).file_name().is_some_and(|name| name == "ssh");
     if is_openssh { format!("{command} -o BatchMode=yes") } else { command.to_owned() }
+}
+
+/// Removes whatever is there.
+fn clear_away(path: &Path) {
+    drop(remove_dir_all(path).or_else(|_| remove_file(path)));
 }
 
 fn make_folder(folder: &Path) -> Result<(), GitFault> {
