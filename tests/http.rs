@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 /// An apply under no conditions.
-const APPLY: &str = r#"Apply { actor: "api", only: Condition { generation: @, sources_digest: @, plan_id: @, allow_prune: @ } }"#;
+const APPLY: &str = r#"Apply { actor: "api", only: Condition { generation: @, sources_digest: @, plan_id: @, allow_prune: @, confirm: false } }"#;
 
 /// A server that answers with the question, as Rust shows it.
 struct Echo {
@@ -119,7 +119,7 @@ async fn paths_ask_questions_and_mistakes_are_told() {
     let only = json!({ "generation": 7, "sources_digest": "ab", "plan": "7-1f", "allow_prune": 2 });
     assert_eq!(
         echo.post("/api/v1/sync", only).await,
-        r#"Apply { actor: "api", only: Condition { generation: Some(7), sources_digest: Some("ab"), plan_id: Some("7-1f"), allow_prune: Some(2) } }"#
+        r#"Apply { actor: "api", only: Condition { generation: Some(7), sources_digest: Some("ab"), plan_id: Some("7-1f"), allow_prune: Some(2), confirm: false } }"#
     );
     let unknown = echo.post("/api/v1/sync", json!({ "prune": true })).await;
     assert_eq!(
@@ -146,7 +146,7 @@ async fn a_socket_is_private_and_goes_with_its_server() {
     let mut echo = Echo::start();
     let mode = fs::metadata(echo.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(echo.get("/api/v1/plan").await, "Plan");
+    assert_eq!(echo.get("/api/v1/plan").await, "Plan { definitions: false }");
     drop(echo.stop.take());
     (&mut echo.served).await.unwrap().unwrap();
     assert!(!echo.socket().exists());

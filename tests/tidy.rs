@@ -59,7 +59,7 @@ const PLACES: [(&str, &[&str]); 14] = [
     ("redis", &["io/redis/"]),
     ("rusqlite", &["io/store/sqlite/"]),
     // Reading it is a matter of places and stands in one folder; the output only writes it.
-    ("serde_yaml", &["spec/manifest/node", "cli/output.rs", "cli/show.rs"]),
+    ("serde_yaml", &["spec/manifest/node", "cli/output.rs", "cli/plan/unified.rs", "cli/show.rs"]),
     ("toml", &["spec/manifest/node/toml.rs"]),
 ];
 

@@ -13,13 +13,14 @@ use snapbox::{Data, assert_data_eq};
 
 /// Codes that no manifest can show: settings have their own cases, and files that are not read or
 /// too large for a fixture stand in `files.rs`.
-const SHOWN_ELSEWHERE: [&str; 10] = [
+const SHOWN_ELSEWHERE: [&str; 11] = [
     codes::MISSING_FIELD,
     codes::FILE_TOO_LARGE,
     codes::ENV_TOO_LARGE,
     codes::BAD_URL,
     codes::BAD_LISTEN,
     codes::BAD_TZDB,
+    codes::BAD_GIT_SOURCE,
     codes::UNKNOWN_VARIABLE,
     codes::BAD_PASSWORD_SOURCE,
     codes::PATH_TOO_LONG,

@@ -274,11 +274,11 @@ fn what_reconciling_may_do_is_read_with_its_bounds() {
     assert_data_eq!(
         all.join("\n"),
         str![[r#"
-Some((Keep, Repair, PruneGuard { removals: 5, percent: 30 }))
+Some((Keep, PruneGuard { removals: 5, percent: 30 }))
 
-Some((Reject, Report, PruneGuard { removals: 5, percent: 100 }))
+Some((Reject, PruneGuard { removals: 5, percent: 100 }))
 
-Some((Keep, Repair, PruneGuard { removals: 10000, percent: 1 }))
+Some((Keep, PruneGuard { removals: 10000, percent: 1 }))
 
 None
 error[E0103]: `on_invalid` cannot be `drop`
@@ -289,30 +289,22 @@ error[E0103]: `on_invalid` cannot be `drop`
   |
   = help: write `keep` or `reject`
 
-error[E0101]: `self_heal` must be text, not `true`
- --> cronwright.toml:2:13
-  |
-2 | self_heal = true
-  |             ^^^^
-  |
-  = help: quote it: "true"
-
 error[E0105]: `removals` must be at least 1
- --> cronwright.toml:3:28
+ --> cronwright.toml:2:28
   |
-3 | prune_guard = { removals = 0, percent = 101, share = 3 }
+2 | prune_guard = { removals = 0, percent = 101, share = 3 }
   |                            ^
 
 error[E0105]: `percent` must be at most 100
- --> cronwright.toml:3:41
+ --> cronwright.toml:2:41
   |
-3 | prune_guard = { removals = 0, percent = 101, share = 3 }
+2 | prune_guard = { removals = 0, percent = 101, share = 3 }
   |                                         ^^^
 
 error[E0107]: unknown field `share`
- --> cronwright.toml:3:46
+ --> cronwright.toml:2:46
   |
-3 | prune_guard = { removals = 0, percent = 101, share = 3 }
+2 | prune_guard = { removals = 0, percent = 101, share = 3 }
   |                                              ^^^^^
   |
   = help: known here: `percent`, `removals`

@@ -8,6 +8,7 @@
 //!
 //! Guarantees: total, never blocks, reads no clock, draws no random number. Spurious events are harmless.
 
+mod anchors;
 mod claims;
 mod flights;
 mod override_changes;
