@@ -535,19 +535,16 @@ fn bad_input_rm_rf_of_the_source_is_never_a_complete_look() {
     let whole = world.read();
     let folder = world.path("jobs.d");
     let remover = std::thread::spawn(move || fs::remove_dir_all(folder).unwrap());
-    let mut last = world.read_after(Some(&whole));
-    loop {
-        let done = remover.is_finished();
+    let mut last = whole.clone();
+    while !remover.is_finished() {
         if let Reading::Settled(snapshot) =
             Snapshot::read(&world.sources, Some(&last), Patience::Left)
         {
             last = snapshot;
         }
-        if done {
-            break;
-        }
     }
     remover.join().unwrap();
+    let last = world.read_after(Some(&last));
     assert_eq!(last.sources[0].state, SourceState::Missing);
     fs::create_dir(world.path("jobs.d")).unwrap();
     assert!(!world.read_after(Some(&last)).sources[0].state.is_complete());

@@ -124,8 +124,8 @@ async fn paths_ask_questions_and_mistakes_are_told() {
     let unknown = echo.post("/api/v1/sync", json!({ "prune": true })).await;
     assert_eq!(
         unknown,
-        "Usage error[E0400]: these conditions cannot be read: unknown field `prune`, expected one of `generation`, `sources_digest`, `plan`, `allow_prune` at line 1 column 8\n  \
-         help: send `generation`, `sources_digest`, `plan`, `allow_prune`, or none"
+        "Usage error[E0400]: these conditions cannot be read: unknown field `prune`, expected one of `generation`, `sources_digest`, `plan`, `allow_prune`, `confirm` at line 1 column 8\n  \
+         help: send `generation`, `sources_digest`, `plan`, `allow_prune`, `confirm`, or none"
     );
     let run = json!({ "v": 1, "op": "run", "job": "a", "id": "7" });
     assert_eq!(
