@@ -13,6 +13,7 @@ mod lease;
 mod log;
 pub mod look;
 mod parts;
+mod reader;
 pub mod reconciler;
 #[cfg(feature = "redis")]
 pub mod redis;

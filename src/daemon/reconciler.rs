@@ -17,24 +17,21 @@ use crate::daemon::git_source::GitView;
 use crate::daemon::log;
 use crate::daemon::look::Policy;
 pub use crate::daemon::look::{Look, Looked, Preview};
+use crate::daemon::reader::{Reader, Seen};
 use crate::daemon::view::{Applied, Sync};
 use crate::diagnostic::Diagnostic;
-use crate::engine::absence::{Absences, SECOND_LOOK};
+use crate::engine::absence::SECOND_LOOK;
 use crate::engine::condition::{Condition, Unmet};
 use crate::engine::event::{Event, PlanDone};
 use crate::engine::plan::{self, Hold, Plan};
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
-use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
-use crate::io::watch::{Hints, RESCAN_INTERVAL, Watch};
+use crate::io::files::{Snapshot, SourceState};
+use crate::io::watch::{Hints, RESCAN_INTERVAL, Touched, Watch};
 use crate::spec::job::JobName;
-use crate::spec::manifest::load::Loader;
-use crate::spec::manifest::{Known, Loaded};
+use crate::spec::manifest::Loaded;
 use crate::spec::settings::OnInvalid;
-use crate::time::BootTime;
 
-/// How long it waits while the sources are being written.
-const UNSETTLED_PAUSE: Duration = Duration::from_millis(100);
 /// How long it waits before it makes a plan again.
 const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 /// How often a plan is made anew before the next look is waited for.
@@ -42,9 +39,8 @@ const TRIES_MAX: usize = 25;
 
 /// The task.
 pub(super) struct Reconciler {
-    pub(super) sources: Sources,
+    pub(super) reader: Reader,
     pub(super) git: GitView,
-    pub(super) known: Known,
     pub(super) policy: Policy,
     pub(super) book: Arc<Book>,
     pub(super) applied: watch::Receiver<Applied>,
@@ -54,29 +50,24 @@ pub(super) struct Reconciler {
     pub(super) looks: mpsc::Receiver<Look>,
 }
 
-/// What it knows of the sources.
-#[derive(Default)]
-struct Seen {
-    snapshot: Option<Snapshot>,
-    loaded: Option<Arc<Loaded>>,
-    /// Remembers files, so that only those that changed are parsed again.
-    loader: Loader,
-    /// When the snapshot was taken.
-    taken_at: BootTime,
-    /// Applied jobs that the snapshots lack.
-    absences: Absences,
+/// A reason to look.
+struct Wake {
+    origin: String,
+    /// What must be looked at.
+    touched: Touched,
+    /// What is asked for; none: that what is declared is applied.
+    look: Option<Look>,
 }
 
-impl Seen {
-    /// The digest of the sources; empty before they were read.
-    fn digest(&self) -> Arc<str> {
-        self.snapshot.as_ref().map_or_else(Arc::default, |snapshot| Arc::clone(&snapshot.digest))
+impl Wake {
+    fn everything(origin: &str) -> Self {
+        Self { origin: origin.to_owned(), touched: Touched::Anything, look: None }
     }
 }
 
 impl Reconciler {
     pub(super) async fn work(mut self) {
-        let (mut watch, mut hints) = Watch::start(&self.sources.folders);
+        let (mut watch, mut hints) = Watch::start(&self.reader.sources.folders);
         if let Some(warning) = watch.warning() {
             warn!(%warning, "the sources are looked at every 2 s");
         }
@@ -85,35 +76,45 @@ impl Reconciler {
         if !self.first_phase().await {
             return;
         }
-        let mut origin = "start".to_owned();
-        let mut asked: Option<Look> = None;
+        let mut wake = Wake::everything("start");
+        let mut rescan_at = after(RESCAN_INTERVAL);
         loop {
-            if asked.is_some() {
-                self.git.fetch_now().await;
+            if wake.touched == Touched::Anything {
+                rescan_at = after(RESCAN_INTERVAL);
             }
-            let second_look = match asked.take() {
-                Some(Look::Preview { done }) => {
-                    let preview = self.preview(&mut seen).await;
-                    let second = preview.plan.wants_second_look();
-                    drop(done.send(preview));
-                    second
-                }
-                Some(Look::Asked { only, done, .. }) => {
-                    let looked = self.reconcile_when(&mut seen, &origin, &only).await;
-                    let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
-                    drop(done.send(looked));
-                    second
-                }
-                Some(Look::Hangup) | None => {
-                    self.reconcile(&mut seen, &origin).await.plan.wants_second_look()
-                }
-            };
+            let wants_second_look = self.awake(&mut seen, wake).await;
             if let Some(snapshot) = &seen.snapshot {
                 watch.refresh(snapshot);
             }
-            let pause = if second_look { SECOND_LOOK } else { RESCAN_INTERVAL };
-            let Some(next) = self.next_look(&mut hints, pause).await else { return };
-            (origin, asked) = next;
+            let next_at =
+                if wants_second_look { rescan_at.min(after(SECOND_LOOK)) } else { rescan_at };
+            let Some(next) = self.next_look(&mut hints, next_at).await else { return };
+            wake = next;
+        }
+    }
+
+    /// Looks and acts; whether a removal waits for a second look.
+    async fn awake(&mut self, seen: &mut Seen, wake: Wake) -> bool {
+        if wake.look.is_some() {
+            self.git.fetch_now().await;
+        }
+        match wake.look {
+            Some(Look::Preview { done }) => {
+                let preview = self.preview(seen).await;
+                let second = preview.plan.wants_second_look();
+                drop(done.send(preview));
+                second
+            }
+            Some(Look::Asked { only, done, .. }) => {
+                let looked = self.reconcile_when(seen, &wake.origin, &only).await;
+                let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
+                drop(done.send(looked));
+                second
+            }
+            Some(Look::Hangup) | None => {
+                let looked = self.reconcile(seen, &wake.origin, &wake.touched).await;
+                looked.plan.wants_second_look()
+            }
         }
     }
 
@@ -125,16 +126,11 @@ impl Reconciler {
     }
 
     /// Waits for the next reason to look.
-    async fn next_look(
-        &mut self,
-        hints: &mut Hints,
-        pause: Duration,
-    ) -> Option<(String, Option<Look>)> {
-        let rescan_at = after(pause);
+    async fn next_look(&mut self, hints: &mut Hints, rescan_at: Instant) -> Option<Wake> {
         tokio::select! {
-            () = hints.settled() => Some(("watch".to_owned(), None)),
-            () = self.git.changed() => Some(("git".to_owned(), None)),
-            () = sleep_until(rescan_at) => Some(("rescan".to_owned(), None)),
+            touched = hints.settled() => Some(Wake { touched, ..Wake::everything("watch") }),
+            () = self.git.changed() => Some(Wake::everything("git")),
+            () = sleep_until(rescan_at) => Some(Wake::everything("rescan")),
             look = self.looks.recv() => {
                 let look = look?;
                 let origin = match &look {
@@ -142,15 +138,15 @@ impl Reconciler {
                     Look::Asked { actor, .. } => format!("apply by {actor}"),
                     Look::Preview { .. } => "plan".to_owned(),
                 };
-                Some((origin, Some(look)))
+                Some(Wake { look: Some(look), ..Wake::everything(&origin) })
             }
         }
     }
 
     /// Looks, and applies what is different. A plan that became stale is made again.
-    async fn reconcile(&mut self, seen: &mut Seen, origin: &str) -> Looked {
+    async fn reconcile(&mut self, seen: &mut Seen, origin: &str, touched: &Touched) -> Looked {
         self.git.mark_seen();
-        self.look(seen).await;
+        self.look(seen, touched).await;
         for _ in 0..TRIES_MAX {
             let plan = self.plan(seen, origin, &BTreeSet::new());
             if let Some(looked) = self.try_plan(seen, plan).await {
@@ -183,10 +179,10 @@ impl Reconciler {
 
     /// Looks, and once more when a removal needs a second snapshot: whoever asks wants to know the end.
     async fn look_twice(&mut self, seen: &mut Seen) {
-        self.look(seen).await;
+        self.look(seen, &Touched::Anything).await;
         if self.plan(seen, "", &BTreeSet::new()).wants_second_look() {
             sleep(SECOND_LOOK).await;
-            self.look(seen).await;
+            self.look(seen, &Touched::Anything).await;
         }
     }
 
@@ -229,41 +225,9 @@ impl Reconciler {
         Preview { plan, sync, sources_digest: seen.digest() }
     }
 
-    /// Reads the sources; what did not change is not read and not parsed again.
-    async fn look(&mut self, seen: &mut Seen) {
-        self.sources.git = self.git.now();
-        let previous = seen.snapshot.take();
-        let before = previous.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
-        let Some(snapshot) = self.read(previous).await else { return };
-        seen.taken_at = clock::boot();
-        let unchanged = before.is_some_and(|digest| digest == snapshot.digest);
-        if !unchanged || seen.loaded.is_none() {
-            let (files, known) = (snapshot.manifests(), self.known.clone());
-            let mut loader = std::mem::take(&mut seen.loader);
-            let load = move || (loader.load(&files, &known), loader);
-            let (loaded, loader) = tokio::task::spawn_blocking(load).await.unwrap_or_default();
-            seen.loader = loader;
-            self.book.learn(&loaded.jobs);
-            seen.loaded = Some(Arc::new(loaded));
-        }
-        seen.snapshot = Some(snapshot);
-    }
-
-    /// Takes a snapshot, and waits for sources that are being written.
-    async fn read(&self, previous: Option<Snapshot>) -> Option<Snapshot> {
-        let give_up_at = after(UNSETTLED_MAX);
-        let previous = previous.map(Arc::new);
-        loop {
-            let patience =
-                if after(Duration::ZERO) < give_up_at { Patience::Left } else { Patience::Spent };
-            let (sources, previous) = (self.sources.clone(), previous.clone());
-            let read = move || Snapshot::read(&sources, previous.as_deref(), patience);
-            match tokio::task::spawn_blocking(read).await {
-                Ok(Reading::Settled(snapshot)) => return Some(snapshot),
-                Ok(Reading::Unsettled(_)) => sleep(UNSETTLED_PAUSE).await,
-                Err(_) => return None,
-            }
-        }
+    /// Reads the sources: what was touched, or everything.
+    async fn look(&mut self, seen: &mut Seen, touched: &Touched) {
+        self.reader.look(seen, self.git.now(), touched, &self.book).await;
     }
 
     /// What must change.
@@ -339,7 +303,7 @@ impl Reconciler {
 fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
     let looked_at = seen.snapshot.as_ref().zip(seen.loaded.as_ref());
     let diagnostics = looked_at.map(|(snapshot, loaded)| diagnostics(snapshot, loaded));
-    let behind = seen.snapshot.as_ref().and_then(Snapshot::behind);
+    let behind = seen.snapshot.as_deref().and_then(Snapshot::behind);
     let unreadable = seen.snapshot.iter().flat_map(|snapshot| &snapshot.sources);
     Sync {
         attempted: seen
