@@ -131,6 +131,7 @@ impl Bench {
             number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
+            pin: None,
             jobs,
             removed: AppliedSet::new(),
             overrides: contents.overrides.into_iter().map(|said| said.said().unwrap()).collect(),

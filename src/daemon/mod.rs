@@ -9,6 +9,7 @@ mod book;
 mod executor;
 pub mod failpoint;
 mod git_source;
+mod going_back;
 mod lease;
 mod log;
 pub mod look;
@@ -185,6 +186,7 @@ impl Loop {
             phase: scheduler.phase(),
             generation: scheduler.generation(),
             revision: Arc::clone(scheduler.revision()),
+            pin: scheduler.pin().cloned(),
             jobs,
             overrides,
         });

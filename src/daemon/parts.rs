@@ -189,6 +189,7 @@ fn nothing_applied() -> Applied {
         phase: Phase::Standby,
         generation: 0,
         revision: "".into(),
+        pin: None,
         jobs: Arc::new(AppliedSet::new()),
         overrides: Arc::new(Overrides::new()),
     }

@@ -3,7 +3,7 @@
 //!
 //! Level-triggered: whatever the hint, it looks at everything and compares with what is applied.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::absence::SECOND_LOOK;
 use crate::engine::condition::{Condition, Unmet};
 use crate::engine::event::{Event, PlanDone};
-use crate::engine::plan::{self, Hold, Plan};
+use crate::engine::plan::{self, Change, Hold, Plan};
 use crate::engine::scheduler::Phase;
 use crate::io::clock;
 use crate::io::files::{Snapshot, SourceState};
@@ -33,9 +33,9 @@ use crate::spec::manifest::Loaded;
 use crate::spec::settings::OnInvalid;
 
 /// How long it waits before it makes a plan again.
-const AGAIN_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 /// How often a plan is made anew before the next look is waited for.
-const TRIES_MAX: usize = 25;
+pub(super) const TRIES_MAX: usize = 25;
 
 /// The task.
 pub(super) struct Reconciler {
@@ -111,6 +111,18 @@ impl Reconciler {
                 drop(done.send(looked));
                 second
             }
+            Some(Look::GoBack { back, allow_prune, done }) => {
+                let looked = self.go_back(seen, &back, allow_prune).await;
+                let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
+                drop(done.send(looked));
+                second
+            }
+            Some(Look::Resume { actor, done }) => {
+                let looked = self.resume(seen, &actor).await;
+                let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
+                drop(done.send(looked));
+                second
+            }
             Some(Look::Hangup) | None => {
                 let looked = self.reconcile(seen, &wake.origin, &wake.touched).await;
                 looked.plan.wants_second_look()
@@ -137,6 +149,10 @@ impl Reconciler {
                     Look::Hangup => "hangup".to_owned(),
                     Look::Asked { actor, .. } => format!("apply by {actor}"),
                     Look::Preview { .. } => "plan".to_owned(),
+                    Look::GoBack { back, .. } => {
+                        format!("rollback to {} by {}", back.pin.revision, back.pin.by)
+                    }
+                    Look::Resume { actor, .. } => format!("resume by {actor}"),
                 };
                 Some(Wake { look: Some(look), ..Wake::everything(&origin) })
             }
@@ -165,6 +181,9 @@ impl Reconciler {
         only: &Condition,
     ) -> Result<Looked, Unmet> {
         self.look_twice(seen).await;
+        if let Some(pin) = self.applied.borrow().pin.clone() {
+            return Err(Unmet::Pinned { pin: Box::new(pin) });
+        }
         for _ in 0..TRIES_MAX {
             let digest = seen.digest();
             let confirmed = only.check(&self.plan(seen, origin, &BTreeSet::new()), &digest)?;
@@ -178,16 +197,16 @@ impl Reconciler {
     }
 
     /// Looks, and once more when a removal needs a second snapshot: whoever asks wants to know the end.
-    async fn look_twice(&mut self, seen: &mut Seen) {
+    pub(super) async fn look_twice(&mut self, seen: &mut Seen) {
         self.look(seen, &Touched::Anything).await;
-        if self.plan(seen, "", &BTreeSet::new()).wants_second_look() {
+        if self.declared_plan(seen, "", &BTreeSet::new()).wants_second_look() {
             sleep(SECOND_LOOK).await;
             self.look(seen, &Touched::Anything).await;
         }
     }
 
     /// Has a plan applied; none: it must be made again.
-    async fn try_plan(&mut self, seen: &mut Seen, plan: Plan) -> Option<Looked> {
+    pub(super) async fn try_plan(&mut self, seen: &mut Seen, plan: Plan) -> Option<Looked> {
         let applied = self.applied.borrow().clone();
         let nothing_new = plan.is_empty()
             && plan.moved.is_empty()
@@ -201,17 +220,17 @@ impl Reconciler {
         }
         if !plan.is_empty() {
             log::plan(&plan);
-            self.forget_unused(seen).await;
+            self.forget_unused(seen, &plan).await;
         }
-        // What is still held back is another plan now.
-        let after = (!plan.is_empty() && !plan.held.is_empty())
+        // What is still held back, or waits for the end of a pin, is another plan now.
+        let after = (!plan.is_empty() && (!plan.held.is_empty() || plan.pin.is_some()))
             .then(|| self.plan(seen, &plan.origin, &BTreeSet::new()));
         let sync = self.publish(seen, after.as_ref().unwrap_or(&plan), None);
         Some(Looked { plan, sync })
     }
 
     /// The plan that nobody takes.
-    fn give_up(&self, seen: &mut Seen, origin: &str) -> Looked {
+    pub(super) fn give_up(&self, seen: &mut Seen, origin: &str) -> Looked {
         let plan = self.plan(seen, origin, &BTreeSet::new());
         let waiting = "the scheduler takes no plans now; the next look tries again".to_owned();
         let sync = self.publish(seen, &plan, Some(waiting));
@@ -220,7 +239,7 @@ impl Reconciler {
 
     async fn preview(&mut self, seen: &mut Seen) -> Preview {
         self.look_twice(seen).await;
-        let plan = self.plan(seen, "plan", &BTreeSet::new());
+        let plan = self.declared_plan(seen, "plan", &BTreeSet::new());
         let sync = sync_of(seen, &plan, None);
         Preview { plan, sync, sources_digest: seen.digest() }
     }
@@ -230,8 +249,24 @@ impl Reconciler {
         self.reader.look(seen, self.git.now(), touched, &self.book).await;
     }
 
-    /// What must change.
+    /// What must change: nothing, while something is pinned.
     fn plan(&self, seen: &mut Seen, origin: &str, confirmed: &BTreeSet<JobName>) -> Plan {
+        let mut plan = self.declared_plan(seen, origin, confirmed);
+        let applied = self.applied.borrow();
+        if applied.pin.is_some() {
+            plan.reject(Arc::clone(&applied.revision));
+            plan.held.clear();
+        }
+        plan
+    }
+
+    /// What must change for what is declared to be applied.
+    pub(super) fn declared_plan(
+        &self,
+        seen: &mut Seen,
+        origin: &str,
+        confirmed: &BTreeSet<JobName>,
+    ) -> Plan {
         let applied = self.applied.borrow().clone();
         let (Some(snapshot), Some(loaded)) = (&seen.snapshot, &seen.loaded) else {
             return Plan { generation: applied.generation, ..Plan::default() };
@@ -248,6 +283,7 @@ impl Reconciler {
             confirmed_absent: seen.absences.confirmed(seen.taken_at),
             guard: self.policy.guard,
             confirmed: confirmed.clone(),
+            renamed: BTreeMap::new(),
         };
         let revision: Arc<str> = Arc::clone(&snapshot.revision.id);
         let mut plan =
@@ -278,7 +314,9 @@ impl Reconciler {
         }
     }
 
-    async fn forget_unused(&self, seen: &Seen) {
+    async fn forget_unused(&self, seen: &Seen, plan: &Plan) {
+        let replaced =
+            plan.changes.iter().filter_map(Change::applied).map(|job| job.digest.clone()).collect();
         let applied = self.applied.borrow().jobs.clone();
         let declared = seen.loaded.iter().flat_map(|loaded| loaded.jobs.values());
         let used = applied
@@ -286,11 +324,12 @@ impl Reconciler {
             .map(|job| job.digest.clone())
             .chain(declared.map(|job| job.digest.clone()))
             .collect();
-        self.book.forget_all_but(used).await;
+        self.book.forget_all_but(used, replaced).await;
     }
 
     fn publish(&self, seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
-        let sync = sync_of(seen, plan, waiting);
+        let is_pinned = self.applied.borrow().pin.is_some();
+        let sync = Sync { is_pinned, ..sync_of(seen, plan, waiting) };
         let before = self.sync.send_replace(sync.clone());
         if before.state() != sync.state() || before.diagnostics != sync.diagnostics {
             log::sync(&before, &sync);
@@ -326,6 +365,7 @@ fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
         waiting,
         confirm: plan.held.iter().any(|held| held.hold.is_confirmable()).then(|| plan.id()),
         rejected: plan.rejected,
+        is_pinned: false,
     }
 }
 

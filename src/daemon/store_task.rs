@@ -24,7 +24,7 @@ use crate::engine::execution::ExecutionId;
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::AppliedSet;
 use crate::io::clock;
-use crate::io::store::document::JobDocument;
+use crate::io::store::document::{JobDocument, PinDocument};
 use crate::io::store::{Contents, Guard, PlanAnswer, RowChange, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -241,6 +241,7 @@ impl StoreTask {
             number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
+            pin: contents.pin.map(PinDocument::pin),
             jobs,
             removed,
             overrides,

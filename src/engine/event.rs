@@ -7,6 +7,7 @@ use crate::engine::execution::{Cause, Claim, Ending, ExecutionId, JobUid, Outcom
 use crate::engine::overrides::{OverrideWrite, Overrides};
 use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan};
 use crate::engine::request::{ReplyStatus, Request, RequestId};
+use crate::engine::rollback::Pin;
 use crate::spec::job::{JobName, JobSpec};
 use crate::time::{BootTime, Timestamp};
 
@@ -85,6 +86,8 @@ pub struct Recovery {
     pub generation: u64,
     /// Revision of the last applied plan.
     pub revision: Arc<str>,
+    /// What is pinned.
+    pub pin: Option<Pin>,
     /// The applied jobs.
     pub jobs: AppliedSet,
     /// Jobs that were removed; a job of that name takes its uid and anchors again (D4).
@@ -257,6 +260,8 @@ pub struct PlanWrites {
     pub overrides: Vec<OverrideWrite>,
     /// What set it off, for the record.
     pub origin: String,
+    /// What is pinned from then on.
+    pub pin: Option<Pin>,
     /// When its answer counts as lost; it is not sent any more then.
     pub deadline: BootTime,
 }

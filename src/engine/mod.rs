@@ -11,6 +11,7 @@ pub mod overrides;
 pub mod plan;
 pub mod queue;
 pub mod request;
+pub mod rollback;
 pub mod schedule;
 pub mod scheduler;
 pub mod simulate;

@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::engine::execution::{JobUid, Provenance};
+use crate::engine::rollback::PinChange;
 use crate::spec::job::{DeclaredJob, Digest, JobName, JobSpec, SourcePlace};
 use crate::spec::manifest::InvalidManifest;
 use crate::time::Timestamp;
@@ -250,6 +251,9 @@ pub struct Sources {
     pub guard: PruneGuard,
     /// Jobs whose removal a person has confirmed: no hold that is confirmable keeps them.
     pub confirmed: BTreeSet<JobName>,
+    /// Applied jobs that go on under another name although none lists them in `previous_names`: what they
+    /// are called, and what they will be.
+    pub renamed: BTreeMap<JobName, JobName>,
 }
 
 /// How many hexadecimal digits a plan's id has behind the generation.
@@ -278,11 +282,13 @@ pub struct Plan {
     pub stale: BTreeSet<JobName>,
     /// How many changes were found and are not made ([`Plan::reject`]).
     pub rejected: usize,
+    /// What it does about the pin, if anything.
+    pub pin: Option<PinChange>,
 }
 
 impl Plan {
-    /// Makes none of its changes: a manifest is invalid, and the settings ask for all of a revision or nothing.
-    /// `applied` is the revision that stays.
+    /// Makes none of its changes: a manifest is invalid and the settings ask for all of a revision or nothing,
+    /// or somebody has pinned what is applied. `applied` is the revision that stays.
     pub fn reject(&mut self, applied: Arc<str>) {
         self.rejected = std::mem::take(&mut self.changes).len();
         self.moved.clear();
@@ -291,7 +297,7 @@ impl Plan {
 
     /// Whether applying it would write nothing.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.pin.is_none()
     }
 
     /// Names it: the generation that it was made against, and a digest of what it changes and holds back.

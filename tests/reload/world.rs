@@ -575,6 +575,7 @@ impl World {
             number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
+            pin: None,
             jobs,
             removed,
             watermark: contents.watermark,
@@ -686,7 +687,7 @@ impl World {
             conflicts: daemon.loaded.conflicts.clone(),
             confirmed_absent: daemon.absences.confirmed(daemon.taken_at),
             guard: PruneGuard::default(),
-            confirmed: BTreeSet::new(),
+            ..Sources::default()
         };
         let applied = daemon.scheduler.applied();
         Bug::spoil_sources(self.bug, &applied, &mut sources);

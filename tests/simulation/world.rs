@@ -635,6 +635,7 @@ impl World {
             number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
+            pin: None,
             jobs,
             removed,
             watermark,

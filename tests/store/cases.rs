@@ -8,11 +8,13 @@ use cronwright::engine::execution::{
     Cause, ExecutionId, Failed, Missed, Outcome, Range, Row, Skipped, State,
 };
 use cronwright::engine::overrides::SkipNext;
-use cronwright::io::store::document::JobDocument;
+use cronwright::engine::plan::{AppliedJob, Change};
+use cronwright::engine::rollback::{Former, Pin, TakenBack};
+use cronwright::io::store::document::{JobDocument, PinDocument};
 use cronwright::io::store::{
     Bid, Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
 };
-use cronwright::spec::job::JobName;
+use cronwright::spec::job::{DeclaredJob, JobName};
 use cronwright::time::BootTime;
 
 use super::fixture::{at, ending, job, pause, plan, row, said};
@@ -204,6 +206,44 @@ pub(crate) async fn a_plan_is_saved_whole_or_not_at_all(store: &dyn Store) {
     assert_eq!(jobs, expected);
     let plans = store.plans(5).await.unwrap();
     assert_eq!(plans.iter().map(|plan| plan.generation).collect::<Vec<_>>(), [1]);
+}
+
+pub(crate) async fn a_pin_and_what_was_replaced_are_part_of_a_plan(store: &dyn Store) {
+    let declared = |name: &str| {
+        let AppliedJob { spec, digest, source, .. } = job(name);
+        DeclaredJob { spec, digest, source }
+    };
+    let mut first = plan(0, &["a"], &[]);
+    first.changes = vec![Change::Create { to: declared("a"), owner: job("a").owner }];
+    store.save_plan(&first).await.unwrap();
+    assert_eq!(store.load().await.unwrap().pin, None);
+    let pin = Pin {
+        revision: "r0".into(),
+        generation: 0,
+        by: "zoe".to_owned(),
+        at: at(3),
+        reason: Some("七".to_owned()),
+    };
+    let mut second = plan(1, &["b"], &["a"]);
+    let rename = Change::Rename { from: job("a"), to: declared("b"), owner: job("a").owner };
+    second.changes = vec![rename, Change::Remove { from: job("c") }];
+    second.pin = Some(pin.clone());
+    store.save_plan(&second).await.unwrap();
+    assert_eq!(store.load().await.unwrap().pin.map(PinDocument::pin), Some(pin));
+    let plans = store.plans(2).await.unwrap();
+    let name = |name: &str| JobName::parse(name).unwrap();
+    let before = |job: AppliedJob| {
+        let AppliedJob { spec, digest, source, .. } = job;
+        Some(Former { name: spec.name.clone(), digest, source })
+    };
+    let taken_back = |after: Option<&str>, before| TakenBack { after: after.map(name), before };
+    assert_eq!(
+        plans[0].taken_back().unwrap(),
+        [taken_back(Some("b"), before(job("a"))), taken_back(None, before(job("c")))]
+    );
+    assert_eq!(plans[1].taken_back().unwrap(), [taken_back(Some("a"), None)]);
+    store.save_plan(&plan(2, &[], &[])).await.unwrap();
+    assert_eq!(store.load().await.unwrap().pin, None);
 }
 
 pub(crate) async fn overrides_are_part_of_a_plan(store: &dyn Store) {

@@ -106,6 +106,7 @@ pub(crate) fn plan(expected_generation: u64, upserts: &[&str], removed: &[&str])
         changes: Vec::new(),
         overrides: Vec::new(),
         origin: "start".to_owned(),
+        pin: None,
         deadline: cronwright::time::BootTime::NEVER,
     }
 }

@@ -192,7 +192,7 @@ fn hold_unseen(from: &AppliedJob, sources: &Sources) -> Option<Hold> {
 }
 
 /// Which applied jobs go on under another name: those that exactly one new job lists (D5).
-fn renames<'d>(desired: &'d JobSet, actual: &'d AppliedSet, sources: &Sources) -> Renames<'d> {
+fn renames<'d>(desired: &'d JobSet, actual: &'d AppliedSet, sources: &'d Sources) -> Renames<'d> {
     let mut claims: BTreeMap<&JobName, Vec<&JobName>> = BTreeMap::new();
     for (name, to) in desired.iter().filter(|(_, to)| !to.spec.previous_names.is_empty()) {
         let is_former = |former: &&JobName| {
@@ -203,6 +203,12 @@ fn renames<'d>(desired: &'d JobSet, actual: &'d AppliedSet, sources: &Sources) -
             && let Some(former) = to.spec.previous_names.iter().find(is_former)
         {
             claims.entry(former).or_default().push(name);
+        }
+    }
+    for (former, name) in &sources.renamed {
+        let is_new = !actual.contains_key(name) && desired.contains_key(name);
+        if is_new && !desired.contains_key(former) {
+            claims.insert(former, vec![name]);
         }
     }
     let mut renames = Renames::default();

@@ -29,6 +29,7 @@ use crate::engine::execution::{ExecutionId, Range};
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::{AppliedJob, AppliedSet};
 use crate::engine::queue::FireQueue;
+use crate::engine::rollback::Pin;
 use crate::spec::job::JobName;
 use crate::time::{BootTime, Now, Timestamp};
 
@@ -64,6 +65,8 @@ pub struct Scheduler {
 
     generation: u64,
     revision: Arc<str>,
+    /// What is pinned.
+    pin: Option<Pin>,
     jobs: BTreeMap<JobName, Job>,
     removed: AppliedSet,
     queue: FireQueue,
@@ -128,6 +131,7 @@ impl Scheduler {
             gap: None,
             generation: 0,
             revision: "".into(),
+            pin: None,
             jobs: BTreeMap::new(),
             removed: AppliedSet::new(),
             queue: FireQueue::default(),
@@ -190,6 +194,11 @@ impl Scheduler {
     /// The store's generation, as far as known.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// What is pinned.
+    pub fn pin(&self) -> Option<&Pin> {
+        self.pin.as_ref()
     }
 
     /// The revision that is applied.

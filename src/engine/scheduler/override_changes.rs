@@ -288,6 +288,7 @@ impl Scheduler {
             changes: Vec::new(),
             overrides,
             origin,
+            pin: self.pin.clone(),
             deadline: BootTime::NEVER,
         };
         let kind = PlanKind::Overrides(change);

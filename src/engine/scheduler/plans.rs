@@ -11,6 +11,7 @@ use crate::engine::event::{CLAIM_DEADLINE, Effect, PlanDone, PlanWrites};
 use crate::engine::execution::{Cancelled, JobUid, Outcome, Skipped};
 use crate::engine::overrides::Holds;
 use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
+use crate::engine::rollback::PinChange;
 use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::anchors::anchors;
 use crate::engine::scheduler::claims::Draft;
@@ -90,6 +91,11 @@ impl Scheduler {
             changes: Vec::new(),
             overrides: Vec::new(),
             origin: plan.origin,
+            pin: match plan.pin {
+                None => self.pin.clone(),
+                Some(PinChange::Set(pin)) => Some(pin),
+                Some(PinChange::Clear) => None,
+            },
             deadline: BootTime::NEVER,
         };
         for change in &plan.changes {
@@ -224,6 +230,7 @@ impl Scheduler {
             return self.overrides_changed(change, effects);
         }
         self.revision = plan.writes.revision;
+        self.pin = plan.writes.pin;
         self.rename(&plan.writes.changes);
         for gone in plan.writes.removed {
             self.jobs.remove(&gone.spec.name);

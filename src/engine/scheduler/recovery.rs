@@ -20,6 +20,7 @@ impl Scheduler {
         self.note_gap(now, recovery.watermark, effects);
         self.generation = recovery.generation;
         self.revision = recovery.revision.clone();
+        self.pin.clone_from(&recovery.pin);
         self.removed = recovery.removed.clone();
         self.watermark = recovery.watermark;
         self.overrides.read(&recovery.overrides);

@@ -6,15 +6,17 @@
 mod ending;
 mod job;
 mod overrides;
+mod plan;
 mod row;
 
 pub use crate::io::store::document::ending::{
     EndingDocument, ExceptionDocument, ExitDocument, LateOutcome, OutputDocument,
 };
-pub use crate::io::store::document::job::{
-    ChangeDocument, JOB_TIMES, JobDocument, NoteDocument, PlanDocument,
-};
+pub use crate::io::store::document::job::{JOB_TIMES, JobDocument, NoteDocument};
 pub use crate::io::store::document::overrides::{
     OVERRIDE_PARTS, OVERRIDE_TIMES, OverrideDocument, SaidDocument,
+};
+pub use crate::io::store::document::plan::{
+    ChangeDocument, FormerDocument, PinDocument, PlanDocument,
 };
 pub use crate::io::store::document::row::{ROW_TIMES, RowDocument};

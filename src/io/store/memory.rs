@@ -100,6 +100,7 @@ impl Ledger {
         Contents {
             generation: self.generation,
             revision: self.revision.clone(),
+            pin: self.plans.last().and_then(|plan| plan.pin.clone()),
             jobs: self.jobs.values().cloned().collect(),
             overrides: self.overrides.values().cloned().collect(),
             watermark: self.watermark,

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites};
 use crate::engine::execution::{Ending, ExecutionId, JobUid, Range, Row};
-use crate::io::store::document::{JobDocument, OverrideDocument, PlanDocument};
+use crate::io::store::document::{JobDocument, OverrideDocument, PinDocument, PlanDocument};
 use crate::spec::job::JobName;
 use crate::time::Timestamp;
 
@@ -117,6 +117,8 @@ pub struct Contents {
     pub generation: u64,
     /// Revision of the last applied plan.
     pub revision: String,
+    /// What is pinned: the last plan says it.
+    pub pin: Option<PinDocument>,
     /// Applied jobs, and removed ones (`removed_at` is set).
     pub jobs: Vec<JobDocument>,
     /// What operators have said about jobs.

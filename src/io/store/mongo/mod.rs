@@ -48,6 +48,7 @@ impl MongoStore {
         Ok(Contents {
             generation: position.generation,
             revision: position.revision,
+            pin: position.pin,
             jobs: plans::jobs(connection).await?,
             watermark,
             covered: rows::covered(connection, watermark, &overrides).await?,

@@ -10,7 +10,7 @@ use mongodb::Database;
 use mongodb::error::Error;
 
 use crate::engine::event::PlanWrites;
-use crate::io::store::document::{JobDocument, PlanDocument};
+use crate::io::store::document::{JobDocument, PinDocument, PlanDocument};
 use crate::io::store::mongo::bulk::{self, Statement};
 use crate::io::store::mongo::connection::{CALL_WITHIN, Connection, READ_WITHIN, all};
 use crate::io::store::mongo::{form, overrides};
@@ -24,6 +24,7 @@ const IDS_MAX: usize = 1_000;
 pub(super) struct Position {
     pub(super) generation: u64,
     pub(super) revision: String,
+    pub(super) pin: Option<PinDocument>,
 }
 
 /// See `Store::save_plan`.
@@ -79,7 +80,8 @@ pub(super) async fn position(connection: &Connection) -> Result<Position, StoreE
         follow(connection, &plan).await?;
     }
     let plan = form::to_plan(plan)?;
-    Ok(Position { generation: plan.generation.unsigned_abs(), revision: plan.revision })
+    let generation = plan.generation.unsigned_abs();
+    Ok(Position { generation, revision: plan.revision, pin: plan.pin })
 }
 
 /// Lets the jobs follow a committed plan. A job that a later plan has changed already stays.

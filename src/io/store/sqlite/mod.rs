@@ -183,6 +183,7 @@ fn load(connection: &Connection) -> Result<Contents, StoreError> {
     Ok(Contents {
         generation: generation(connection)?,
         revision: meta(connection, "revision")?.unwrap_or_default(),
+        pin: plans::pin(connection)?,
         jobs: jobs(connection)?,
         watermark,
         covered: rows::covered(connection, watermark, &overrides)?,

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::engine::event::PlanWrites;
 use crate::engine::plan::AppliedJob;
-use crate::io::store::document::{JobDocument, PlanDocument};
+use crate::io::store::document::{JobDocument, PinDocument, PlanDocument};
 use crate::io::store::sqlite::writer::failed;
 use crate::io::store::sqlite::{generation, json, overrides, set_meta};
 use crate::io::store::{PlanAnswer, StoreError};
@@ -82,6 +82,11 @@ pub(super) fn save(connection: &Connection, plan: &PlanTexts) -> Result<PlanAnsw
     set_meta(connection, "generation", &generation.to_string())?;
     set_meta(connection, "revision", &plan.revision)?;
     Ok(PlanAnswer::Saved { generation })
+}
+
+/// What is pinned.
+pub(super) fn pin(connection: &Connection) -> Result<Option<PinDocument>, StoreError> {
+    Ok(newest(connection, 1)?.pop().and_then(|plan| plan.pin))
 }
 
 /// The newest applied plans.
