@@ -46,9 +46,15 @@ impl PlanTexts {
             removed: plan
                 .removed
                 .iter()
+                .chain(&plan.repair.remove)
                 .map(|gone| job(gone, Some(plan.effective_at)))
                 .collect::<Result<_, _>>()?,
-            upserts: plan.upserts.iter().map(|put| job(put, None)).collect::<Result<_, _>>()?,
+            upserts: plan
+                .upserts
+                .iter()
+                .chain(&plan.repair.write)
+                .map(|put| job(put, None))
+                .collect::<Result<_, _>>()?,
             overrides: overrides::texts(&plan.overrides)?,
         })
     }
