@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -289,6 +290,14 @@ impl Store for SqliteStore {
                 act: "write a plan",
                 message: error.to_string(),
             })??;
+            let texts = Arc::new(texts);
+            for start in (0..texts.specs()).step_by(plans::SPECS_AT_ONCE) {
+                let (texts, end) = (Arc::clone(&texts), start + plans::SPECS_AT_ONCE);
+                let which = start..end.min(texts.specs());
+                let save =
+                    move |connection: &Connection| plans::save_specs(connection, &texts, which);
+                self.write("write definitions", save).await?;
+            }
             self.write("write a plan", move |connection| plans::save(connection, &texts)).await
         })
     }
