@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cronwright::engine::admission::single;
-use cronwright::engine::event::{ClaimAnswer, ClaimBatch};
+use cronwright::engine::event::{ClaimAnswer, ClaimBatch, PlanWrites};
 use cronwright::engine::execution::{
     Cause, ExecutionId, Failed, Missed, Outcome, Range, Row, Skipped, State,
 };
@@ -377,4 +377,105 @@ pub(crate) async fn rows_are_read_newest_first_and_filtered(store: &dyn Store) {
     let mut newest: Vec<_> = newest.iter().map(|row| (row.job.as_str(), row.fire_time)).collect();
     newest.sort_unstable();
     assert_eq!(newest, [("a", at(4)), ("b", at(2))]);
+}
+
+/// A plan in which jobs have other names: each `(before, after)` goes on under its own uid.
+fn renaming(generation: u64, moves: &[(&str, &str)]) -> PlanWrites {
+    let mut writes = plan(generation, &[], &[]);
+    for (before, after) in moves {
+        let (from, to) = (job(before), renamed(before, after));
+        writes.changes.push(Change::Rename {
+            from: from.clone(),
+            to: DeclaredJob {
+                spec: to.spec.clone(),
+                digest: to.digest.clone(),
+                source: to.source.clone(),
+            },
+            owner: from.owner,
+        });
+        writes.upserts.push(to);
+    }
+    writes
+}
+
+/// The job that was applied first as `before`, by the name `after`.
+fn renamed(before: &str, after: &str) -> AppliedJob {
+    AppliedJob { uid: job(before).uid, ..job(after) }
+}
+
+/// Which job has which name: uid, name, whether it is removed.
+async fn names(store: &dyn Store) -> Vec<(String, String, bool)> {
+    let jobs = store.load().await.unwrap().jobs;
+    let mut names: Vec<_> =
+        jobs.into_iter().map(|job| (job.uid, job.name, job.removed_at.is_some())).collect();
+    names.sort();
+    names
+}
+
+fn named(expected: &[(&str, &str, bool)]) -> Vec<(String, String, bool)> {
+    let owned =
+        |(uid, name, gone): &(&str, &str, bool)| ((*uid).to_owned(), (*name).to_owned(), *gone);
+    expected.iter().map(owned).collect()
+}
+
+pub(crate) async fn jobs_go_on_under_other_names_in_chains_and_swaps(store: &dyn Store) {
+    store.save_plan(&plan(0, &["a", "b"], &[])).await.unwrap();
+    let chain = renaming(1, &[("a", "b"), ("b", "c")]);
+    assert_eq!(store.save_plan(&chain).await.unwrap(), PlanAnswer::Saved { generation: 2 });
+    assert_eq!(names(store).await, named(&[("a-1", "b", false), ("b-1", "c", false)]));
+    let mut swap = plan(2, &[], &[]);
+    swap.upserts = vec![renamed("a", "c"), renamed("b", "b")];
+    assert_eq!(store.save_plan(&swap).await.unwrap(), PlanAnswer::Saved { generation: 3 });
+    assert_eq!(names(store).await, named(&[("a-1", "c", false), ("b-1", "b", false)]));
+    let plans = store.plans(2).await.unwrap();
+    let recorded: Vec<_> = plans[1]
+        .changes
+        .iter()
+        .map(|change| (change.action.as_str(), change.job.as_str()))
+        .collect();
+    assert_eq!(recorded, [("rename", "b"), ("rename", "c")]);
+    let stale = renaming(1, &[("a", "z")]);
+    assert_eq!(store.save_plan(&stale).await.unwrap(), PlanAnswer::Stale);
+    assert_eq!(names(store).await, named(&[("a-1", "c", false), ("b-1", "b", false)]));
+    assert_eq!(store.plans(9).await.unwrap().len(), 3);
+}
+
+pub(crate) async fn a_name_may_be_left_and_taken_in_one_plan(store: &dyn Store) {
+    store.save_plan(&plan(0, &["a", "b"], &[])).await.unwrap();
+    let mut taken = renaming(1, &[("a", "b")]);
+    taken.removed = vec![job("b")];
+    assert_eq!(store.save_plan(&taken).await.unwrap(), PlanAnswer::Saved { generation: 2 });
+    assert_eq!(names(store).await, named(&[("a-1", "b", false), ("b-1", "b", true)]));
+    // The one that had left its name comes back under it when that is free again.
+    let mut back = renaming(2, &[("a", "a")]);
+    back.upserts.push(job("b"));
+    assert_eq!(store.save_plan(&back).await.unwrap(), PlanAnswer::Saved { generation: 3 });
+    assert_eq!(names(store).await, named(&[("a-1", "a", false), ("b-1", "b", false)]));
+}
+
+pub(crate) async fn rows_stay_those_of_their_job_across_a_rename(store: &dyn Store) {
+    store.save_plan(&plan(0, &["a", "b"], &[])).await.unwrap();
+    claim(store, 2, vec![row("a", 1), row("b", 2)]).await;
+    store.save_plan(&renaming(1, &[("a", "c")])).await.unwrap();
+    let mut later = row("a", 3);
+    later.job = JobName::parse("c").unwrap();
+    let slot_is_held = claim(store, 3, vec![later.clone()]).await;
+    assert_eq!(
+        slot_is_held,
+        [ClaimAnswer::SlotTaken],
+        "what began under the old name is in the way"
+    );
+    end(store, &row("a", 1).id, Guard::Epoch(1), Outcome::Succeeded).await;
+    assert_eq!(claim(store, 3, vec![later]).await, [ClaimAnswer::Claimed]);
+    let found = |name: &'static str| async move {
+        let job = Some(JobName::parse(name).unwrap());
+        let rows = store.rows(&Query { job, ..all() }).await.unwrap();
+        rows.iter().map(|row| (row.job.to_string(), row.fire_time)).collect::<Vec<_>>()
+    };
+    assert_eq!(found("c").await, [("c".to_owned(), at(3)), ("a".to_owned(), at(1))]);
+    assert_eq!(found("a").await, [("a".to_owned(), at(1))], "by the name of then too");
+    let newest = store.latest_rows().await.unwrap();
+    let mut newest: Vec<_> = newest.iter().map(|row| (&*row.uid.0, row.fire_time)).collect();
+    newest.sort_unstable();
+    assert_eq!(newest, [("a-1", at(3)), ("b-1", at(2))]);
 }

@@ -84,6 +84,9 @@ suite! {
     a_removed_job_is_kept_as_removed_and_its_name_is_free,
     the_same_holder_keeps_its_epoch_and_another_gets_a_higher_one,
     rows_are_read_newest_first_and_filtered,
+    jobs_go_on_under_other_names_in_chains_and_swaps,
+    a_name_may_be_left_and_taken_in_one_plan,
+    rows_stay_those_of_their_job_across_a_rename,
 }
 
 #[test]
