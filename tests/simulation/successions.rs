@@ -25,7 +25,9 @@ pub(super) fn findings(world: &World) -> Vec<String> {
     for spec in world.ledger.specs() {
         definitions.entry(&spec.uid).or_default().push(spec);
     }
-    definitions.values_mut().for_each(|of_job| of_job.sort_by_key(|spec| spec.effective_at));
+    for of_job in definitions.values_mut() {
+        of_job.sort_by_key(|spec| spec.effective_at);
+    }
     identity(world, &mut findings);
     phase(&definitions, &mut findings);
     slots(world, &mut findings);
