@@ -6,6 +6,7 @@ use crate::cli::client::path;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Look, Shape};
 use crate::cli::run::actor;
+use crate::cli::simulate::plural;
 use crate::cli::table::{Cell, Page, Paint, columns, plain};
 use crate::cli::{Session, plan};
 use crate::io::http::documents::diagnostics::DiagnosticEntry;
@@ -153,11 +154,12 @@ fn table(sync: &SyncDocument, look: &Look) -> String {
         } else {
             "until every manifest is valid (on_invalid = \"reject\")"
         };
-        page.line(format!("waiting    {} changes: {until}", sync.rejected));
+        page.line(format!("waiting    {}: {until}", plural(sync.rejected, "change")));
     }
     if let Some(mended) = &sync.mended {
         let at = look.clock.time(&mended.at);
-        page.line(format!("mended     {} edited jobs in the store, last {at}", mended.jobs));
+        let jobs = usize::try_from(mended.jobs).unwrap_or(usize::MAX);
+        page.line(format!("mended     {} edited in the store, last {at}", plural(jobs, "job")));
     }
     for drift in &sync.drift {
         let fields = if drift.fields.is_empty() { &drift.kind } else { &drift.fields.join(", ") };

@@ -7,11 +7,13 @@
 
 use std::collections::BTreeSet;
 
+use chrono::SecondsFormat;
+
 use crate::engine::plan::{HeldRemoval, Plan};
 use crate::engine::request::Refusal;
 use crate::engine::rollback::Pin;
 use crate::spec::job::JobName;
-use crate::time::rfc3339;
+use crate::time::Timestamp;
 
 /// What must be so for a plan to be applied; by default nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +58,7 @@ pub enum Unmet {
         is: String,
     },
     /// Something is pinned.
-    #[error("the jobs are pinned at revision {}, by {} since {}", pin.revision, pin.by, rfc3339(pin.at))]
+    #[error("the jobs are pinned at revision {}, by {} since {}", pin.revision, pin.by, second(pin.at))]
     Pinned {
         /// What.
         pin: Box<Pin>,
@@ -155,6 +157,10 @@ impl Unmet {
 /// The held removals that a person may lift.
 fn confirmable(held: &[HeldRemoval]) -> impl Iterator<Item = &JobName> {
     held.iter().filter(|held| held.hold.is_confirmable()).map(|held| &held.job)
+}
+
+fn second(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// So many names are said.

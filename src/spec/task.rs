@@ -1,5 +1,7 @@
 //! Tasks: what an execution does.
 
+pub mod call;
+
 /// What is done. Kinds that the program cannot do yet are refused when a manifest is lowered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
