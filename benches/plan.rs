@@ -49,6 +49,7 @@ fn ten_thousand_jobs_with_so_many_edited(bencher: divan::Bencher<'_, '_>, edited
         confirmed_absent: BTreeSet::new(),
         guard: PruneGuard::default(),
         confirmed: BTreeSet::new(),
+        renamed: BTreeMap::new(),
     };
     let running = BTreeMap::new();
     bencher.bench(|| {
