@@ -155,6 +155,15 @@ fn table(sync: &SyncDocument, look: &Look) -> String {
         };
         page.line(format!("waiting    {} changes: {until}", sync.rejected));
     }
+    if let Some(mended) = &sync.mended {
+        let at = look.clock.time(&mended.at);
+        page.line(format!("mended     {} edited jobs in the store, last {at}", mended.jobs));
+    }
+    for drift in &sync.drift {
+        let fields = if drift.fields.is_empty() { &drift.kind } else { &drift.fields.join(", ") };
+        let (job, fields) = (plain(&drift.job), plain(fields));
+        page.line(format!("drift      {job}: somebody has edited it in the store: {fields}"));
+    }
     for diagnostic in &sync.diagnostics {
         page.line(complaint(diagnostic, look));
     }

@@ -9,7 +9,7 @@ use crate::daemon::view::Sync;
 use crate::engine::condition::{Condition, Unmet};
 use crate::engine::plan::{Plan, PruneGuard};
 use crate::engine::rollback::{Pin, TakenBack};
-use crate::spec::settings::OnInvalid;
+use crate::spec::settings::{OnInvalid, SelfHeal};
 
 /// Why it looks.
 #[derive(Debug)]
@@ -84,6 +84,8 @@ pub struct Preview {
 pub(super) struct Policy {
     /// What an invalid manifest does to its revision.
     pub(super) on_invalid: OnInvalid,
+    /// What becomes of stored jobs that somebody edited.
+    pub(super) self_heal: SelfHeal,
     /// When removals wait for a person.
     pub(super) guard: PruneGuard,
 }
@@ -91,6 +93,10 @@ pub(super) struct Policy {
 impl Policy {
     /// As the settings have it.
     pub(super) fn of(settings: &Settings) -> Self {
-        Self { on_invalid: settings.on_invalid, guard: settings.prune_guard }
+        Self {
+            on_invalid: settings.on_invalid,
+            self_heal: settings.self_heal,
+            guard: settings.prune_guard,
+        }
     }
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::daemon::book::Book;
 use crate::daemon::executor::{Executor, Holdings, Listener};
+use crate::daemon::healing::Healing;
 use crate::daemon::look::Policy;
 use crate::daemon::reader::Reader;
 use crate::daemon::reconciler::{Look, Reconciler};
@@ -149,6 +150,7 @@ pub async fn start(
         events: events.clone(),
         plans_done: done,
         looks: wanted_looks,
+        healing: Healing::of(&store),
     };
     tokio::spawn(reconciler.work());
     let turning = Loop {

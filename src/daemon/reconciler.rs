@@ -14,22 +14,20 @@ use tracing::warn;
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::git_source::GitView;
+use crate::daemon::healing::Healing;
 use crate::daemon::log;
 use crate::daemon::look::Policy;
 pub use crate::daemon::look::{Look, Looked, Preview};
 use crate::daemon::reader::{Reader, Seen};
+use crate::daemon::standing::{hold_of, sync_of};
 use crate::daemon::view::{Applied, Sync};
-use crate::diagnostic::Diagnostic;
 use crate::engine::absence::SECOND_LOOK;
 use crate::engine::condition::{Condition, Unmet};
 use crate::engine::event::{Event, PlanDone};
-use crate::engine::plan::{self, Change, Hold, Plan};
+use crate::engine::plan::{self, Change, Plan};
 use crate::engine::scheduler::Phase;
-use crate::io::clock;
-use crate::io::files::{Snapshot, SourceState};
 use crate::io::watch::{Hints, RESCAN_INTERVAL, Touched, Watch};
 use crate::spec::job::JobName;
-use crate::spec::manifest::Loaded;
 use crate::spec::settings::OnInvalid;
 
 /// How long it waits before it makes a plan again.
@@ -48,6 +46,7 @@ pub(super) struct Reconciler {
     pub(super) events: mpsc::Sender<Incoming>,
     pub(super) plans_done: mpsc::Receiver<PlanDone>,
     pub(super) looks: mpsc::Receiver<Look>,
+    pub(super) healing: Healing,
 }
 
 /// A reason to look.
@@ -107,6 +106,8 @@ impl Reconciler {
             }
             Some(Look::Asked { only, done, .. }) => {
                 let looked = self.reconcile_when(seen, &wake.origin, &only).await;
+                // Not before: it moves the generation that a condition may name.
+                self.heal().await;
                 let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
                 drop(done.send(looked));
                 second
@@ -125,6 +126,9 @@ impl Reconciler {
             }
             Some(Look::Hangup) | None => {
                 let looked = self.reconcile(seen, &wake.origin, &wake.touched).await;
+                if wake.touched == Touched::Anything {
+                    self.heal().await;
+                }
                 looked.plan.wants_second_look()
             }
         }
@@ -298,7 +302,7 @@ impl Reconciler {
     }
 
     /// Has a plan applied; `false`: it must be made again.
-    async fn apply(&mut self, plan: &Plan) -> bool {
+    pub(super) async fn apply(&mut self, plan: &Plan) -> bool {
         while self.plans_done.try_recv().is_ok() {}
         let event = Incoming::Event(Event::Plan(Box::new(plan.clone())));
         if self.events.send(event).await.is_err() {
@@ -329,7 +333,8 @@ impl Reconciler {
 
     fn publish(&self, seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
         let is_pinned = self.applied.borrow().pin.is_some();
-        let sync = Sync { is_pinned, ..sync_of(seen, plan, waiting) };
+        let (drift, mended) = (Arc::clone(&self.healing.drift), self.healing.mended);
+        let sync = Sync { is_pinned, drift, mended, ..sync_of(seen, plan, waiting) };
         let before = self.sync.send_replace(sync.clone());
         if before.state() != sync.state() || before.diagnostics != sync.diagnostics {
             log::sync(&before, &sync);
@@ -338,58 +343,7 @@ impl Reconciler {
     }
 }
 
-/// How the sources stand.
-fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
-    let looked_at = seen.snapshot.as_ref().zip(seen.loaded.as_ref());
-    let diagnostics = looked_at.map(|(snapshot, loaded)| diagnostics(snapshot, loaded));
-    let behind = seen.snapshot.as_deref().and_then(Snapshot::behind);
-    let unreadable = seen.snapshot.iter().flat_map(|snapshot| &snapshot.sources);
-    Sync {
-        attempted: seen
-            .snapshot
-            .as_ref()
-            .map_or_else(|| Arc::clone(&plan.revision), |read| Arc::clone(&read.revision.id)),
-        looked_at: Some(clock::now().wall),
-        diagnostics: Arc::new(diagnostics.unwrap_or_default()),
-        files: seen.loaded.as_ref().map_or(0, |loaded| loaded.files),
-        held: plan.held.clone(),
-        owner_conflicts: plan.owner_conflicts.clone(),
-        stale: plan.stale.clone(),
-        unreadable: unreadable
-            .filter(|source| {
-                matches!(hold_of(&source.state), Some(Hold::UnreadableSource | Hold::Unmounted))
-            })
-            .map(|source| source.name.clone())
-            .chain(behind.map(str::to_owned))
-            .collect(),
-        waiting,
-        confirm: plan.held.iter().any(|held| held.hold.is_confirmable()).then(|| plan.id()),
-        rejected: plan.rejected,
-        is_pinned: false,
-    }
-}
-
 /// A moment of the runtime's own clock, which tests may stop.
 fn after(pause: Duration) -> Instant {
     Instant::now() + pause
-}
-
-/// Why nothing is removed from a source, if so.
-fn hold_of(state: &SourceState) -> Option<Hold> {
-    match state {
-        SourceState::Read => None,
-        SourceState::Empty => Some(Hold::EmptySource),
-        SourceState::Missing
-        | SourceState::NotFolder
-        | SourceState::Unreadable(_)
-        | SourceState::TooManyFiles
-        | SourceState::TooDeep(_)
-        | SourceState::NotFetched => Some(Hold::UnreadableSource),
-        SourceState::Unmounted => Some(Hold::Unmounted),
-    }
-}
-
-/// What is wrong with the sources and manifests, in one list.
-fn diagnostics(snapshot: &Snapshot, loaded: &Loaded) -> Vec<Diagnostic> {
-    snapshot.diagnostics().into_iter().chain(loaded.diagnostics.iter().cloned()).collect()
 }

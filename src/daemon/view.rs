@@ -9,6 +9,7 @@ use crate::engine::overrides::Overrides;
 use crate::engine::plan::{AppliedSet, HeldRemoval, OwnerConflict};
 use crate::engine::rollback::Pin;
 use crate::engine::scheduler::Phase;
+use crate::io::store::document::Drift;
 use crate::spec::job::JobName;
 use crate::time::Timestamp;
 
@@ -57,6 +58,19 @@ pub struct Sync {
     pub rejected: usize,
     /// Whether something is pinned.
     pub is_pinned: bool,
+    /// Where the store's copy of the jobs is another one than what is applied, and stays so.
+    pub drift: Arc<Vec<Drift>>,
+    /// What was mended in the store.
+    pub mended: Mended,
+}
+
+/// What was mended in the store since the daemon began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// How many stored jobs.
+    pub jobs: u64,
+    /// When last.
+    pub at: Option<Timestamp>,
 }
 
 /// Whether Redis answers.
@@ -84,7 +98,7 @@ impl Sync {
     pub fn state(&self) -> &'static str {
         if !self.unreadable.is_empty() {
             "Stalled"
-        } else if self.diagnostics.iter().any(Diagnostic::is_error) {
+        } else if self.diagnostics.iter().any(Diagnostic::is_error) || !self.drift.is_empty() {
             "Degraded"
         } else if self.is_pinned || !self.held.is_empty() || !self.owner_conflicts.is_empty() {
             "Blocked"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::execution::{Cause, Claim, Ending, ExecutionId, JobUid, Outcome, Range, Row};
 use crate::engine::overrides::{OverrideWrite, Overrides};
-use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan};
+use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan, Repair};
 use crate::engine::request::{ReplyStatus, Request, RequestId};
 use crate::engine::rollback::Pin;
 use crate::spec::job::{JobName, JobSpec};
@@ -262,6 +262,8 @@ pub struct PlanWrites {
     pub origin: String,
     /// What is pinned from then on.
     pub pin: Option<Pin>,
+    /// What is mended in the store.
+    pub repair: Repair,
     /// When its answer counts as lost; it is not sent any more then.
     pub deadline: BootTime,
 }

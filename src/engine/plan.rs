@@ -256,6 +256,22 @@ pub struct Sources {
     pub renamed: BTreeMap<JobName, JobName>,
 }
 
+/// How the store's copy of the jobs is made what is applied again, after somebody edited it (D9).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Repair {
+    /// Applied jobs whose copy is another one, or gone.
+    pub write: Vec<AppliedJob>,
+    /// Stored jobs that nobody applied.
+    pub remove: Vec<AppliedJob>,
+}
+
+impl Repair {
+    /// Whether there is nothing to mend.
+    pub fn is_empty(&self) -> bool {
+        self.write.is_empty() && self.remove.is_empty()
+    }
+}
+
 /// How many hexadecimal digits a plan's id has behind the generation.
 const PLAN_ID_DIGITS: usize = 8;
 
@@ -284,6 +300,8 @@ pub struct Plan {
     pub rejected: usize,
     /// What it does about the pin, if anything.
     pub pin: Option<PinChange>,
+    /// What it mends in the store; nothing of it is felt by a job.
+    pub repair: Repair,
 }
 
 impl Plan {
@@ -297,7 +315,7 @@ impl Plan {
 
     /// Whether applying it would write nothing.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.pin.is_none()
+        self.changes.is_empty() && self.pin.is_none() && self.repair.is_empty()
     }
 
     /// Names it: the generation that it was made against, and a digest of what it changes and holds back.

@@ -8,11 +8,12 @@ use cronwright::engine::execution::{
     Cause, ExecutionId, Failed, Missed, Outcome, Range, Row, Skipped, State,
 };
 use cronwright::engine::overrides::SkipNext;
-use cronwright::engine::plan::{AppliedJob, Change};
+use cronwright::engine::plan::{AppliedJob, Change, Owner, Repair};
 use cronwright::engine::rollback::{Former, Pin, TakenBack};
 use cronwright::io::store::document::{JobDocument, PinDocument};
 use cronwright::io::store::{
     Bid, Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
+    StoredJobs,
 };
 use cronwright::spec::job::{DeclaredJob, JobName};
 use cronwright::time::BootTime;
@@ -244,6 +245,40 @@ pub(crate) async fn a_pin_and_what_was_replaced_are_part_of_a_plan(store: &dyn S
     assert_eq!(plans[1].taken_back().unwrap(), [taken_back(Some("a"), None)]);
     store.save_plan(&plan(2, &[], &[])).await.unwrap();
     assert_eq!(store.load().await.unwrap().pin, None);
+}
+
+pub(crate) async fn stored_jobs_are_read_with_their_generation_and_mended(store: &dyn Store) {
+    let stored = || async {
+        let mut stored = store.stored_jobs().await.unwrap().unwrap();
+        stored.jobs.sort_by(|a, b| a.uid.cmp(&b.uid));
+        stored
+    };
+    assert_eq!(stored().await, StoredJobs::default());
+    store.save_plan(&plan(0, &["a", "b", "c"], &[])).await.unwrap();
+    store.save_plan(&plan(1, &[], &["c"])).await.unwrap();
+    let before = stored().await;
+    let removed = |name: &str| JobDocument::of(&job(name), Some(at(0)));
+    let of = |name: &str| JobDocument::of(&job(name), None);
+    assert_eq!((before.generation, &before.jobs[..]), (2, &[of("a"), of("b"), removed("c")][..]));
+    assert_eq!(before.damaged, [""; 0]);
+    // What somebody wrote under the uids of a and d is made what is applied, and not applied.
+    let mut edited = job("a");
+    edited.owner = Owner::source("elsewhere");
+    let mut second = plan(2, &[], &[]);
+    second.upserts = vec![edited, job("d")];
+    store.save_plan(&second).await.unwrap();
+    let mut mending = plan(3, &[], &[]);
+    mending.repair = Repair { write: vec![job("a")], remove: vec![job("d")] };
+    store.save_plan(&mending).await.unwrap();
+    let after = stored().await;
+    assert_eq!(
+        (after.generation, &after.jobs[..]),
+        (4, &[of("a"), of("b"), removed("c"), removed("d")][..])
+    );
+    let plans = store.plans(1).await.unwrap();
+    let repaired: Vec<_> = plans[0].changes.iter().map(|c| (&*c.action, &*c.job)).collect();
+    assert_eq!(repaired, [("repair", "a"), ("repair", "d")]);
+    assert_eq!(plans[0].taken_back(), Some(Vec::new()), "there is nothing to take back");
 }
 
 pub(crate) async fn overrides_are_part_of_a_plan(store: &dyn Store) {

@@ -78,6 +78,7 @@ suite! {
     a_row_reads_back_as_it_was_written,
     a_plan_is_saved_whole_or_not_at_all,
     a_pin_and_what_was_replaced_are_part_of_a_plan,
+    stored_jobs_are_read_with_their_generation_and_mended,
     overrides_are_part_of_a_plan,
     rows_after_the_beginning_of_a_pause_are_covered,
     a_removed_job_is_kept_as_removed_and_its_name_is_free,

@@ -12,9 +12,11 @@ use crate::engine::rollback::Pin;
 use crate::io::http::documents::diagnostics::DiagnosticEntry;
 use crate::io::http::documents::plan::ChangeEntry;
 use crate::io::http::documents::sync::{
-    AppliedChangeEntry, AppliedPlanEntry, PinEntry, PlansDocument, SourceEntry, SyncDocument,
+    AppliedChangeEntry, AppliedPlanEntry, DriftEntry, MendedEntry, PinEntry, PlansDocument,
+    SourceEntry, SyncDocument,
 };
 use crate::io::store;
+use crate::io::store::document::{Drift, DriftKind};
 
 /// A pin, as it is shown.
 fn pin_entry(pin: &Pin) -> PinEntry {
@@ -24,6 +26,20 @@ fn pin_entry(pin: &Pin) -> PinEntry {
         by: pin.by.clone(),
         at: pin.at.fixed_offset(),
         reason: pin.reason.clone(),
+    }
+}
+
+/// A drift, as it is shown.
+fn drift_entry(drift: &Drift) -> DriftEntry {
+    let fields = match &drift.kind {
+        DriftKind::Changed(fields) => fields.iter().map(|field| (*field).to_owned()).collect(),
+        DriftKind::Missing | DriftKind::Unknown | DriftKind::Damaged => Vec::new(),
+    };
+    DriftEntry {
+        job: drift.job.clone(),
+        uid: drift.uid.clone(),
+        kind: drift.kind.as_str().to_owned(),
+        fields,
     }
 }
 
@@ -114,6 +130,11 @@ impl Answers {
             confirm: sync.confirm.clone(),
             rejected: sync.rejected,
             pinned: applied.pin.as_ref().map(pin_entry),
+            drift: sync.drift.iter().map(drift_entry).collect(),
+            mended: sync
+                .mended
+                .at
+                .map(|at| MendedEntry { jobs: sync.mended.jobs, at: at.fixed_offset() }),
             waiting: sync.waiting.clone(),
             plan: None,
         }

@@ -96,6 +96,7 @@ impl Scheduler {
                 Some(PinChange::Set(pin)) => Some(pin),
                 Some(PinChange::Clear) => None,
             },
+            repair: plan.repair,
             deadline: BootTime::NEVER,
         };
         for change in &plan.changes {

@@ -3,12 +3,14 @@
 //! Every document carries `v`. Times are RFC 3339 text in human-readable formats; the MongoDB adapter
 //! turns the fields named in [`ROW_TIMES`] and [`JOB_TIMES`] into BSON dates.
 
+mod drift;
 mod ending;
 mod job;
 mod overrides;
 mod plan;
 mod row;
 
+pub use crate::io::store::document::drift::{Drift, DriftKind, drift};
 pub use crate::io::store::document::ending::{
     EndingDocument, ExceptionDocument, ExitDocument, LateOutcome, OutputDocument,
 };

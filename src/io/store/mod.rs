@@ -197,6 +197,17 @@ pub enum PlanAnswer {
     Stale,
 }
 
+/// The jobs as they are stored, read at one generation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StoredJobs {
+    /// Number of changes that were applied.
+    pub generation: u64,
+    /// Applied and removed jobs.
+    pub jobs: Vec<JobDocument>,
+    /// The uids of documents that cannot be read.
+    pub damaged: Vec<String>,
+}
+
 /// News of rows that another node holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ForeignNews {
@@ -270,6 +281,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Reads rows that have not ended.
     fn in_flight(&self) -> Answer<'_, Vec<Row>>;
+
+    /// Reads the jobs as they are stored; none: a plan was written meanwhile.
+    fn stored_jobs(&self) -> Answer<'_, Option<StoredJobs>>;
 
     /// Reads the newest applied plans.
     fn plans(&self, limit: usize) -> Answer<'_, Vec<PlanDocument>>;

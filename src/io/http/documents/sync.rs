@@ -153,6 +153,12 @@ pub struct SyncDocument {
     /// What keeps the sources from being applied: somebody went back.
     #[serde(default)]
     pub pinned: Option<PinEntry>,
+    /// Where somebody has edited the store, and it was not mended.
+    #[serde(default)]
+    pub drift: Vec<DriftEntry>,
+    /// What was mended in the store since the daemon began, if anything.
+    #[serde(default)]
+    pub mended: Option<MendedEntry>,
     /// What keeps a plan from being applied.
     #[serde(default)]
     pub waiting: Option<String>,
@@ -164,6 +170,28 @@ pub struct SyncDocument {
 impl SyncDocument {
     /// Name and version of this document.
     pub const SCHEMA: &str = "cronwright.sync/v1";
+}
+
+/// Where the store's copy of a job is another one than what is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftEntry {
+    /// The job.
+    pub job: String,
+    /// Its uid.
+    pub uid: String,
+    /// `changed`, `missing`, `unknown` or `damaged`.
+    pub kind: String,
+    /// The fields that differ, of a changed one.
+    pub fields: Vec<String>,
+}
+
+/// What was mended in the store since the daemon began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MendedEntry {
+    /// How many stored jobs.
+    pub jobs: u64,
+    /// When last.
+    pub at: At,
 }
 
 /// What somebody went back to.

@@ -33,7 +33,7 @@ pub struct PlanDocument {
 /// One change of an applied plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeDocument {
-    /// `create`, `update`, `rename`, `remove`; of overrides: `pause`, `resume`, `skip_next`, `pause_ended`,
+    /// `create`, `update`, `rename`, `remove`; `repair` of the store's copy; of overrides: `pause`, `resume`, `skip_next`, `pause_ended`,
     /// `skip_used`.
     pub action: String,
     /// The job.
@@ -78,13 +78,20 @@ impl PlanDocument {
             job: write.to.job.to_string(),
             before: None,
         });
+        let repaired = plan.repair.write.iter().chain(&plan.repair.remove);
+        let repaired = repaired.map(|job| ChangeDocument {
+            action: "repair".to_owned(),
+            job: job.spec.name.to_string(),
+            before: None,
+        });
+        let changes = plan.changes.iter().map(ChangeDocument::of);
         Self {
             generation: stored(generation),
             v: STORE_VERSION,
             revision: plan.revision.to_string(),
             effective_at: plan.effective_at,
             origin: plan.origin.clone(),
-            changes: plan.changes.iter().map(ChangeDocument::of).chain(overrides).collect(),
+            changes: changes.chain(repaired).chain(overrides).collect(),
             pin: plan.pin.as_ref().map(PinDocument::of),
         }
     }
