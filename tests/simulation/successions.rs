@@ -15,6 +15,9 @@ use super::world::World;
 /// How long after a removal, or a recovery, what runs on may take to end.
 const ENDED_WITHIN: TimeDelta = TimeDelta::seconds(120);
 
+/// The longest execution.
+const RUNS_AT_MOST: TimeDelta = TimeDelta::seconds(400);
+
 /// The definitions of each job, oldest first.
 type Definitions<'w> = BTreeMap<&'w str, Vec<&'w JobDocument>>;
 
@@ -71,17 +74,19 @@ fn slots(world: &World, findings: &mut Vec<String>) {
             runs.entry(&row.uid).or_default().push((row, at));
         }
     }
-    for runs in runs.values() {
-        for (row, at) in runs {
+    for runs in runs.values_mut() {
+        runs.sort_by_key(|(row, at)| (*at, &row.id));
+        for (index, (row, at)) in runs.iter().enumerate() {
             let spec = world.spec_of(&row.provenance.digest.0);
             if spec.overlap != Overlap::Skip {
                 continue;
             }
-            let in_the_way = runs.iter().filter(|(other, began)| {
+            let earlier = runs[..index].iter().rev();
+            let recent = earlier.take_while(|(_, began)| *at - began <= RUNS_AT_MOST);
+            let in_the_way = recent.filter(|(other, _)| {
                 let runs_on = world.ends.get(&other.id).is_none_or(|end| end > at);
                 let given_up = other.outcome() == Some(Outcome::Lost);
-                let earlier = (began, &other.id) < (at, &row.id);
-                earlier && other.claimed_at <= row.claimed_at && runs_on && !given_up
+                other.claimed_at <= row.claimed_at && runs_on && !given_up
             });
             let count = in_the_way.count();
             if count >= usize::try_from(spec.max_instances).unwrap() {

@@ -958,7 +958,8 @@ impl World {
             if self.random.chance(50) { vec![self.trigger()] } else { job.spec.triggers.clone() };
         let previous_names = vec![from.clone()];
         let spec = JobSpec { name: to, previous_names, triggers, ..JobSpec::clone(&job.spec) };
-        let digest = self.put(spec);
+        let drawn = self.random.next();
+        let digest = self.put(drawn, spec);
         self.former.insert(digest, from);
     }
 
@@ -996,22 +997,25 @@ impl World {
                 coalesce: self.random.chance(60),
                 max_catch_up: u32::try_from(self.random.between(1, 4)).unwrap(),
             },
-            protect: self.random.chance(15),
+            protect: false,
             previous_names: Vec::new(),
-            on_remove: if self.random.chance(50) { OnRemove::Cancel } else { OnRemove::Finish },
+            on_remove: OnRemove::default(),
             meta: JobMeta::default(),
         };
-        self.put(spec);
+        let drawn = self.random.next();
+        let on_remove = if drawn.is_multiple_of(2) { OnRemove::Cancel } else { OnRemove::Finish };
+        let protect = (drawn / 2) % 100 < 15;
+        self.put(drawn, JobSpec { protect, on_remove, ..spec });
     }
 
     /// A definition stands in one of the sources from now on.
-    fn put(&mut self, spec: JobSpec) -> Digest {
+    fn put(&mut self, drawn: u64, spec: JobSpec) -> Digest {
         let name = spec.name.clone();
-        let digest = Digest(format!("{:032x}", self.random.next()).into());
+        let digest = Digest(format!("{drawn:032x}").into());
         let spec = Arc::new(spec);
         self.specs.insert(digest.clone(), Arc::clone(&spec));
-        let source =
-            SourcePlace { file: format!("{}/all.yaml", self.random.pick(&SOURCES)), line: 1 };
+        let folder = SOURCES[usize::try_from(drawn / 256 % 2).unwrap()];
+        let source = SourcePlace { file: format!("{folder}/all.yaml"), line: 1 };
         self.desired.insert(name, DeclaredJob { spec, digest: digest.clone(), source });
         digest
     }
