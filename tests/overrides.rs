@@ -133,7 +133,7 @@ impl Bench {
             revision: contents.revision.as_str().into(),
             pin: None,
             jobs,
-            removed: AppliedSet::new(),
+            removed: cronwright::engine::removed::Removed::default(),
             overrides: contents.overrides.into_iter().map(|said| said.said().unwrap()).collect(),
             watermark: contents.watermark,
             covered: contents.covered,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::engine::execution::{Cause, Claim, Ending, ExecutionId, JobUid, Outcome, Range, Row};
 use crate::engine::overrides::{OverrideWrite, Overrides};
 use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan, Repair};
+use crate::engine::removed::Removed;
 use crate::engine::request::{ReplyStatus, Request, RequestId};
 use crate::engine::rollback::Pin;
 use crate::spec::job::{JobName, JobSpec};
@@ -91,7 +92,7 @@ pub struct Recovery {
     /// The applied jobs.
     pub jobs: AppliedSet,
     /// Jobs that were removed; a job of that name takes its uid and anchors again (D4).
-    pub removed: AppliedSet,
+    pub removed: Removed,
     /// What operators have said about jobs.
     pub overrides: Overrides,
     /// Every occurrence up to here has its row, but for what a pause holds; none: the store is new.

@@ -10,6 +10,7 @@ pub mod fields;
 pub mod overrides;
 pub mod plan;
 pub mod queue;
+pub mod removed;
 pub mod request;
 pub mod rollback;
 pub mod schedule;

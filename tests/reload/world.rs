@@ -16,6 +16,7 @@ use cronwright::engine::event::{Effect, Event, PlanDone, Recovery, Resume, Start
 use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output, Row};
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Hold, Plan, PruneGuard, Sources, diff};
+use cronwright::engine::removed::Removed;
 use cronwright::engine::request::{Op, Request, RequestId};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::memory::Ledger;
@@ -562,12 +563,17 @@ impl World {
 
     fn recovery(&mut self, number: u64) -> Event {
         let mut contents = self.ledger.load();
-        let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
+        let (mut jobs, mut removed) = (AppliedSet::new(), Removed::default());
         for document in contents.jobs_in_order() {
             let key = (document.name.clone(), Digest(document.digest.as_str().into()));
             let spec = Arc::clone(&self.specs[&key]);
-            let set = if document.removed_at.is_some() { &mut removed } else { &mut jobs };
-            set.insert(spec.name.clone(), document.applied(spec));
+            let gone = document.removed_at.is_some();
+            let job = document.applied(spec);
+            if gone {
+                removed.push(job);
+            } else {
+                jobs.insert(job.spec.name.clone(), job);
+            }
         }
         let said = contents.overrides.into_iter().map(|document| document.said().unwrap());
         let overrides: Overrides = said.collect();

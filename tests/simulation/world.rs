@@ -15,6 +15,7 @@ use cronwright::engine::execution::{
 };
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Sources, diff};
+use cronwright::engine::removed::Removed;
 use cronwright::engine::request::{Op, Request, RequestId, Selection};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::document::JobDocument;
@@ -646,7 +647,7 @@ impl World {
 
     fn recovery(&mut self, node: usize, number: u64) -> Event {
         let mut contents = self.ledger.load();
-        let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
+        let (mut jobs, mut removed) = (AppliedSet::new(), Removed::default());
         for document in contents.jobs_in_order() {
             let mut spec = self.spec_of(&document.digest);
             if self.bug == Some(Bug::ForgetsJitter) {
@@ -655,11 +656,16 @@ impl World {
                     trigger.jitter = Duration::ZERO;
                 }
             }
-            let set = if document.removed_at.is_some() { &mut removed } else { &mut jobs };
-            set.insert(spec.name.clone(), document.applied(spec));
+            let gone = document.removed_at.is_some();
+            let job = document.applied(spec);
+            if gone {
+                removed.push(job);
+            } else {
+                jobs.insert(job.spec.name.clone(), job);
+            }
         }
         if self.bug == Some(Bug::ForgetsRemoved) {
-            removed.clear();
+            removed = Removed::default();
         }
         let supervised = self.nodes[node].running.iter().chain(self.nodes[node].spool.keys());
         let forgets = |bug| self.bug == Some(bug);

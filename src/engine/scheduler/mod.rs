@@ -29,6 +29,7 @@ use crate::engine::execution::{ExecutionId, Range};
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::{AppliedJob, AppliedSet};
 use crate::engine::queue::FireQueue;
+use crate::engine::removed::Removed;
 use crate::engine::rollback::Pin;
 use crate::spec::job::JobName;
 use crate::time::{BootTime, Now, Timestamp};
@@ -68,7 +69,7 @@ pub struct Scheduler {
     /// What is pinned.
     pin: Option<Pin>,
     jobs: BTreeMap<JobName, Job>,
-    removed: AppliedSet,
+    removed: Removed,
     queue: FireQueue,
     overrides: OverrideState,
     plan: Option<PendingPlan>,
@@ -133,7 +134,7 @@ impl Scheduler {
             revision: "".into(),
             pin: None,
             jobs: BTreeMap::new(),
-            removed: AppliedSet::new(),
+            removed: Removed::default(),
             queue: FireQueue::default(),
             overrides: OverrideState::default(),
             plan: None,

@@ -180,7 +180,7 @@ impl Scheduler {
 
     /// A new job, or one that was removed and comes back under its uid (D4).
     fn created(&self, at: Timestamp, to: &DeclaredJob, owner: &Owner) -> AppliedJob {
-        let before = self.removed.get(&to.spec.name);
+        let before = self.removed.newest(&to.spec.name);
         let uid = before
             .map_or_else(|| JobUid::first_applied(&to.spec.name, at), |before| before.uid.clone());
         AppliedJob {
@@ -236,14 +236,11 @@ impl Scheduler {
         for gone in plan.writes.removed {
             self.jobs.remove(&gone.spec.name);
             self.cancel_removed(&gone, effects);
-            self.removed.insert(gone.spec.name.clone(), gone);
+            self.removed.push(gone);
         }
         for applied in plan.writes.upserts {
             let name = applied.spec.name.clone();
-            // The tombstone of another job that had the name stays.
-            if self.removed.get(&name).is_some_and(|gone| gone.uid == applied.uid) {
-                self.removed.remove(&name);
-            }
+            self.removed.take(&name, &applied.uid);
             self.queue_next(&applied, schedule::next_after(&applied, effective_at));
             self.jobs.insert(name, Job { applied, cursor: effective_at, covered: Vec::new() });
         }
