@@ -47,8 +47,7 @@ impl Reconciler {
             return Err(Unmet::Generation { expected: back.from, is: applied.generation });
         }
         let names = self.source_names();
-        let owner = |job: &AppliedJob| job.owner.as_source().map(str::to_owned);
-        let is_ours = |job: &AppliedJob| owner(job).is_some_and(|owner| names.contains(&owner));
+        let is_ours = |job: &AppliedJob| job.owner.as_source().is_some();
         let then = earlier(&applied.jobs, &back.plans, is_ours);
         let recalled = self.book.recall(&then.jobs).await;
         let desired = recalled.map_err(|jobs| Unmet::NotKept { jobs })?;

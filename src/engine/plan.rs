@@ -166,6 +166,8 @@ pub enum Hold {
     Protected,
     /// Too many jobs of its source would go at once (D11, [`PruneGuard`]).
     MassRemoval,
+    /// The settings do not name its source any more, and no other one declares it.
+    SourceDropped,
 }
 
 impl Hold {
@@ -179,6 +181,7 @@ impl Hold {
             Self::Unconfirmed => "unconfirmed",
             Self::Protected => "protected",
             Self::MassRemoval => "mass_removal",
+            Self::SourceDropped => "source_dropped",
         }
     }
 
@@ -190,7 +193,8 @@ impl Hold {
             | Self::Unmounted
             | Self::EmptySource
             | Self::Protected
-            | Self::MassRemoval => true,
+            | Self::MassRemoval
+            | Self::SourceDropped => true,
         }
     }
 }

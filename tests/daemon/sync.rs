@@ -179,3 +179,31 @@ fn going_back_over_many_new_jobs_must_be_said_with_their_number() {
     let (code, stderr) = said(&world, &["sync", "undo", "--allow-prune", "6"]);
     assert_eq!((code, scripts(&world).as_str()), (Some(0), "a=1 b=1"), "{stderr}");
 }
+
+#[test]
+fn jobs_go_over_to_another_source_when_the_settings_name_that_one() {
+    let mut world = World::new();
+    let job = |name: &str| format!("  {name}:\n    interval: 1h\n    script: echo {name}\n");
+    world.write("jobs.d/jobs.yaml", &format!("jobs:\n{}{}", job("a"), job("b")));
+    world.start();
+    world.until("applied manifests", |world| world.sync_state() == "Synced");
+    let before = world.applied("a").unwrap();
+    world.stop();
+
+    std::fs::create_dir(world.path("ops")).unwrap();
+    world.write("ops/other.yaml", &format!("jobs:\n{}", job("a")));
+    world.write("cronwright.toml", "sources = [\"ops\"]\n");
+    world.start();
+    let is_dropped =
+        |world: &mut World| world.ask(&["sync"])["blocked"][0]["blocked"] == "source_dropped";
+    world.until("the job that nobody declares", is_dropped);
+    let after = world.applied("a").unwrap();
+    assert_eq!((&after.uid, &after.anchors), (&before.uid, &before.anchors));
+    assert_eq!((after.owner.as_str(), after.source.file.as_str()), ("file:ops", "ops/other.yaml"));
+    assert!(world.applied("b").is_some(), "it stays");
+    let id = world.ask(&["sync"])["confirm"].as_str().unwrap().to_owned();
+    let (code, stderr) = said(&world, &["sync", "confirm", &id]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(world.applied("b").is_none());
+    assert_eq!(world.sync_state(), "Synced");
+}
