@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use cronwright::engine::event::{Effect, Event, Recovery, Resume, Start};
-use cronwright::engine::execution::{Cause, Ending, Outcome, Output, Row, Skipped};
+use cronwright::engine::execution::{AttemptId, Cause, Ending, Outcome, Output, Row, Skipped};
 use cronwright::engine::overrides::{Override, Pause, SkipNext, next_to_run};
 use cronwright::engine::plan::{AppliedJob, AppliedSet, Change, Owner, Sources, diff};
 use cronwright::engine::request::{Op, ReplyStatus, Request, RequestId, Selection};
@@ -88,7 +88,7 @@ impl Bench {
                 self.hear(Event::Recovered(Box::new(recovery)));
             }
             Effect::Start(start) => {
-                let (id, finished_at) = (start.row.id.clone(), self.now);
+                let (id, finished_at) = (AttemptId::first(start.row.id.clone()), self.now);
                 self.starts.push(*start);
                 let ending = Box::new(Ending {
                     outcome: Outcome::Succeeded,
@@ -111,6 +111,8 @@ impl Bench {
             Effect::RecordStarted { .. }
             | Effect::Stop { .. }
             | Effect::Forget { .. }
+            | Effect::RecordWait(_)
+            | Effect::ReadFlights
             | Effect::PlanDone(_)
             | Effect::Note(_) => {}
         }

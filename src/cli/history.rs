@@ -94,7 +94,8 @@ fn row(entry: &ExecutionEntry, look: &Look) -> Vec<Cell> {
     cells
 }
 
-/// `succeeded`, `skipped (overlap)`, `missed (downtime) ×120`, `running`.
+/// `succeeded`, `skipped (overlap)`, `missed (downtime) ×120`, `running`, `failed (exit), attempt 3`,
+/// `retry_wait, attempt 2 next`.
 pub(super) fn outcome(entry: &ExecutionEntry) -> Cell {
     let word = entry.outcome.as_deref().unwrap_or(&entry.state);
     let mut text = word.to_owned();
@@ -103,6 +104,11 @@ pub(super) fn outcome(entry: &ExecutionEntry) -> Cell {
     }
     if entry.count > 1 {
         text = format!("{text} ×{}", entry.count);
+    }
+    if entry.retry_at.is_some() {
+        text = format!("{text}, attempt {} next", entry.attempt_list.len() + 1);
+    } else if entry.attempts > 1 {
+        text = format!("{text}, attempt {}", entry.attempts);
     }
     Cell::painted(text, Paint::of(word))
 }

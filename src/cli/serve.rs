@@ -275,7 +275,9 @@ async fn said_goodbye(handle: &Handle, ended: Option<Ended>) -> Exit {
         Some(Ended::Stopped { running }) => {
             let rows = timeout(LAST_ANSWERS_WITHIN, handle.store.in_flight()).await;
             for row in rows.into_iter().flatten().flatten() {
-                info!(job = %row.job, execution_id = %row.id, "goes on under the supervisor");
+                if !row.waits() {
+                    info!(job = %row.job, execution_id = %row.id, "goes on under the supervisor");
+                }
             }
             info!(
                 running,

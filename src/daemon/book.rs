@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::warn;
 
+use crate::engine::execution::Row;
 use crate::engine::plan::Change;
 use crate::engine::rollback::Former;
 use crate::io::last_good::LastGood;
@@ -53,9 +54,13 @@ impl Book {
         JobSpec::from_canonical(&name, &document.spec.to_string()).ok().map(Arc::new)
     }
 
-    /// Reads the last good definitions of stored jobs that no manifest has declared.
-    pub(super) async fn read_last_good(&self, documents: &[JobDocument]) {
-        let mut wanted = BTreeSet::new();
+    /// Reads the last good definitions of stored jobs that no manifest has declared, and those that executions
+    /// in flight began with and may need again (C2).
+    pub(super) async fn read_last_good(&self, documents: &[JobDocument], in_flight: &[Row]) {
+        let bounded = in_flight.iter().filter(|row| row.rules.is_some());
+        let keys = bounded.map(|row| (row.job.clone(), row.provenance.digest.clone()));
+        let mut wanted: BTreeSet<(JobName, Digest)> =
+            keys.filter(|(name, digest)| self.find(name, digest).is_none()).collect();
         for document in documents {
             let digest = Digest(document.digest.as_str().into());
             if let Ok(name) = JobName::parse(&document.name)

@@ -11,7 +11,9 @@ use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::failpoint::failpoint;
 use crate::engine::event::{Event, Start};
-use crate::engine::execution::{Ending, Exception, ExecutionId, Failed, Outcome, Output};
+use crate::engine::execution::{
+    AttemptId, Ending, Exception, Failed, Outcome, Output,
+};
 use crate::io::clock;
 use crate::io::executor::supervisor::{OrderError, SupervisorEvent, SupervisorHandle};
 use crate::io::executor::{Facts, Surroundings, ending_of, start_of};
@@ -41,16 +43,18 @@ impl Executor {
     pub(super) fn start(&self, start: &Start) -> Option<Event> {
         failpoint("before_start");
         let row = &start.row;
+        let attempt = AttemptId { execution: row.id.clone(), number: row.attempt() };
         let Some(spec) = self.book.find(&row.job, &row.provenance.digest) else {
             let message = format!(
                 "this daemon has not read the definition of `{}` itself: its manifest cannot be used \
                  and there is no last good copy in the state directory",
                 row.job
             );
-            return Some(not_started(&row.id, "Untrusted", message));
+            return Some(not_started(&attempt, "Untrusted", message));
         };
         let facts = Facts {
-            id: &row.id,
+            attempt: &attempt,
+            time_left: start.time_left,
             cause: row.cause,
             trigger: row.trigger,
             fire_time: row.fire_time,
@@ -62,32 +66,32 @@ impl Executor {
             Surroundings { base_dir: &self.base_dir, environment: &self.environment };
         let ordered = self.supervisor.start(start_of(&facts, &spec, &surroundings));
         failpoint("after_start");
-        ordered.err().map(|error| not_started(&row.id, "SpawnError", error.to_string()))
+        ordered.err().map(|error| not_started(&attempt, "SpawnError", error.to_string()))
     }
 
     /// Ends a task.
-    pub(super) fn stop(&self, id: &ExecutionId, force: bool) {
+    pub(super) fn stop(&self, id: &AttemptId, force: bool) {
         let stopped = if force {
-            self.supervisor.kill(id.as_str())
+            self.supervisor.kill(&id.to_string())
         } else {
-            self.supervisor.stop(id.as_str())
+            self.supervisor.stop(&id.to_string())
         };
         note_refusal(stopped, id);
     }
 
     /// The ending is recorded.
-    pub(super) fn forget(&self, id: &ExecutionId) {
-        note_refusal(self.supervisor.recorded(id.as_str()), id);
+    pub(super) fn forget(&self, id: &AttemptId) {
+        note_refusal(self.supervisor.recorded(&id.to_string()), id);
     }
 }
 
-fn note_refusal(ordered: Result<(), OrderError>, id: &ExecutionId) {
+fn note_refusal(ordered: Result<(), OrderError>, id: &AttemptId) {
     if let Err(error) = ordered {
         warn!(execution_id = %id, %error, "the supervisor takes no order");
     }
 }
 
-fn not_started(id: &ExecutionId, kind: &str, message: String) -> Event {
+fn not_started(id: &AttemptId, kind: &str, message: String) -> Event {
     error!(execution_id = %id, "{message}");
     let ending = Ending {
         outcome: Outcome::Failed(Failed::Spawn),
@@ -104,24 +108,24 @@ fn not_started(id: &ExecutionId, kind: &str, message: String) -> Event {
 
 /// What the supervisor runs, or whose ending is not recorded yet.
 #[derive(Debug, Default)]
-pub(super) struct Holdings(Mutex<BTreeSet<ExecutionId>>);
+pub(super) struct Holdings(Mutex<BTreeSet<AttemptId>>);
 
 impl Holdings {
-    fn ids(&self) -> MutexGuard<'_, BTreeSet<ExecutionId>> {
+    fn ids(&self) -> MutexGuard<'_, BTreeSet<AttemptId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All of them, for a recovery.
-    pub(super) fn list(&self) -> Vec<ExecutionId> {
+    pub(super) fn list(&self) -> Vec<AttemptId> {
         self.ids().iter().cloned().collect()
     }
 
     /// The ending of this one is recorded.
-    pub(super) fn forget(&self, id: &ExecutionId) {
+    pub(super) fn forget(&self, id: &AttemptId) {
         self.ids().remove(id);
     }
 
-    fn add(&self, id: ExecutionId) {
+    fn add(&self, id: AttemptId) {
         self.ids().insert(id);
     }
 }
@@ -161,7 +165,7 @@ impl Listener {
             }
             SupervisorEvent::Started(process) => self.started(&process).await,
             SupervisorEvent::Ended(ending) => {
-                let id = id_of(&ending.id);
+                let id = AttemptId::parse(&ending.id);
                 self.holdings.add(id.clone());
                 let ending = Box::new(ending_of(*ending));
                 self.send(Incoming::Event(Event::Ended { id, ending })).await;
@@ -172,7 +176,7 @@ impl Listener {
     }
 
     async fn started(&self, process: &RunningProcess) {
-        let id = id_of(&process.id);
+        let id = AttemptId::parse(&process.id);
         self.holdings.add(id.clone());
         let at = Timestamp::from_timestamp_millis(process.started_at_ms);
         let at = at.unwrap_or_else(|| clock::now().wall);
@@ -183,8 +187,4 @@ impl Listener {
         // The loop outlives this task, except at the very end.
         drop(self.events.send(incoming).await);
     }
-}
-
-fn id_of(text: &str) -> ExecutionId {
-    ExecutionId(text.into())
 }

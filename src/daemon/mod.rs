@@ -43,7 +43,7 @@ use crate::engine::event::{Effect, Event, LeaseLoss, PlanDone, Resume};
 use crate::engine::request::{Op, ReplyStatus};
 use crate::engine::scheduler::Scheduler;
 use crate::io::clock::{self, SLEEP_MAX, Sleeper};
-use crate::io::store::{Holder, Store};
+use crate::io::store::{ForeignNews, Holder, Store};
 
 pub use crate::daemon::parts::{DaemonError, Handle, start};
 
@@ -162,6 +162,8 @@ impl Loop {
             | Effect::Recover { .. }
             | Effect::RecordStarted { .. }
             | Effect::RecordEnded { .. }
+            | Effect::RecordWait(_)
+            | Effect::ReadFlights
             | Effect::Note(_) => {}
         }
         None
@@ -191,6 +193,7 @@ impl Loop {
             pin: scheduler.pin().cloned(),
             jobs,
             overrides,
+            in_flight: Arc::new(scheduler.definitions_in_flight()),
         });
     }
 
@@ -243,7 +246,8 @@ impl Loop {
         tokio::spawn(async move {
             // When the store does not answer, it is asked again in a second.
             if let Ok(Ok(news)) = timeout(FOREIGN_NEWS_EVERY, store.foreign_news(&ids)).await {
-                let event = Event::Foreign { ended: news.ended, ownerless: news.ownerless };
+                let ForeignNews { ended, ownerless, waiting } = news;
+                let event = Event::Foreign { ended, ownerless, waiting };
                 drop(events.send(Incoming::Event(event)).await);
             }
         });
@@ -255,7 +259,7 @@ impl Loop {
         let (done, flushed) = oneshot::channel();
         drop(self.parts.operations.send(Operation::Flush(done)));
         drop(timeout(STOP_WITHIN, flushed).await);
-        let running = self.scheduler.in_flight();
+        let running = self.scheduler.running();
         let give_up = async {
             drop(self.store.beat(&self.holder.node, HAND_OVER).await);
             drop(self.store.release_lease(&self.holder).await);

@@ -194,6 +194,7 @@ fn nothing_applied() -> Applied {
         pin: None,
         jobs: Arc::new(AppliedSet::new()),
         overrides: Arc::new(Overrides::new()),
+        in_flight: Arc::default(),
     }
 }
 

@@ -321,12 +321,13 @@ impl Reconciler {
     async fn forget_unused(&self, seen: &Seen, plan: &Plan) {
         let replaced =
             plan.changes.iter().filter_map(Change::applied).map(|job| job.digest.clone()).collect();
-        let applied = self.applied.borrow().jobs.clone();
+        let Applied { jobs: applied, in_flight, .. } = self.applied.borrow().clone();
         let declared = seen.loaded.iter().flat_map(|loaded| loaded.jobs.values());
         let used = applied
             .values()
             .map(|job| job.digest.clone())
             .chain(declared.map(|job| job.digest.clone()))
+            .chain(in_flight.iter().cloned())
             .collect();
         self.book.forget_all_but(used, replaced).await;
     }

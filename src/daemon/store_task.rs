@@ -45,6 +45,7 @@ pub(super) enum Operation {
     SavePlan(Box<PlanWrites>),
     Recover(u64),
     Record(RowChange),
+    ReadFlights,
     Note(Timestamp, Note),
     /// Answered when everything before it is done.
     Flush(tokio::sync::oneshot::Sender<()>),
@@ -64,6 +65,10 @@ impl Operation {
                 let guard = epoch.map_or_else(|| Guard::Node(Arc::clone(node)), Guard::Epoch);
                 Ok(Self::Record(RowChange::Ended { id, guard, ending }))
             }
+            Effect::RecordWait(wait) => {
+                Ok(Self::Record(RowChange::Waits { guard: Guard::Epoch(wait.epoch), wait }))
+            }
+            Effect::ReadFlights => Ok(Self::ReadFlights),
             Effect::Note(note) => Ok(Self::Note(clock::now().wall, note)),
             other @ (Effect::Start(_)
             | Effect::Stop { .. }
@@ -143,6 +148,7 @@ impl StoreTask {
                     let changes = take_records(change, &mut waiting);
                     task.record(&changes).await;
                 }
+                Some(Operation::ReadFlights) => task.read_flights().await,
                 Some(Operation::Note(at, note)) => task.note(at, &note).await,
                 Some(Operation::Flush(done)) => {
                     saving.done().await;
@@ -219,7 +225,7 @@ impl StoreTask {
     async fn recovery(&self, number: u64, mut contents: Contents) -> Recovery {
         let supervised = self.holdings.list();
         let (mut jobs, mut removed) = (AppliedSet::new(), Removed::default());
-        self.book.read_last_good(&contents.jobs).await;
+        self.book.read_last_good(&contents.jobs, &contents.in_flight).await;
         for document in contents.jobs_in_order() {
             let (uid, gone) = (document.uid.clone(), document.removed_at.is_some());
             let Some(spec) = self.book.definition(&document) else {
@@ -276,9 +282,23 @@ impl StoreTask {
         }
         failpoint("after_record");
         for change in changes {
-            if let RowChange::Ended { id, .. } = change {
-                self.send(Event::Recorded { id: id.clone() }).await;
+            if let Some(id) = change.ended() {
+                self.send(Event::Recorded { id }).await;
             }
+        }
+    }
+
+    /// Reads the rows that have not ended, again and again until the store answers.
+    async fn read_flights(&self) {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match timeout(OPERATION_DEADLINE, self.store.in_flight()).await {
+                Ok(Ok(rows)) => break self.send(Event::Flights(rows)).await,
+                Ok(Err(error)) => self.unhealthy(&error),
+                Err(_) => self.unhealthy(&silent("read the ledger")),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
     }
 
@@ -342,14 +362,11 @@ fn take_records(first: RowChange, waiting: &mut VecDeque<Operation>) -> Vec<RowC
     }
     let ended: Vec<ExecutionId> = changes
         .iter()
-        .filter_map(|change| match change {
-            RowChange::Ended { id, .. } => Some(id.clone()),
-            RowChange::Started { .. } => None,
-        })
+        .filter_map(|change| change.ended().map(|id| id.execution))
         .collect();
     changes.retain(|change| match change {
         RowChange::Started { id, .. } => !ended.contains(id),
-        RowChange::Ended { .. } => true,
+        RowChange::Waits { .. } | RowChange::Ended { .. } => true,
     });
     changes
 }

@@ -10,7 +10,7 @@ use crate::engine::plan::{AppliedSet, HeldRemoval, OwnerConflict};
 use crate::engine::rollback::Pin;
 use crate::engine::scheduler::Phase;
 use crate::io::store::document::Drift;
-use crate::spec::job::JobName;
+use crate::spec::job::{Digest, JobName};
 use crate::time::Timestamp;
 
 /// What is applied. Published whenever it changes.
@@ -28,6 +28,8 @@ pub struct Applied {
     pub jobs: Arc<AppliedSet>,
     /// What operators have said about jobs.
     pub overrides: Arc<Overrides>,
+    /// The definitions that executions in flight may need again.
+    pub in_flight: Arc<BTreeSet<Digest>>,
 }
 
 /// How far what is declared and what is applied agree.

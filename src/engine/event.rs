@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::execution::{Cause, Claim, Ending, ExecutionId, JobUid, Outcome, Range, Row};
+use crate::engine::execution::{
+    Attempt, AttemptId, Cause, Claim, Ending, ExecutionId, JobUid, Outcome, Range, Row,
+};
 use crate::engine::overrides::{OverrideWrite, Overrides};
 use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan, Repair};
 use crate::engine::removed::Removed;
 use crate::engine::request::{ReplyStatus, Request, RequestId};
 use crate::engine::rollback::Pin;
-use crate::spec::job::{JobName, JobSpec};
+use crate::spec::job::JobName;
 use crate::time::{BootTime, Timestamp};
 
 /// Why the scheduler may move.
@@ -37,7 +39,7 @@ pub enum Event {
     },
     /// Answer to [`Effect::SavePlan`]: the store's generation was another one; nothing was written.
     PlanStale,
-    /// Answer to [`Effect::Claim`]: one answer per row, in order.
+    /// Answer to [`Effect::Claim`]: one answer per row and per take, in order.
     Claimed {
         /// The batch.
         batch: u64,
@@ -50,29 +52,33 @@ pub enum Event {
     Request(Request),
     /// A task runs.
     Started {
-        /// The execution.
-        id: ExecutionId,
+        /// The attempt.
+        id: AttemptId,
         /// When its process began.
         at: Timestamp,
     },
     /// A task ended, or could not be started.
     Ended {
-        /// The execution.
-        id: ExecutionId,
+        /// The attempt.
+        id: AttemptId,
         /// How.
         ending: Box<Ending>,
     },
-    /// An ending is durable.
+    /// The ending of an attempt is durable.
     Recorded {
-        /// The execution.
-        id: ExecutionId,
+        /// The attempt.
+        id: AttemptId,
     },
+    /// Answer to [`Effect::ReadFlights`]: the rows that have not ended.
+    Flights(Vec<Row>),
     /// News of executions on other nodes.
     Foreign {
         /// They ended by themselves.
         ended: Vec<ExecutionId>,
         /// Their node's lease ended: nobody will report on them.
         ownerless: Vec<ExecutionId>,
+        /// They wait for their next attempt, which is the leader's to start.
+        waiting: Vec<Row>,
     },
     /// The daemon is stopping: nothing new starts.
     Stopping,
@@ -102,8 +108,8 @@ pub struct Recovery {
     pub covered: Vec<(JobUid, Range)>,
     /// Rows that have not ended.
     pub in_flight: Vec<Row>,
-    /// Executions that the supervisor runs, or whose ending it still holds.
-    pub supervised: Vec<ExecutionId>,
+    /// Attempts that the supervisor runs, or whose ending it still holds.
+    pub supervised: Vec<AttemptId>,
     /// Whether to wait for a plan before anything fires.
     pub resume: Resume,
 }
@@ -163,26 +169,31 @@ pub enum Effect {
     },
     /// Write an ending, as often as it takes; answered by [`Event::Recorded`].
     RecordEnded {
-        /// The execution.
-        id: ExecutionId,
+        /// The execution's last attempt; an ending of an earlier one changes nothing.
+        id: AttemptId,
         /// Its fencing token; none: the row is whichever this node claimed under that id.
         epoch: Option<u64>,
         /// How it ended.
         ending: Box<Ending>,
     },
+    /// Write that an attempt ended and that another follows, as often as it takes; answered by
+    /// [`Event::Recorded`].
+    RecordWait(Box<RetryWait>),
+    /// Read the rows that have not ended, as often as it takes; answered by [`Event::Flights`].
+    ReadFlights,
     /// Start a task.
     Start(Box<Start>),
     /// End a task.
     Stop {
-        /// The execution.
-        id: ExecutionId,
+        /// The attempt.
+        id: AttemptId,
         /// KILL at once.
         force: bool,
     },
     /// An ending is recorded: the supervisor may forget it.
     Forget {
-        /// The execution.
-        id: ExecutionId,
+        /// The attempt.
+        id: AttemptId,
     },
     /// Answer a request.
     Reply {
@@ -206,6 +217,8 @@ pub struct ClaimBatch {
     pub number: u64,
     /// The rows: claimed ones, and ended ones.
     pub rows: Vec<Row>,
+    /// Rows that wait, to be claimed again.
+    pub takes: Vec<Take>,
     /// When all is decided ([`Self::is_decided`]), every occurrence up to here has its row.
     pub watermark: Timestamp,
     /// When its answer counts as lost; it is not sent any more then. The lease lasts longer (C12).
@@ -228,16 +241,48 @@ impl ClaimBatch {
     }
 }
 
+/// A row that waits, as it is to be once it is claimed again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Take {
+    /// The row, claimed. It replaces the one that waits.
+    pub row: Row,
+    /// Whose the one that waits is. If it is another's by now, or waits no more, nothing is written.
+    pub from: Claim,
+}
+
+/// An attempt that ended, and when the next begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryWait {
+    /// The execution.
+    pub id: ExecutionId,
+    /// Its fencing token.
+    pub epoch: u64,
+    /// All its attempts so far; the row changes only while the last of them is under way.
+    pub attempts: Vec<Attempt>,
+    /// When the next begins.
+    pub until: Timestamp,
+    /// What the last attempt left.
+    pub last: Box<Ending>,
+}
+
+impl RetryWait {
+    /// The attempt that ended.
+    pub fn attempt(&self) -> AttemptId {
+        let number = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        AttemptId { execution: self.id.clone(), number }
+    }
+}
+
 /// How long a claim may take before its answer counts as lost.
 pub const CLAIM_DEADLINE: Duration = Duration::from_millis(1500);
 
 /// A task to start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Start {
-    /// The row as claimed.
+    /// The row as claimed. The daemon runs the definition of its digest, which it has read itself (D13).
     pub row: Row,
-    /// The definition to run. Its digest is the row's; the daemon runs only what it has read itself (D13).
-    pub spec: Arc<JobSpec>,
+    /// How much of `total_timeout` is left.
+    pub time_left: Option<Duration>,
     /// The fire time before this one, for `CRONWRIGHT_DATA_INTERVAL_START`.
     pub previous_fire_time: Option<Timestamp>,
 }

@@ -2,17 +2,20 @@
 //!
 //! A [`Row`] is what the store keeps and people read. Rules: `C1` (states), `C8` (fields), `F7` (reasons).
 
+mod attempts;
 mod remains;
+mod row;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::spec::job::{Digest, JobName, SourcePlace};
-use crate::spec::trigger::TriggerKind;
 use crate::time::{Timestamp, rfc3339};
 
+pub use crate::engine::execution::attempts::{Attempt, AttemptId, AttemptRules};
 pub use crate::engine::execution::remains::{Exception, Exit, Output};
+pub use crate::engine::execution::row::{Row, State};
 
 /// The lasting identity of a job (A1): given when it is first applied, kept through renames.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +102,8 @@ pub enum Failed {
 pub enum TimedOut {
     /// `timeout` of the attempt.
     Attempt,
+    /// `total_timeout` of the execution.
+    Total,
     /// KILL did not end it (uninterruptible sleep).
     Unkillable,
 }
@@ -165,12 +170,13 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
         Self::Failed(Failed::Spawn),
         Self::TimedOut(TimedOut::Attempt),
+        Self::TimedOut(TimedOut::Total),
         Self::TimedOut(TimedOut::Unkillable),
         Self::Cancelled(Cancelled::Requested),
         Self::Cancelled(Cancelled::Removed),
@@ -209,6 +215,7 @@ impl Outcome {
             Self::Failed(Failed::Signal) => Some("signal"),
             Self::Failed(Failed::Spawn) => Some("spawn"),
             Self::TimedOut(TimedOut::Attempt) => Some("attempt"),
+            Self::TimedOut(TimedOut::Total) => Some("total"),
             Self::TimedOut(TimedOut::Unkillable) => Some("unkillable"),
             Self::Cancelled(Cancelled::Requested) => Some("requested"),
             Self::Lost => Some("owner_lost"),
@@ -298,79 +305,4 @@ pub struct Ending {
     pub exception: Option<Exception>,
     /// What it printed.
     pub output: Output,
-}
-
-/// Where a row stands (C1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// Written, about to start.
-    Claimed,
-    /// Started.
-    Running {
-        /// When the process began.
-        started_at: Timestamp,
-    },
-    /// Over. Never changes again.
-    Ended(Box<Ending>),
-}
-
-impl State {
-    /// The word for people and files.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Claimed => "claimed",
-            Self::Running { .. } => "running",
-            Self::Ended(_) => "ended",
-        }
-    }
-}
-
-/// One document of the ledger: an execution, or skipped or missed occurrences.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// Deterministic for an occurrence; the request's id for run-now.
-    pub id: ExecutionId,
-    /// The job's name when it was written.
-    pub job: JobName,
-    /// The job's uid.
-    pub uid: JobUid,
-    /// Why it exists.
-    pub cause: Cause,
-    /// The kind of trigger that made it due.
-    pub trigger: Option<TriggerKind>,
-    /// When it was due; for a request, when it was accepted.
-    pub fire_time: Timestamp,
-    /// When it was to start: later than `fire_time` when its trigger has jitter (A10).
-    pub start_time: Timestamp,
-    /// Set on range rows; `first` is `fire_time`.
-    pub range: Option<Range>,
-    /// The definition.
-    pub provenance: Provenance,
-    /// Whose it is.
-    pub claim: Claim,
-    /// When it was claimed, or written ended.
-    pub claimed_at: Timestamp,
-    /// Which of the job's `max_instances` places it holds while in flight (B3).
-    pub slot: Option<u32>,
-    /// Where it stands.
-    pub state: State,
-    /// An outcome that came after the row had ended (C1).
-    pub late_outcome: Option<Outcome>,
-    /// Who asked, for requests; the execution in the way, for `skipped(overlap)`.
-    pub note: Option<String>,
-}
-
-impl Row {
-    /// Whether it is claimed or running.
-    pub fn in_flight(&self) -> bool {
-        !matches!(self.state, State::Ended(_))
-    }
-
-    /// How it ended, when it has.
-    pub fn outcome(&self) -> Option<Outcome> {
-        match &self.state {
-            State::Claimed | State::Running { .. } => None,
-            State::Ended(ending) => Some(ending.outcome),
-        }
-    }
 }

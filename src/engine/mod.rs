@@ -12,6 +12,7 @@ pub mod plan;
 pub mod queue;
 pub mod removed;
 pub mod request;
+pub mod retry;
 pub mod rollback;
 pub mod schedule;
 pub mod scheduler;

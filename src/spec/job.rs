@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap};
+use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap, Retry};
 use crate::spec::size::SizeText;
 use crate::spec::task::Task;
 use crate::spec::trigger::{
@@ -74,6 +74,10 @@ pub struct JobSpec {
     pub working_dir: Option<String>,
     /// Of one attempt; none: no limit. Never zero.
     pub timeout: Option<Duration>,
+    /// Of waiting and all attempts; none: no limit. Never zero.
+    pub total_timeout: Option<Duration>,
+    /// Further attempts; none: there is one.
+    pub retry: Option<Retry>,
     /// Between TERM and KILL.
     pub kill_grace: Duration,
     /// How much of stdout and stderr together is kept, half head, half tail.
@@ -165,8 +169,10 @@ impl JobSpec {
             ("owner", meta.owner.as_ref().map(|owner| json!(owner))),
             ("previous_names", when(!previous_names.is_empty(), json!(previous_names))),
             ("protect", when(self.protect, json!(true))),
+            ("retry", self.retry.as_ref().map(retry_value)),
             ("runbook", meta.runbook.as_ref().map(|runbook| json!(runbook))),
             ("tags", when(!meta.tags.is_empty(), json!(meta.tags))),
+            ("total_timeout", self.total_timeout.map(duration_value)),
         ];
         fields.into_iter().filter_map(|(key, value)| Some((key, value?)))
     }
@@ -212,6 +218,20 @@ const DIGEST_DIGITS: usize = 32;
 
 fn duration_value(duration: Duration) -> Value {
     Value::String(DurationText(duration).to_string())
+}
+
+fn retry_value(retry: &Retry) -> Value {
+    let mut value = json!({
+        "backoff": retry.backoff.as_str(),
+        "delay": duration_value(retry.delay),
+        "jitter": f64::from(retry.jitter_permille) / 1_000.0,
+        "limit": retry.limit,
+        "max_delay": duration_value(retry.max_delay),
+    });
+    if !retry.on_exit_codes.is_empty() {
+        value["on_exit_codes"] = json!(retry.on_exit_codes);
+    }
+    value
 }
 
 /// A trigger as an entry of `triggers`.

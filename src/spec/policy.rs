@@ -25,6 +25,68 @@ impl Overlap {
     }
 }
 
+/// The most attempts after the first.
+pub const RETRY_LIMIT_MAX: u32 = 100;
+
+/// Further attempts after one that failed or timed out (C3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// How many, after the first attempt: 1 to [`RETRY_LIMIT_MAX`].
+    pub limit: u32,
+    /// The wait before the first of them.
+    pub delay: Duration,
+    /// How the waits grow.
+    pub backoff: Backoff,
+    /// No wait is longer; not less than `delay`.
+    pub max_delay: Duration,
+    /// By how many thousandths of itself a wait is shortened at most.
+    pub jitter_permille: u32,
+    /// Only after these exit codes, ascending, each once; empty: after every failure and timeout.
+    pub on_exit_codes: Vec<i32>,
+}
+
+impl Retry {
+    /// What is built in where only a number of retries is given.
+    pub fn of_limit(limit: u32) -> Self {
+        Self {
+            limit,
+            delay: Duration::from_secs(10),
+            backoff: Backoff::Exponential,
+            max_delay: Duration::from_mins(10),
+            jitter_permille: 200,
+            on_exit_codes: Vec::new(),
+        }
+    }
+}
+
+/// How the waits between attempts grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Backoff {
+    /// Each is twice the one before.
+    Exponential,
+    /// They do not.
+    Fixed,
+}
+
+impl Backoff {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Exponential, Self::Fixed];
+
+    /// The word in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exponential => "exponential",
+            Self::Fixed => "fixed",
+        }
+    }
+
+    /// The one with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|backoff| backoff.as_str() == word)
+    }
+}
+
 /// What happens to the executions of a job that is removed (D4).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

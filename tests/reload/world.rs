@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta};
 use cronwright::diagnostic::{Diagnostic, codes};
 use cronwright::engine::absence::{Absences, SECOND_LOOK};
 use cronwright::engine::event::{Effect, Event, PlanDone, Recovery, Resume, Start};
-use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output, Row};
+use cronwright::engine::execution::{AttemptId, Ending, ExecutionId, Exit, Outcome, Output, Row};
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Hold, Plan, PruneGuard, Sources, diff};
 use cronwright::engine::removed::Removed;
@@ -47,7 +47,7 @@ enum Happening {
     Arrive(u64),
     /// The daemon hears of it.
     Answer(u64),
-    TaskEnds(ExecutionId),
+    TaskEnds(AttemptId),
     Look(u64),
     PlanAgain(u64),
 }
@@ -106,8 +106,8 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     /// Every definition that was read; a digest does not tell the name.
     specs: BTreeMap<(String, Digest), Arc<JobSpec>>,
-    running: BTreeSet<ExecutionId>,
-    spool: BTreeMap<ExecutionId, Box<Ending>>,
+    running: BTreeSet<AttemptId>,
+    spool: BTreeMap<AttemptId, Box<Ending>>,
     pub(super) records: Vec<Record>,
     /// From when on tasks take how long, in milliseconds.
     pub(super) task_ms: (u64, u64),
@@ -431,7 +431,7 @@ impl World {
             }
             Effect::Start(start) => self.begin_task(*start),
             Effect::Stop { id, .. } => {
-                self.records.push(Record::Stopped { id: id.clone() });
+                self.records.push(Record::Stopped { id: id.execution.clone() });
                 self.task_ends(id);
             }
             Effect::Forget { id } => drop(self.spool.remove(&id)),
@@ -443,6 +443,7 @@ impl World {
                     self.push(self.now_ms + AGAIN_MS, Happening::PlanAgain(self.lives));
                 }
             }
+            Effect::RecordWait(_) | Effect::ReadFlights => panic!("no job asks for retries"),
             Effect::Reply { .. } | Effect::Note(_) => {}
         }
     }
@@ -451,7 +452,7 @@ impl World {
 
     fn begin_task(&mut self, start: Start) {
         let at = self.clock().wall;
-        let id = start.row.id.clone();
+        let id = AttemptId::first(start.row.id.clone());
         self.running.insert(id.clone());
         let ms = self.random.between(self.task_ms.0, self.task_ms.1);
         self.push(self.now_ms + ms, Happening::TaskEnds(id.clone()));
@@ -459,12 +460,12 @@ impl World {
         self.turn(Event::Started { id, at });
     }
 
-    fn task_ends(&mut self, id: ExecutionId) {
+    fn task_ends(&mut self, id: AttemptId) {
         if !self.running.remove(&id) {
             return;
         }
         let at = self.clock().wall;
-        self.records.push(Record::Completed { id: id.clone(), at });
+        self.records.push(Record::Completed { id: id.execution.clone(), at });
         let ending = Box::new(Ending {
             outcome: Outcome::Succeeded,
             started_at: Some(at),

@@ -21,6 +21,9 @@ const DECIDED_WITHIN: TimeDelta = TimeDelta::seconds(10);
 /// How long after a fault everything is as usual again.
 pub(super) const RECOVERED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
+/// The longest time that an execution with all its attempts takes.
+const ALL_ATTEMPTS: TimeDelta = TimeDelta::seconds(4 * 400 + 3 * 240);
+
 /// An occurrence, by the checker's own arithmetic.
 #[derive(Debug, Clone, Copy)]
 struct Due {
@@ -234,7 +237,8 @@ fn evidence(world: &World, findings: &mut Vec<String>) {
         if row.outcome() == Some(Outcome::Succeeded) && !started {
             findings.push(format!("{} succeeded and was never started", row.id));
         }
-        let old = world.clock().wall - row.start_time > TimeDelta::seconds(600);
+        let longest = if row.rules.is_some() { ALL_ATTEMPTS } else { TimeDelta::seconds(600) };
+        let old = world.clock().wall - row.start_time > longest;
         if row.outcome().is_none() && old {
             findings.push(format!("{} is still {}", row.id, row.state.as_str()));
         }

@@ -4,6 +4,7 @@
 //! `CRONWRIGHT_SIM_SEED=N` replays it with its trace. Faults stop at the horizon, then comes quiet, then
 //! the checker. The ledger it writes to is the model that the conformance suite holds the stores against.
 
+mod attempts;
 mod checker;
 pub(crate) mod random;
 mod renames;
@@ -25,6 +26,7 @@ fn scale() -> u64 {
 /// Everything that is wrong with a history.
 fn findings(world: &World) -> Vec<String> {
     let mut findings = checker::findings(world);
+    findings.extend(attempts::findings(world));
     findings.extend(successions::findings(world));
     findings
 }

@@ -11,7 +11,7 @@ use cronwright::engine::event::{
     Start,
 };
 use cronwright::engine::execution::{
-    Cancelled, Ending, ExecutionId, Exit, JobUid, Outcome, Output,
+    AttemptId, Cancelled, Ending, ExecutionId, Exit, Failed, JobUid, Outcome, Output, TimedOut,
 };
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Sources, diff};
@@ -20,9 +20,9 @@ use cronwright::engine::request::{Op, Request, RequestId, Selection};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::document::JobDocument;
 use cronwright::io::store::memory::Ledger;
-use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
+use cronwright::io::store::{Bid, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
 use cronwright::spec::job::{DeclaredJob, Digest, JobMeta, JobName, JobSet, JobSpec, SourcePlace};
-use cronwright::spec::policy::{GraceTime, Misfire, OnRemove, Overlap};
+use cronwright::spec::policy::{GraceTime, Misfire, OnRemove, Overlap, Retry};
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DayCalendar, Dialect, FireFilter, IntervalTrigger, Trigger, Window,
@@ -87,10 +87,16 @@ pub(super) enum Bug {
     ForgetsRemoved,
     /// The order to end an execution does not arrive.
     StopsNothing,
+    /// That an attempt failed and another follows is said to be written and is not.
+    WaitsNotWritten,
+    /// An attempt that another is to follow is written as the last.
+    WaitsAreEndings,
+    /// A recovery is not told what waits for its next attempt.
+    ForgetsWaits,
 }
 
 impl Bug {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::TimeoutIsSuccess,
         Self::ForgetsCovered,
         Self::WatermarkBeforeRows,
@@ -108,6 +114,9 @@ impl Bug {
         Self::RenamesAreNew,
         Self::ForgetsRemoved,
         Self::StopsNothing,
+        Self::WaitsNotWritten,
+        Self::WaitsAreEndings,
+        Self::ForgetsWaits,
     ];
 }
 
@@ -125,7 +134,7 @@ enum Happening {
     /// A daemon hears of its first operation.
     Answer(usize, u64),
     /// A task ends on a node.
-    TaskEnds(usize, ExecutionId),
+    TaskEnds(usize, AttemptId),
     Crash(usize),
     Restart(usize, u64),
     Pause(usize),
@@ -166,6 +175,13 @@ enum Outcomes {
     Lost,
 }
 
+/// A task that runs, and how it will end.
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    at: Timestamp,
+    outcome: Outcome,
+}
+
 /// What survives a daemon on its node.
 #[derive(Default)]
 struct Node {
@@ -174,8 +190,8 @@ struct Node {
     paused_until_ms: u64,
     /// When it wakes next, as far as that is planned.
     wakes_at_ms: Option<u64>,
-    running: BTreeSet<ExecutionId>,
-    spool: BTreeMap<ExecutionId, Box<Ending>>,
+    running: BTreeMap<AttemptId, Running>,
+    spool: BTreeMap<AttemptId, Box<Ending>>,
 }
 
 pub(super) struct World {
@@ -196,8 +212,12 @@ pub(super) struct World {
     outage_until_ms: u64,
     loss_percent: u64,
     faults: bool,
-    /// When each execution was physically started.
+    /// When the first attempt of each execution was physically started.
     pub(super) starts: BTreeMap<ExecutionId, Vec<Timestamp>>,
+    /// When each further attempt was.
+    pub(super) later_starts: BTreeMap<AttemptId, Vec<Timestamp>>,
+    /// When each attempt that failed did so.
+    pub(super) failed: BTreeMap<AttemptId, Timestamp>,
     /// When a daemon was given a plan that changes the job.
     pub(super) edits: BTreeMap<JobName, Vec<Timestamp>>,
     /// From when to when something was broken, in milliseconds.
@@ -276,6 +296,8 @@ impl World {
             loss_percent: 0,
             faults: true,
             starts: BTreeMap::new(),
+            later_starts: BTreeMap::new(),
+            failed: BTreeMap::new(),
             edits: BTreeMap::new(),
             disturbances: Vec::new(),
             completed: BTreeMap::new(),
@@ -376,7 +398,7 @@ impl World {
             Happening::Arrive(node, number) => self.arrive(node, number),
             Happening::Straggle(number) => self.straggle(number),
             Happening::Answer(node, number) => self.answer(node, number),
-            Happening::TaskEnds(node, id) => self.task_ends(node, &id, Outcome::Succeeded),
+            Happening::TaskEnds(node, id) => self.task_ends(node, &id, None),
             Happening::Crash(node) => self.crash(node),
             Happening::Restart(node, life) => self.restart(node, life),
             Happening::Pause(node) => {
@@ -451,14 +473,17 @@ impl World {
             Effect::Claim(_)
             | Effect::SavePlan(_)
             | Effect::RecordStarted { .. }
-            | Effect::RecordEnded { .. } => {
+            | Effect::RecordEnded { .. }
+            | Effect::RecordWait(_)
+            | Effect::ReadFlights => {
                 self.enqueue(node, Operation::Effect(Box::new(effect)));
             }
             Effect::Recover { number } => self.enqueue(node, Operation::Recover(number)),
             Effect::Start(start) => self.start(node, &start),
             Effect::Stop { id, .. } => {
                 if self.bug != Some(Bug::StopsNothing) {
-                    self.task_ends(node, &id, Outcome::Cancelled(Cancelled::Requested));
+                    let outcome = Outcome::Cancelled(Cancelled::Requested);
+                    self.task_ends(node, &id, Some(outcome));
                 }
             }
             Effect::Forget { id } => {
@@ -473,33 +498,49 @@ impl World {
     }
 
     fn start(&mut self, node: usize, start: &Start) {
-        let id = start.row.id.clone();
+        let row = &start.row;
+        let id = AttemptId { execution: row.id.clone(), number: row.attempt() };
         let at = self.clock().wall;
-        self.starts.entry(id.clone()).or_default().push(at);
-        self.nodes[node].running.insert(id.clone());
+        let starts = match id.number {
+            1 => self.starts.entry(row.id.clone()).or_default(),
+            _ => self.later_starts.entry(id.clone()).or_default(),
+        };
+        starts.push(at);
         let ms = self.random.between(10, 400_000);
+        let left = start.time_left.map(|left| u64::try_from(left.as_millis()).unwrap());
+        let outcome = if left.is_some_and(|left| left < ms) {
+            Outcome::TimedOut(TimedOut::Attempt)
+        } else if row.rules.is_some() && self.random.chance(50) {
+            Outcome::Failed(Failed::Exit)
+        } else {
+            Outcome::Succeeded
+        };
+        self.nodes[node].running.insert(id.clone(), Running { at, outcome });
+        let ms = left.map_or(ms, |left| left.min(ms));
         self.at(self.now_ms + ms, Happening::TaskEnds(node, id.clone()));
         self.turn(node, Event::Started { id, at });
     }
 
-    fn task_ends(&mut self, node: usize, id: &ExecutionId, outcome: Outcome) {
-        if !self.nodes[node].running.remove(id) {
-            return;
-        }
+    /// A task ends: on order, or as it was to.
+    fn task_ends(&mut self, node: usize, id: &AttemptId, ordered: Option<Outcome>) {
+        let Some(running) = self.nodes[node].running.remove(id) else { return };
+        let outcome = ordered.unwrap_or(running.outcome);
         // Whatever ends at the very end of the world is still being recorded then.
         let at = self.clock().wall;
-        self.ends.insert(id.clone(), at);
+        self.ends.insert(id.execution.clone(), at);
         if self.now_ms + RECORDED_WITHIN_MS < self.horizon_ms + self.quiet_ms {
-            let ended =
-                if outcome == Outcome::Succeeded { &mut self.completed } else { &mut self.stopped };
-            ended.insert(id.clone(), at);
+            match outcome {
+                Outcome::Succeeded => drop(self.completed.insert(id.execution.clone(), at)),
+                Outcome::Cancelled(_) => drop(self.stopped.insert(id.execution.clone(), at)),
+                _ => drop(self.failed.insert(id.clone(), at)),
+            }
         }
         let ending = Box::new(Ending {
             outcome,
-            started_at: Some(at),
+            started_at: Some(running.at),
             finished_at: at,
             duration: None,
-            exit: Some(Exit::Code(0)),
+            exit: Some(Exit::Code(i32::from(outcome != Outcome::Succeeded))),
             result: None,
             exception: None,
             output: Output::default(),
@@ -574,12 +615,15 @@ impl World {
     /// to move the watermark.
     fn straggle(&mut self, number: u64) {
         let Some(batch) = self.stragglers.remove(&number) else { return };
+        let (takes, watermark) = (Vec::new(), origin());
         for row in &batch.rows {
-            let one = ClaimBatch { rows: vec![row.clone()], watermark: origin(), ..batch.clone() };
+            let rows = vec![row.clone()];
+            let one = ClaimBatch { rows, takes: takes.clone(), watermark, ..batch.clone() };
             if self.ledger.claim(&one) != [ClaimAnswer::Claimed] {
                 return;
             }
         }
+        self.ledger.claim(&ClaimBatch { rows: Vec::new(), watermark, ..batch });
     }
 
     /// What the store does.
@@ -628,6 +672,16 @@ impl World {
                 let guard = epoch.map_or_else(|| Guard::Node(name(node)), Guard::Epoch);
                 RowChange::Ended { id, guard, ending }
             }
+            Effect::RecordWait(wait) if self.bug == Some(Bug::WaitsAreEndings) => {
+                let (id, guard) = (wait.attempt(), Guard::Epoch(wait.epoch));
+                RowChange::Ended { id, guard, ending: wait.last }
+            }
+            Effect::RecordWait(wait) => {
+                RowChange::Waits { guard: Guard::Epoch(wait.epoch), wait }
+            }
+            Effect::ReadFlights => {
+                return Outcomes::Events(vec![Event::Flights(self.ledger.in_flight())]);
+            }
             Effect::Recover { .. }
             | Effect::Start(_)
             | Effect::Stop { .. }
@@ -636,13 +690,16 @@ impl World {
             | Effect::PlanDone(_)
             | Effect::Note(_) => return Outcomes::Events(Vec::new()),
         };
-        if self.bug != Some(Bug::EndingsNotWritten) || self.random.chance(90) {
+        let is_wait = matches!(change, RowChange::Waits { .. });
+        let vanishes = match self.bug {
+            Some(Bug::EndingsNotWritten) => !is_wait,
+            Some(Bug::WaitsNotWritten) => is_wait,
+            _ => false,
+        };
+        if !vanishes || self.random.chance(90) {
             self.ledger.record(std::slice::from_ref(&change));
         }
-        Outcomes::Events(match change {
-            RowChange::Started { .. } => Vec::new(),
-            RowChange::Ended { id, .. } => vec![Event::Recorded { id }],
-        })
+        Outcomes::Events(change.ended().map(|id| Event::Recorded { id }).into_iter().collect())
     }
 
     fn recovery(&mut self, node: usize, number: u64) -> Event {
@@ -667,7 +724,7 @@ impl World {
         if self.bug == Some(Bug::ForgetsRemoved) {
             removed = Removed::default();
         }
-        let supervised = self.nodes[node].running.iter().chain(self.nodes[node].spool.keys());
+        let supervised = self.nodes[node].running.keys().chain(self.nodes[node].spool.keys());
         let forgets = |bug| self.bug == Some(bug);
         let watermark = match contents.watermark {
             Some(_) if forgets(Bug::ForgetsDowntime) => Some(self.clock().wall),
@@ -685,6 +742,9 @@ impl World {
         }
         if forgets(Bug::ForgetsCovered) {
             covered.clear();
+        }
+        if forgets(Bug::ForgetsWaits) {
+            contents.in_flight.retain(|row| !row.waits());
         }
         Event::Recovered(Box::new(Recovery {
             number,
@@ -719,7 +779,10 @@ impl World {
         let again = match (&outcomes, daemon.operations.front()) {
             (Some(Outcomes::Lost), Some(Operation::Recover(_))) => true,
             (Some(Outcomes::Lost), Some(Operation::Effect(effect))) => {
-                matches!(**effect, Effect::RecordEnded { .. })
+                matches!(
+                    **effect,
+                    Effect::RecordEnded { .. } | Effect::RecordWait(_) | Effect::ReadFlights
+                )
             }
             _ => false,
         };
@@ -789,7 +852,8 @@ impl World {
         let ids = daemon.scheduler.foreign_flights();
         if !ids.is_empty() && self.now_ms >= self.outage_until_ms {
             let news = self.ledger.foreign_news(now.boot, &ids);
-            self.turn(node, Event::Foreign { ended: news.ended, ownerless: news.ownerless });
+            let ForeignNews { ended, ownerless, waiting } = news;
+            self.turn(node, Event::Foreign { ended, ownerless, waiting });
         }
     }
 
@@ -994,6 +1058,8 @@ impl World {
             env: BTreeMap::new(),
             working_dir: None,
             timeout: None,
+            total_timeout: None,
+            retry: None,
             kill_grace: Duration::from_secs(10),
             output_bytes_max: 1_024,
             overlap: if self.random.chance(20) { Overlap::Allow } else { Overlap::Skip },
@@ -1011,7 +1077,15 @@ impl World {
         let drawn = self.random.next();
         let on_remove = if drawn.is_multiple_of(2) { OnRemove::Cancel } else { OnRemove::Finish };
         let protect = (drawn / 2) % 100 < 15;
-        self.put(drawn, JobSpec { protect, on_remove, ..spec });
+        // A third tries again.
+        let retry = (drawn / 512).is_multiple_of(3).then(|| Retry {
+            delay: Duration::from_secs(drawn / 1_024 % 60),
+            jitter_permille: 500,
+            ..Retry::of_limit(1 + u32::try_from(drawn / 65_536 % 3).unwrap())
+        });
+        let total = Duration::from_secs(200 + drawn / 1_048_576 % 400);
+        let total_timeout = (drawn / 2_048).is_multiple_of(8).then_some(total);
+        self.put(drawn, JobSpec { protect, on_remove, retry, total_timeout, ..spec });
     }
 
     /// A definition stands in one of the sources from now on.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use cronwright::engine::admission::single;
-use cronwright::engine::event::{ClaimAnswer, ClaimBatch, PlanWrites};
+use cronwright::engine::event::{ClaimAnswer, ClaimBatch, PlanWrites, RetryWait, Take};
 use cronwright::engine::execution::{
-    Cause, ExecutionId, Failed, Missed, Outcome, Range, Row, Skipped, State,
+    Attempt, AttemptId, AttemptRules, Cancelled, Cause, Claim, ExecutionId, Failed, Missed, Outcome,
+    Range, Row, Skipped, State,
 };
 use cronwright::engine::overrides::SkipNext;
 use cronwright::engine::plan::{AppliedJob, Change, Owner, Repair};
@@ -16,18 +17,121 @@ use cronwright::io::store::{
     StoredJobs,
 };
 use cronwright::spec::job::{DeclaredJob, JobName};
+use cronwright::spec::policy::Retry;
 use cronwright::time::BootTime;
 
 use super::fixture::{at, ending, job, pause, plan, row, said};
 
 /// Claims rows and moves the watermark to minute `watermark`.
 pub(crate) async fn claim(store: &dyn Store, watermark: i64, rows: Vec<Row>) -> Vec<ClaimAnswer> {
-    let batch = ClaimBatch { number: 1, rows, watermark: at(watermark), deadline: BootTime::NEVER };
+    let takes = Vec::new();
+    let (watermark, deadline) = (at(watermark), BootTime::NEVER);
+    let batch = ClaimBatch { number: 1, rows, takes, watermark, deadline };
     store.claim(&batch).await.unwrap()
 }
 
+/// Claims a row again that waits, under another claim.
+async fn take(store: &dyn Store, row: &Row, from: &Claim) -> ClaimAnswer {
+    let takes = vec![Take { row: row.clone(), from: from.clone() }];
+    let (watermark, deadline) = (at(0), BootTime::NEVER);
+    let batch = ClaimBatch { number: 2, rows: Vec::new(), takes, watermark, deadline };
+    store.claim(&batch).await.unwrap().remove(0)
+}
+
+async fn record(store: &dyn Store, change: RowChange) -> RowAnswer {
+    store.record(&[change]).await.unwrap()[0]
+}
+
+async fn end_attempt(store: &dyn Store, id: &ExecutionId, number: u32) -> RowAnswer {
+    let id = AttemptId { execution: id.clone(), number };
+    let ending = ending(Outcome::Succeeded);
+    record(store, RowChange::Ended { id, guard: Guard::Node("n1".into()), ending }).await
+}
+
+/// The first attempt of a row has failed, and the next begins at minute 9.
+fn wait_of(row: &Row) -> RetryWait {
+    let last = ending(Outcome::Failed(Failed::Exit));
+    let attempts = vec![Attempt::of(&last)];
+    RetryWait { id: row.id.clone(), epoch: 1, attempts, until: at(9), last }
+}
+
+fn waits(row: &Row) -> RowChange {
+    RowChange::Waits { guard: Guard::Epoch(1), wait: Box::new(wait_of(row)) }
+}
+
+/// A row with a limit on its attempts, as it waits after the first, and as it is claimed for the second.
+fn between_attempts(name: &str) -> (Row, Row, Row) {
+    let mut claimed = row(name, 1);
+    claimed.rules = Some(Box::new(AttemptRules {
+        retry: Some(Retry { on_exit_codes: vec![75], ..Retry::of_limit(2) }),
+        timeout: None,
+        total_timeout: Some(Duration::from_secs(3_600)),
+    }));
+    let RetryWait { attempts, until, last, .. } = wait_of(&claimed);
+    let waiting = Row { attempts, state: State::RetryWait { until, last }, ..claimed.clone() };
+    let claim = Claim { node: "n2".into(), epoch: 2, nonce: "q-1".into() };
+    let second = Row { claim, state: State::Claimed, ..waiting.clone() };
+    (claimed, waiting, second)
+}
+
+pub(crate) async fn a_row_waits_for_its_next_attempt_and_is_claimed_again_once(store: &dyn Store) {
+    let (claimed, waiting, second) = between_attempts("a");
+    claim(store, 1, vec![claimed.clone()]).await;
+    assert_eq!(record(store, waits(&claimed)).await, RowAnswer::Recorded);
+    assert_eq!(record(store, waits(&claimed)).await, RowAnswer::Recorded, "said again");
+    assert_eq!(store.row(&claimed.id).await.unwrap(), Some(waiting.clone()));
+    assert_eq!(store.in_flight().await.unwrap(), [waiting.clone()]);
+    assert_eq!(claim(store, 1, vec![row("a", 2)]).await, [ClaimAnswer::SlotTaken]);
+    assert_eq!(take(store, &second, &claimed.claim).await, ClaimAnswer::Claimed);
+    assert_eq!(store.row(&claimed.id).await.unwrap(), Some(second.clone()));
+    let mut late = second.clone();
+    late.claim.nonce = "r-1".into();
+    let already = ClaimAnswer::AlreadyClaimed { claim: second.claim.clone() };
+    assert_eq!(take(store, &late, &claimed.claim).await, already, "it waits no more");
+    assert_eq!(take(store, &late, &second.claim).await, already, "it runs");
+}
+
+pub(crate) async fn an_ending_counts_for_its_own_attempt_only(store: &dyn Store) {
+    let (claimed, waiting, second) = between_attempts("a");
+    claim(store, 1, vec![claimed.clone()]).await;
+    assert_eq!(end_attempt(store, &claimed.id, 2).await, RowAnswer::Late, "never begun");
+    record(store, waits(&claimed)).await;
+    assert_eq!(end_attempt(store, &claimed.id, 1).await, RowAnswer::Recorded, "it is listed");
+    let found = store.row(&claimed.id).await.unwrap().unwrap();
+    assert_eq!(Row { late_outcome: None, ..found }, waiting);
+    let second = Row { claim: Claim { node: "n1".into(), ..second.claim.clone() }, ..second };
+    take(store, &second, &claimed.claim).await;
+    assert_eq!(record(store, waits(&claimed)).await, RowAnswer::Recorded, "it is beyond that");
+    assert_eq!(end_attempt(store, &claimed.id, 1).await, RowAnswer::Recorded);
+    assert_eq!(store.row(&claimed.id).await.unwrap(), Some(second.clone()));
+    assert_eq!(end_attempt(store, &claimed.id, 2).await, RowAnswer::Recorded);
+    let ended = store.row(&claimed.id).await.unwrap().unwrap();
+    let state = State::Ended(ending(Outcome::Succeeded));
+    assert_eq!(ended, Row { state, slot: None, ..second });
+    assert_eq!(claim(store, 1, vec![row("a", 2)]).await, [ClaimAnswer::Claimed], "a free place");
+}
+
+pub(crate) async fn a_row_that_waits_can_be_ended_and_then_waits_no_more(store: &dyn Store) {
+    let (claimed, waiting, second) = between_attempts("a");
+    claim(store, 1, vec![claimed.clone()]).await;
+    record(store, waits(&claimed)).await;
+    let mut ending = ending(Outcome::Cancelled(Cancelled::Requested));
+    ending.finished_at = at(5);
+    let id = AttemptId { execution: claimed.id.clone(), number: 2 };
+    let guard = Guard::Epoch(1);
+    let end = RowChange::Ended { id, guard, ending: ending.clone() };
+    assert_eq!(record(store, end.clone()).await, RowAnswer::Recorded);
+    assert_eq!(record(store, end).await, RowAnswer::Recorded);
+    let already = ClaimAnswer::AlreadyClaimed { claim: claimed.claim.clone() };
+    assert_eq!(take(store, &second, &claimed.claim).await, already);
+    let ended = store.row(&claimed.id).await.unwrap();
+    assert_eq!(ended, Some(Row { state: State::Ended(ending), slot: None, ..waiting }));
+    assert_eq!(store.in_flight().await.unwrap(), []);
+}
+
 async fn end(store: &dyn Store, id: &ExecutionId, guard: Guard, outcome: Outcome) -> RowAnswer {
-    let change = RowChange::Ended { id: id.clone(), guard, ending: ending(outcome) };
+    let id = AttemptId::first(id.clone());
+    let change = RowChange::Ended { id, guard, ending: ending(outcome) };
     store.record(&[change]).await.unwrap()[0]
 }
 

@@ -44,6 +44,8 @@ pub(crate) fn row(name: &str, minute: i64) -> Row {
         claimed_at: at(minute),
         slot: Some(0),
         state: State::Claimed,
+        attempts: Vec::new(),
+        rules: None,
         late_outcome: None,
         note: None,
     }
@@ -79,6 +81,8 @@ pub(crate) fn job(name: &str) -> AppliedJob {
             env: std::collections::BTreeMap::new(),
             working_dir: None,
             timeout: None,
+            total_timeout: None,
+            retry: None,
             kill_grace: Duration::from_secs(10),
             output_bytes_max: 131_072,
             overlap: Overlap::Skip,

@@ -87,6 +87,9 @@ suite! {
     jobs_go_on_under_other_names_in_chains_and_swaps,
     a_name_may_be_left_and_taken_in_one_plan,
     rows_stay_those_of_their_job_across_a_rename,
+    a_row_waits_for_its_next_attempt_and_is_claimed_again_once,
+    an_ending_counts_for_its_own_attempt_only,
+    a_row_that_waits_can_be_ended_and_then_waits_no_more,
 }
 
 #[test]

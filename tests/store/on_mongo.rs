@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bson::{Bson, Document, doc};
 use cronwright::engine::event::{ClaimAnswer, ClaimBatch};
-use cronwright::engine::execution::{ExecutionId, Failed, Outcome, Row, State};
+use cronwright::engine::execution::{AttemptId, ExecutionId, Failed, Outcome, Row, State};
 use cronwright::io::clock;
 use cronwright::io::store::mongo::MongoStore;
 use cronwright::io::store::{
@@ -145,7 +145,7 @@ async fn executions_of_a_node_that_no_longer_beats_are_ownerless() {
     let ended = of_node("d", "alive");
     claim(&store, 1, vec![alive.clone(), silent.clone(), never.clone(), ended.clone()]).await;
     let change = RowChange::Ended {
-        id: ended.id.clone(),
+        id: AttemptId::first(ended.id.clone()),
         guard: Guard::Epoch(1),
         ending: ending(Outcome::Succeeded),
     };
@@ -154,7 +154,11 @@ async fn executions_of_a_node_that_no_longer_beats_are_ownerless() {
     store.beat("silent", NO_LEASE).await.unwrap();
     let ids = [alive.id, silent.id.clone(), never.id.clone(), ended.id.clone()];
     let news = store.foreign_news(&ids).await.unwrap();
-    let expected = ForeignNews { ended: vec![ended.id], ownerless: vec![silent.id, never.id] };
+    let expected = ForeignNews {
+        ended: vec![ended.id],
+        ownerless: vec![silent.id, never.id],
+        waiting: Vec::new(),
+    };
     assert_eq!(news, expected);
 }
 
@@ -169,7 +173,7 @@ async fn many_changes_of_every_kind_go_together() {
         let mut ending = ending(Outcome::Succeeded);
         // Each its own ending, and none of it read as an expression.
         ending.result = Some(format!("\"$_id of {}\"", row.job));
-        RowChange::Ended { id: row.id.clone(), guard, ending }
+        RowChange::Ended { id: AttemptId::first(row.id.clone()), guard, ending }
     };
     let mut changes: Vec<RowChange> = rows.iter().map(started).collect();
     changes.extend(rows[..200].iter().map(|row| ended(row, Guard::Epoch(1))));
@@ -196,7 +200,8 @@ async fn what_people_see_in_the_database() {
     claim(&store, 1, vec![row("a", 1), free.clone()]).await;
     let mut printed = ending(Outcome::Failed(Failed::Exit));
     printed.output.head = b"$HOME is full\n".to_vec();
-    let change = RowChange::Ended { id: row("a", 1).id, guard: Guard::Epoch(1), ending: printed };
+    let id = AttemptId::first(row("a", 1).id);
+    let change = RowChange::Ended { id, guard: Guard::Epoch(1), ending: printed };
     store.record(&[change]).await.unwrap();
     let rows = database.collection::<Document>("executions");
     let date = |minute| Bson::DateTime(bson::DateTime::from_millis(at(minute).timestamp_millis()));
@@ -284,7 +289,7 @@ async fn a_server_without_replica_set_will_do() {
     assert_eq!(saved, PlanAnswer::Saved { generation: 1 });
     claim(&store, 1, vec![row("a", 1)]).await;
     assert_eq!(claim(&store, 1, vec![row("a", 2)]).await, [ClaimAnswer::SlotTaken]);
-    let (id, guard) = (row("a", 1).id, Guard::Epoch(1));
+    let (id, guard) = (AttemptId::first(row("a", 1).id), Guard::Epoch(1));
     let ended = [RowChange::Ended { id, guard, ending: ending(Outcome::Succeeded) }];
     assert_eq!(store.record(&ended).await.unwrap(), [RowAnswer::Recorded]);
     assert_eq!(store.load().await.unwrap().in_flight, []);
@@ -315,6 +320,7 @@ async fn nothing_is_claimed_without_the_unique_indexes() {
     let batch = ClaimBatch {
         number: 1,
         rows: vec![row("b", 1)],
+        takes: Vec::new(),
         watermark: at(1),
         deadline: BootTime::NEVER,
     };
@@ -338,7 +344,7 @@ async fn a_killed_server_is_an_error_at_once_and_serves_again_when_it_is_back() 
     mongod.start_again();
     // The first operation may meet a server that has not elected itself yet.
     let change = [RowChange::Ended {
-        id: before.id.clone(),
+        id: AttemptId::first(before.id.clone()),
         guard: Guard::Epoch(1),
         ending: ending(Outcome::Succeeded),
     }];
@@ -365,7 +371,7 @@ async fn a_server_that_hangs_answers_within_the_deadline_and_the_claim_is_known_
     let hanging = row("b", 1);
     let rows = vec![hanging.clone()];
     let deadline = clock::boot().plus(Duration::from_secs(1));
-    let mut batch = ClaimBatch { number: 2, rows, watermark: at(1), deadline };
+    let mut batch = ClaimBatch { number: 2, rows, takes: Vec::new(), watermark: at(1), deadline };
     let begun = Instant::now();
     let error = store.claim(&batch).await.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());

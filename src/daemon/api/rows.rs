@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use crate::daemon::api::Answers;
 use crate::diagnostic::quoted;
-use crate::engine::execution::{ExecutionId, Output, Row, State};
+use crate::engine::execution::{AttemptId, ExecutionId, Output, Row, State};
 use crate::engine::request::Refusal;
 use crate::io::clock;
 use crate::io::http::api::RowsWanted;
@@ -57,8 +57,10 @@ impl Answers {
         let empty = Output::default();
         Ok(match &row.state {
             State::Ended(ending) => OutputDocument::of(id, false, &ending.output),
+            State::RetryWait { last, .. } => OutputDocument::of(id, true, &last.output),
             State::Claimed | State::Running { .. } => {
-                let output = self.handle.supervisor.output(id).await;
+                let attempt = AttemptId { execution: row.id.clone(), number: row.attempt() };
+                let output = self.handle.supervisor.output(&attempt.to_string()).await;
                 OutputDocument::of(id, true, output.as_ref().unwrap_or(&empty))
             }
         })

@@ -97,7 +97,7 @@ impl Answers {
         let entry = |row: &Row| {
             let started_at = match &row.state {
                 State::Running { started_at } => Some(*started_at),
-                State::Claimed | State::Ended(_) => None,
+                State::Claimed | State::RetryWait { .. } | State::Ended(_) => None,
             };
             RunningEntry {
                 execution_id: row.id.to_string(),

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::event::Effect;
 use crate::engine::execution::{
-    Cancelled, Ending, ExecutionId, JobUid, Missed, Outcome, Output, Row, State,
+    AttemptId, Cancelled, Ending, ExecutionId, JobUid, Missed, Outcome, Output, Row, State,
 };
 use crate::engine::request::{ReplyStatus, RequestId};
-use crate::engine::scheduler::Scheduler;
-use crate::spec::job::JobName;
+use crate::engine::scheduler::{Phase, Scheduler};
+use crate::spec::job::{Digest, JobName};
 use crate::time::{Now, Timestamp};
 
 /// One execution in flight.
@@ -24,6 +24,8 @@ pub(super) struct Flight {
     pub(super) waiter: Option<RequestId>,
     /// Why it was cancelled, if it was.
     pub(super) cancelled: Option<Cancelled>,
+    /// Its row, where more than `timeout` bounds its attempts; as it waits, while that is so.
+    pub(super) row: Option<Box<Row>>,
 }
 
 /// How far an execution in flight is.
@@ -33,6 +35,8 @@ pub(super) enum Stage {
     Claiming,
     /// It was handed to the executor.
     Started,
+    /// An attempt failed and the next is not due yet.
+    Waiting,
     /// Another node has it.
     Foreign,
     /// It ended and the ending is not recorded yet; it holds no slot any more.
@@ -44,11 +48,24 @@ pub(super) enum Stage {
 pub(super) struct Flights {
     by_id: BTreeMap<ExecutionId, Flight>,
     by_job: BTreeMap<JobUid, BTreeSet<ExecutionId>>,
+    /// When the waits end.
+    waits: BTreeSet<(Timestamp, ExecutionId)>,
 }
 
 impl Flights {
-    pub(super) fn len(&self) -> usize {
-        self.by_job.values().map(BTreeSet::len).sum()
+    /// How many have been handed to an executor, or are about to be.
+    pub(super) fn running(&self) -> usize {
+        let runs = |flight: &&Flight| match flight.stage {
+            Stage::Claiming | Stage::Started | Stage::Foreign => true,
+            Stage::Waiting | Stage::Ending(_) => false,
+        };
+        self.by_id.values().filter(runs).count()
+    }
+
+    /// The definitions that another attempt may need.
+    pub(super) fn definitions(&self) -> BTreeSet<Digest> {
+        let rows = self.by_id.values().filter_map(|flight| flight.row.as_deref());
+        rows.map(|row| row.provenance.digest.clone()).collect()
     }
 
     pub(super) fn get(&self, id: &ExecutionId) -> Option<&Flight> {
@@ -61,6 +78,7 @@ impl Flights {
 
     pub(super) fn insert(&mut self, id: ExecutionId, flight: Flight) {
         self.by_job.entry(flight.uid.clone()).or_default().insert(id.clone());
+        self.waits.extend(flight.wait_ends().map(|until| (until, id.clone())));
         self.by_id.insert(id, flight);
     }
 
@@ -71,14 +89,38 @@ impl Flights {
     }
 
     /// Frees the place that an execution holds among its job's.
-    fn release(&mut self, id: &ExecutionId) {
+    pub(super) fn release(&mut self, id: &ExecutionId) {
         let Some(flight) = self.by_id.get(id) else { return };
+        if let Some(until) = flight.wait_ends() {
+            self.waits.remove(&(until, id.clone()));
+        }
         if let Some(ids) = self.by_job.get_mut(&flight.uid) {
             ids.remove(id);
             if ids.is_empty() {
                 self.by_job.remove(&flight.uid);
             }
         }
+    }
+
+    /// When the first wait ends.
+    pub(super) fn first_wait(&self) -> Option<Timestamp> {
+        self.waits.first().map(|(until, _)| *until)
+    }
+
+    /// The first execution whose wait is over.
+    pub(super) fn pop_wait(&mut self, now: Timestamp) -> Option<ExecutionId> {
+        self.first_wait().filter(|until| *until <= now)?;
+        self.waits.pop_first().map(|(_, id)| id)
+    }
+
+    /// The executions that wait, or are being claimed for their next attempt.
+    pub(super) fn between_attempts(&self) -> Vec<ExecutionId> {
+        let waits = |(id, flight): (&ExecutionId, &Flight)| match flight.stage {
+            Stage::Waiting => Some(id.clone()),
+            Stage::Claiming => flight.row.as_ref().map(|_| id.clone()),
+            Stage::Started | Stage::Foreign | Stage::Ending(_) => None,
+        };
+        self.by_id.iter().filter_map(waits).collect()
     }
 
     /// How many executions of a job are in flight (B3).
@@ -147,55 +189,56 @@ impl Flight {
             stage,
             waiter: None,
             cancelled: None,
+            row: row.rules.is_some().then(|| Box::new(row.clone())),
+        }
+    }
+
+    /// The number of its attempt.
+    pub(super) fn attempt(&self) -> u32 {
+        self.row.as_ref().map_or(1, |row| row.attempt())
+    }
+
+    /// When its wait ends, if it waits.
+    fn wait_ends(&self) -> Option<Timestamp> {
+        match &self.row.as_ref()?.state {
+            State::RetryWait { until, .. } => Some(*until),
+            State::Claimed | State::Running { .. } | State::Ended(_) => None,
         }
     }
 }
 
 impl Scheduler {
-    pub(super) fn started(&mut self, id: &ExecutionId, at: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(flight) = self.flights.get(id) else { return };
-        effects.push(Effect::RecordStarted { id: id.clone(), epoch: flight.epoch, at });
-        if let Some(waiter) = &flight.waiter {
+    pub(super) fn started(&mut self, id: &AttemptId, at: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(flight) = self.flights.get(&id.execution) else { return };
+        if flight.attempt() != id.number {
+            return;
+        }
+        let execution = id.execution.clone();
+        effects.push(Effect::RecordStarted { id: execution, epoch: flight.epoch, at });
+        if let (Some(waiter), 1) = (&flight.waiter, id.number) {
             effects.push(Effect::Reply {
                 to: waiter.clone(),
                 status: ReplyStatus::Started,
-                execution: Some(id.clone()),
+                execution: Some(id.execution.clone()),
             });
         }
     }
 
-    /// An ending of which the scheduler knows nothing is recorded too: the row is this node's from an
-    /// earlier life, or somebody settled it meanwhile and the ending becomes its `late_outcome`.
-    pub(super) fn ended(
-        &mut self,
-        id: &ExecutionId,
-        mut ending: Box<Ending>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(flight) = self.flights.get_mut(id) else {
-            effects.push(Effect::RecordEnded { id: id.clone(), epoch: None, ending });
-            return;
-        };
-        if matches!(flight.stage, Stage::Ending(_)) {
-            return;
-        }
-        if let (Outcome::Cancelled(_), Some(why)) = (ending.outcome, flight.cancelled) {
-            ending.outcome = Outcome::Cancelled(why);
-        }
-        flight.stage = Stage::Ending(ending.outcome);
-        let epoch = Some(flight.epoch);
-        self.flights.release(id);
-        effects.push(Effect::RecordEnded { id: id.clone(), epoch, ending });
-    }
-
-    pub(super) fn recorded(&mut self, id: &ExecutionId, effects: &mut Vec<Effect>) {
+    pub(super) fn recorded(&mut self, id: &AttemptId, effects: &mut Vec<Effect>) {
         effects.push(Effect::Forget { id: id.clone() });
-        let Some(flight) = self.flights.remove(id) else { return };
+        let is_over = |flight: &Flight| {
+            flight.attempt() == id.number && matches!(flight.stage, Stage::Ending(_))
+        };
+        let execution = &id.execution;
+        if !self.flights.get(execution).is_some_and(is_over) {
+            return;
+        }
+        let Some(flight) = self.flights.remove(execution) else { return };
         if let (Some(waiter), Stage::Ending(outcome)) = (flight.waiter, flight.stage) {
             effects.push(Effect::Reply {
                 to: waiter,
                 status: ReplyStatus::Finished { outcome: Some(outcome), note: None },
-                execution: Some(id.clone()),
+                execution: Some(execution.clone()),
             });
         }
     }
@@ -212,29 +255,39 @@ impl Scheduler {
         }
         for id in ownerless {
             if self.flights.get(id).is_some_and(|flight| flight.stage == Stage::Foreign) {
-                self.ended(id, settled(now, Outcome::Lost), effects);
+                self.close(id, settled(now, Outcome::Lost), effects);
             }
         }
     }
 
     /// A row of ours that was claimed and never started: over.
     pub(super) fn fence(&mut self, now: Now, id: &ExecutionId, effects: &mut Vec<Effect>) {
-        self.ended(id, settled(now, Outcome::Missed(Missed::Fenced)), effects);
+        self.close(id, settled(now, Outcome::Missed(Missed::Fenced)), effects);
     }
 
     /// Ends an execution on purpose; whether there is anything to end here.
     pub(super) fn cancel_flight(
         &mut self,
+        now: Now,
         id: &ExecutionId,
         why: Cancelled,
         force: bool,
         effects: &mut Vec<Effect>,
     ) -> bool {
+        let leads = self.phase != Phase::Standby;
         let Some(flight) = self.flights.get_mut(id) else { return false };
         match flight.stage {
             Stage::Claiming => {}
-            Stage::Started => effects.push(Effect::Stop { id: id.clone(), force }),
-            Stage::Foreign | Stage::Ending(_) => return false,
+            Stage::Started => {
+                let id = AttemptId { execution: id.clone(), number: flight.attempt() };
+                effects.push(Effect::Stop { id, force });
+            }
+            Stage::Waiting if leads => {
+                self.end_waiting(now, id, Some(Outcome::Cancelled(why)), effects);
+                return true;
+            }
+            // Whoever leads by now has it.
+            Stage::Waiting | Stage::Foreign | Stage::Ending(_) => return false,
         }
         flight.cancelled.get_or_insert(why);
         true
@@ -247,7 +300,7 @@ impl Scheduler {
         id: &ExecutionId,
         effects: &mut Vec<Effect>,
     ) {
-        self.ended(id, settled(now, Outcome::Cancelled(Cancelled::Requested)), effects);
+        self.close(id, settled(now, Outcome::Cancelled(Cancelled::Requested)), effects);
     }
 }
 

@@ -9,7 +9,9 @@
 //! Guarantees: total, never blocks, reads no clock, draws no random number. Spurious events are harmless.
 
 mod anchors;
+mod attempts;
 mod claims;
+mod drafts;
 mod flights;
 mod override_changes;
 mod overrides;
@@ -17,7 +19,7 @@ mod plans;
 mod recovery;
 mod requests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,10 +33,12 @@ use crate::engine::plan::{AppliedJob, AppliedSet};
 use crate::engine::queue::FireQueue;
 use crate::engine::removed::Removed;
 use crate::engine::rollback::Pin;
-use crate::spec::job::JobName;
+use crate::spec::job::{Digest, JobName};
 use crate::time::{BootTime, Now, Timestamp};
 
-use claims::{Draft, PendingBatch};
+use attempts::Unsettled;
+use claims::PendingBatch;
+use drafts::Draft;
 use flights::Flights;
 use overrides::OverrideState;
 pub use overrides::PAUSE_FLUSHED_WITHIN;
@@ -83,6 +87,7 @@ pub struct Scheduler {
     /// The next recovery is the first under this lease.
     taking_over: bool,
     flights: Flights,
+    unsettled: Unsettled,
 }
 
 /// What the scheduler is doing.
@@ -145,6 +150,7 @@ impl Scheduler {
             recoveries: 0,
             taking_over: false,
             flights: Flights::default(),
+            unsettled: Unsettled::default(),
         }
     }
 
@@ -158,7 +164,7 @@ impl Scheduler {
             Event::LeaseLost(loss) => self.lease_lost(now, loss, &mut effects),
             Event::Recovered(recovery) => self.recovered(now, &recovery, &mut effects),
             Event::Plan(plan) => self.plan(now, *plan, &mut effects),
-            Event::PlanSaved { generation } => self.plan_saved(generation, &mut effects),
+            Event::PlanSaved { generation } => self.plan_saved(now, generation, &mut effects),
             Event::PlanStale => self.recover(&mut effects),
             Event::Claimed { batch, answers } => self.claimed(now, batch, answers, &mut effects),
             Event::StoreLost => self.store_lost(now, &mut effects),
@@ -166,8 +172,10 @@ impl Scheduler {
             Event::Started { id, at } => self.started(&id, at, &mut effects),
             Event::Ended { id, ending } => self.ended(&id, ending, &mut effects),
             Event::Recorded { id } => self.recorded(&id, &mut effects),
-            Event::Foreign { ended, ownerless } => {
+            Event::Flights(rows) => self.flights_read(&rows, &mut effects),
+            Event::Foreign { ended, ownerless, waiting } => {
                 self.foreign(now, &ended, &ownerless, &mut effects);
+                self.foreign_waits(now, &waiting, &mut effects);
             }
             Event::Stopping => self.phase = Phase::Stopping,
         }
@@ -180,8 +188,9 @@ impl Scheduler {
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         match self.phase {
             Phase::Active => {
-                let fires = self.queue.first().filter(|_| self.batch.is_none());
-                fires.into_iter().chain(self.first_pause_end()).min()
+                let starts = self.queue.first().into_iter().chain(self.flights.first_wait());
+                let starts = starts.min().filter(|_| self.batch.is_none());
+                starts.into_iter().chain(self.first_pause_end()).min()
             }
             Phase::Standby | Phase::Recovering | Phase::AwaitingPlan | Phase::Stopping => None,
         }
@@ -217,9 +226,14 @@ impl Scheduler {
         self.overrides.by_uid()
     }
 
-    /// How many executions are in flight, here and on other nodes.
-    pub fn in_flight(&self) -> usize {
-        self.flights.len()
+    /// How many executions run, here and on other nodes.
+    pub fn running(&self) -> usize {
+        self.flights.running()
+    }
+
+    /// The definitions that executions in flight began with and may need again (C2).
+    pub fn definitions_in_flight(&self) -> BTreeSet<Digest> {
+        self.flights.definitions()
     }
 
     /// The executions in flight that other nodes hold; the daemon asks the store about them.

@@ -14,7 +14,7 @@ use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
 use crate::engine::rollback::PinChange;
 use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::anchors::anchors;
-use crate::engine::scheduler::claims::Draft;
+use crate::engine::scheduler::drafts::Draft;
 use crate::engine::scheduler::override_changes::Change as OverrideChange;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::{DeclaredJob, JobName, SourcePlace};
@@ -222,7 +222,12 @@ impl Scheduler {
     }
 
     /// The switch.
-    pub(super) fn plan_saved(&mut self, generation: u64, effects: &mut Vec<Effect>) {
+    pub(super) fn plan_saved(
+        &mut self,
+        now: Now,
+        generation: u64,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(plan) = self.plan.take() else { return };
         let effective_at = plan.writes.effective_at;
         self.generation = generation;
@@ -235,7 +240,7 @@ impl Scheduler {
         self.rename(&plan.writes.changes);
         for gone in plan.writes.removed {
             self.jobs.remove(&gone.spec.name);
-            self.cancel_removed(&gone, effects);
+            self.end_removed(now, &gone, effects);
             self.removed.push(gone);
         }
         for applied in plan.writes.upserts {
@@ -259,13 +264,13 @@ impl Scheduler {
         }
     }
 
-    /// `on_remove` (D4).
-    pub(super) fn cancel_removed(&mut self, gone: &AppliedJob, effects: &mut Vec<Effect>) {
-        match gone.spec.on_remove {
-            OnRemove::Finish => {}
-            OnRemove::Cancel => {
-                for id in self.flights.of_uid(&gone.uid) {
-                    self.cancel_flight(&id, Cancelled::Removed, false, effects);
+    /// `on_remove` (D4); what waits for another attempt does not get it in any case.
+    pub(super) fn end_removed(&mut self, now: Now, gone: &AppliedJob, effects: &mut Vec<Effect>) {
+        for id in self.flights.of_uid(&gone.uid) {
+            match gone.spec.on_remove {
+                OnRemove::Finish => self.end_waiting(now, &id, None, effects),
+                OnRemove::Cancel => {
+                    self.cancel_flight(now, &id, Cancelled::Removed, false, effects);
                 }
             }
         }

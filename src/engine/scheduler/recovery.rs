@@ -1,13 +1,16 @@
 //! Recovery: going on from what the store holds, at a start, a fail-over or after an outage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::admission::{Gap, GapKind};
 use crate::engine::event::{Effect, Note, Recovery, Resume};
-use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row, Skipped};
+use crate::engine::execution::{
+    AttemptId, ExecutionId, JobUid, Outcome, Range, Row, Skipped, State,
+};
 use crate::engine::queue::FireQueue;
-use crate::engine::request::RequestId;
-use crate::engine::scheduler::claims::{Draft, PendingBatch, Verdict};
+use crate::engine::request::{ReplyStatus, RequestId};
+use crate::engine::scheduler::claims::PendingBatch;
+use crate::engine::scheduler::drafts::{Draft, Verdict};
 use crate::engine::scheduler::flights::{Flight, Stage, settled};
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::time::{Now, Timestamp};
@@ -28,12 +31,14 @@ impl Scheduler {
         self.take_jobs(recovery);
         let batch = self.batch.take();
         self.flights.drop_foreign();
+        self.drop_ended_waits(&recovery.in_flight, effects);
         for row in &recovery.in_flight {
             self.take_flight(now, row, &recovery.supervised, batch.as_ref(), effects);
         }
+        self.flights_read(&recovery.in_flight, effects);
         // Their removal may have been stored by a daemon that died before it could cancel them.
         for gone in recovery.removed.values() {
-            self.cancel_removed(gone, effects);
+            self.end_removed(now, gone, effects);
         }
         self.take_batch(now, batch, recovery, effects);
         self.drop_occurrences();
@@ -98,33 +103,60 @@ impl Scheduler {
         self.read_progress();
     }
 
+    /// Forgets executions that waited for their next attempt, and that somebody else has ended.
+    fn drop_ended_waits(&mut self, in_flight: &[Row], effects: &mut Vec<Effect>) {
+        let open: BTreeSet<&ExecutionId> = in_flight.iter().map(|row| &row.id).collect();
+        for id in self.flights.between_attempts().into_iter().filter(|id| !open.contains(id)) {
+            let waiter = self.flights.remove(&id).and_then(|flight| flight.waiter);
+            if let Some(to) = waiter {
+                let note = Some("another daemon has ended it".to_owned());
+                let status = ReplyStatus::Finished { outcome: None, note };
+                effects.push(Effect::Reply { to, status, execution: Some(id) });
+            }
+        }
+    }
+
     /// Takes over one row that has not ended.
     fn take_flight(
         &mut self,
         now: Now,
         row: &Row,
-        supervised: &[ExecutionId],
+        supervised: &[AttemptId],
         batch: Option<&PendingBatch>,
         effects: &mut Vec<Effect>,
     ) {
-        let ours_unanswered = batch.is_some_and(|batch| batch.nonce == row.claim.nonce);
-        let known = self.flights.get(&row.id).is_some_and(|flight| flight.stage != Stage::Claiming);
-        if known || ours_unanswered {
+        let ours_unanswered = batch.filter(|batch| batch.nonce == row.claim.nonce);
+        let known = self
+            .flights
+            .get(&row.id)
+            .is_some_and(|flight| !matches!(flight.stage, Stage::Claiming | Stage::Waiting));
+        if known {
             return;
+        }
+        if let Some(batch) = ours_unanswered {
+            // A draft is settled with the others of its batch.
+            if batch.takes.iter().any(|take| take.row.id == row.id) {
+                self.take_won(now, row, effects);
+            }
+            return;
+        }
+        if let State::RetryWait { .. } = row.state {
+            return self.take_wait(now, row, effects);
         }
         if row.claim.node != self.node {
             self.flights.insert(row.id.clone(), Flight::of_row(row, Stage::Foreign));
             return;
         }
         self.flights.insert(row.id.clone(), Flight::of_row(row, Stage::Started));
-        if !supervised.contains(&row.id) {
+        let attempt = AttemptId { execution: row.id.clone(), number: row.attempt() };
+        if !supervised.contains(&attempt) {
             // Nobody knows whether it ran: when in doubt we say so and do not run it again (C4).
             effects.push(Effect::Note(Note::OwnerLost {
                 id: row.id.clone(),
                 job: row.job.clone(),
                 outcome: Outcome::Lost,
             }));
-            self.ended(&row.id, settled(now, Outcome::Lost), effects);
+            self.close(&row.id, settled(now, Outcome::Lost), effects);
         }
     }
 
@@ -157,7 +189,7 @@ impl Scheduler {
     /// settled it, so it starts; a claim of an older epoch is over (C12).
     fn settle_found(&mut self, now: Now, row: &Row, draft: Draft, effects: &mut Vec<Effect>) {
         if row.claim.epoch == self.lease.epoch {
-            self.claim_won(now, draft, &row.claim, effects);
+            self.claim_won(now, draft, &row.claim, row.claimed_at, effects);
         } else {
             self.fence(now, &row.id, effects);
         }

@@ -4,7 +4,7 @@ use crate::engine::event::Effect;
 use crate::engine::execution::{Cancelled, Cause, ExecutionId};
 use crate::engine::plan::AppliedJob;
 use crate::engine::request::{CancelTarget, Op, Refusal, ReplyStatus, Request, RequestId};
-use crate::engine::scheduler::claims::Verdict;
+use crate::engine::scheduler::drafts::Verdict;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::spec::job::JobName;
 use crate::time::Now;
@@ -20,7 +20,7 @@ impl Scheduler {
         let Request { id, op, actor } = request;
         let answer = match op {
             Op::Run { job, wait } => self.run(now, &id, &job, actor, wait),
-            Op::Cancel { target, force } => Some(self.cancel(&target, force, effects)),
+            Op::Cancel { target, force } => Some(self.cancel(now, &target, force, effects)),
             // The daemon does these, or they are done above.
             Op::Sync | Op::Ping | Op::Pause { .. } | Op::Resume { .. } | Op::SkipNext { .. } => {
                 Some((ReplyStatus::Finished { outcome: None, note: None }, None))
@@ -91,6 +91,7 @@ impl Scheduler {
 
     fn cancel(
         &mut self,
+        now: Now,
         target: &CancelTarget,
         force: bool,
         effects: &mut Vec<Effect>,
@@ -105,7 +106,7 @@ impl Scheduler {
         };
         let mut stopped = None;
         for id in ids {
-            if self.cancel_flight(&id, Cancelled::Requested, force, effects) {
+            if self.cancel_flight(now, &id, Cancelled::Requested, force, effects) {
                 stopped = Some(id);
             }
         }

@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::engine::execution::{
-    Cancelled, Cause, Ending, Exception, ExecutionId, Exit, Failed, Outcome, Output, TimedOut,
+    AttemptId, Cancelled, Cause, Ending, Exception, Exit, Failed, Outcome, Output, TimedOut,
 };
 use crate::spec::job::JobSpec;
 use crate::spec::trigger::TriggerKind;
@@ -32,8 +32,10 @@ pub const INHERITED: [&str; 8] =
 /// What a job process is told about its execution.
 #[derive(Debug, Clone)]
 pub struct Facts<'a> {
-    /// The execution; the same for all attempts.
-    pub id: &'a ExecutionId,
+    /// The attempt, and its execution, whose id is the same for all of them.
+    pub attempt: &'a AttemptId,
+    /// How much of `total_timeout` is left.
+    pub time_left: Option<Duration>,
     /// Why it exists.
     pub cause: Cause,
     /// The kind of trigger that made it due.
@@ -72,11 +74,11 @@ pub fn start_of(
     env.extend(own_variables(facts, spec));
     env.extend(spec.env.clone());
     StartProcess {
-        id: facts.id.to_string(),
+        id: facts.attempt.to_string(),
         argv: spec.task.argv(),
         env,
         working_dir: working_dir.to_string_lossy().into_owned(),
-        timeout_ms: spec.timeout.map(milliseconds),
+        timeout_ms: spec.timeout.into_iter().chain(facts.time_left).min().map(milliseconds),
         kill_grace_ms: milliseconds(spec.kill_grace),
         output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
     }
@@ -131,8 +133,8 @@ fn inherited(environment: &BTreeMap<String, String>) -> BTreeMap<String, String>
 fn own_variables(facts: &Facts<'_>, spec: &JobSpec) -> impl Iterator<Item = (String, String)> {
     let variables = [
         ("CRONWRIGHT_JOB", Some(spec.name.to_string())),
-        ("CRONWRIGHT_EXECUTION_ID", Some(facts.id.to_string())),
-        ("CRONWRIGHT_ATTEMPT", Some("1".to_owned())),
+        ("CRONWRIGHT_EXECUTION_ID", Some(facts.attempt.execution.to_string())),
+        ("CRONWRIGHT_ATTEMPT", Some(facts.attempt.number.to_string())),
         ("CRONWRIGHT_CAUSE", Some(facts.cause.as_str().to_owned())),
         ("CRONWRIGHT_TRIGGER", facts.trigger.map(|kind| kind.as_str().to_owned())),
         ("CRONWRIGHT_SCHEDULED_TIME", Some(rfc3339(facts.fire_time))),

@@ -1,6 +1,7 @@
 //! What is started for an execution, and what its end means.
 
 use super::*;
+use crate::engine::execution::ExecutionId;
 use crate::spec::job::{JobMeta, JobName};
 use crate::spec::policy::{Misfire, OnRemove, Overlap};
 use crate::spec::task::Task;
@@ -15,6 +16,8 @@ fn spec(working_dir: Option<&str>) -> JobSpec {
         env: BTreeMap::from([("LEVEL".into(), "9".into()), ("LANG".into(), "C".into())]),
         working_dir: working_dir.map(Into::into),
         timeout: Some(Duration::from_secs(90)),
+        total_timeout: None,
+        retry: None,
         kill_grace: Duration::from_millis(1500),
         output_bytes_max: 65_536,
         overlap: Overlap::Skip,
@@ -28,6 +31,7 @@ fn spec(working_dir: Option<&str>) -> JobSpec {
 }
 
 fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProcess {
+    let time_left = previous.map(|_| Duration::from_secs(60));
     let daemons = [
         ("PATH", "/bin"),
         ("LANG", "de_DE.UTF-8"),
@@ -42,7 +46,8 @@ fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProce
     let surroundings =
         Surroundings { base_dir: Path::new("/etc/cronwright"), environment: &environment };
     let facts = Facts {
-        id: &ExecutionId("backup-1@2026-01-02T03:00:00Z".into()),
+        attempt: &AttemptId { execution: ExecutionId("backup-1@2026-01-02T03:00:00Z".into()), number: 2 },
+        time_left,
         cause: Cause::CatchUp,
         trigger: previous.map(|_| TriggerKind::Cron),
         fire_time: timestamp(1_767_322_800_000),
@@ -61,7 +66,7 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
     assert_eq!(
         env,
         [
-            "CRONWRIGHT_ATTEMPT=1",
+            "CRONWRIGHT_ATTEMPT=2",
             "CRONWRIGHT_CAUSE=catch_up",
             "CRONWRIGHT_DATA_INTERVAL_START=2026-01-01T03:00:00Z",
             "CRONWRIGHT_EXECUTION_ID=backup-1@2026-01-02T03:00:00Z",

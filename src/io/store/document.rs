@@ -3,6 +3,7 @@
 //! Every document carries `v`. Times are RFC 3339 text in human-readable formats; the MongoDB adapter
 //! turns the fields named in [`ROW_TIMES`] and [`JOB_TIMES`] into BSON dates.
 
+mod attempts;
 mod drift;
 mod ending;
 mod job;
@@ -10,6 +11,9 @@ mod overrides;
 mod plan;
 mod row;
 
+pub use crate::io::store::document::attempts::{
+    ATTEMPT_TIMES, AttemptDocument, RetryDocument, RulesDocument,
+};
 pub use crate::io::store::document::drift::{Drift, DriftKind, drift};
 pub use crate::io::store::document::ending::{
     EndingDocument, ExceptionDocument, ExitDocument, LateOutcome, OutputDocument,

@@ -3,20 +3,22 @@
 //! [`Ledger`] is the meaning of every operation in its plainest form; the other adapters are held
 //! against it by the conformance suite.
 
+mod shared;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites};
+use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites, Take};
 use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row, State};
 use crate::engine::overrides::OverrideWrite;
 use crate::io::store::document::{JobDocument, NoteDocument, OverrideDocument, PlanDocument};
 use crate::io::store::{
-    Answer, Bid, Contents, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
-    RowChange, Store, StoredJobs,
+    Bid, Contents, ForeignNews, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange,
 };
 use crate::spec::job::JobName;
 use crate::time::{BootTime, Timestamp};
+
+pub use crate::io::store::memory::shared::MemoryStore;
 
 /// What is stored, and what each operation does to it.
 #[derive(Debug, Default)]
@@ -50,7 +52,7 @@ struct Lease {
 }
 
 impl Ledger {
-    /// See [`Store::take_lease`]; `now` is the store's own clock.
+    /// See `Store::take_lease`; `now` is the store's own clock.
     pub fn take_lease(
         &mut self,
         now: BootTime,
@@ -75,7 +77,7 @@ impl Ledger {
         LeaseAnswer::Held { epoch }
     }
 
-    /// See [`Store::release_lease`].
+    /// See `Store::release_lease`.
     pub fn release_lease(&mut self, holder: &Holder) {
         if let Some(lease) = &mut self.lease
             && lease.holder == *holder
@@ -84,12 +86,12 @@ impl Ledger {
         }
     }
 
-    /// See [`Store::beat`].
+    /// See `Store::beat`.
     pub fn beat(&mut self, now: BootTime, node: &str, ttl: Duration) {
         self.beats.insert(node.to_owned(), now.plus(ttl));
     }
 
-    /// See [`Store::load`].
+    /// See `Store::load`.
     pub fn load(&self) -> Contents {
         let paused_at = |row: &Row| Some(self.overrides.get(&*row.uid.0)?.pause.as_ref()?.at);
         let after_watermark = |row: &&Row| {
@@ -114,7 +116,7 @@ impl Ledger {
         }
     }
 
-    /// See [`Store::save_plan`].
+    /// See `Store::save_plan`.
     pub fn save_plan(&mut self, plan: &PlanWrites) -> PlanAnswer {
         if plan.expected_generation != self.generation {
             return PlanAnswer::Stale;
@@ -144,9 +146,10 @@ impl Ledger {
         PlanAnswer::Saved { generation: self.generation }
     }
 
-    /// See [`Store::claim`].
+    /// See `Store::claim`.
     pub fn claim(&mut self, batch: &ClaimBatch) -> Vec<ClaimAnswer> {
-        let answers: Vec<ClaimAnswer> = batch.rows.iter().map(|row| self.claim_one(row)).collect();
+        let mut answers: Vec<_> = batch.rows.iter().map(|row| self.claim_one(row)).collect();
+        answers.extend(batch.takes.iter().map(|take| self.take_one(take)));
         if batch.is_decided(&answers) {
             self.watermark = self.watermark.max(Some(batch.watermark));
         }
@@ -170,7 +173,18 @@ impl Ledger {
         ClaimAnswer::Claimed
     }
 
-    /// See [`Store::record`].
+    fn take_one(&mut self, take: &Take) -> ClaimAnswer {
+        let Some(found) = self.rows.get_mut(&take.row.id) else {
+            return ClaimAnswer::AlreadyClaimed { claim: take.from.clone() };
+        };
+        if !found.waits() || found.claim != take.from {
+            return ClaimAnswer::AlreadyClaimed { claim: found.claim.clone() };
+        }
+        *found = take.row.clone();
+        ClaimAnswer::Claimed
+    }
+
+    /// See `Store::record`.
     pub fn record(&mut self, changes: &[RowChange]) -> Vec<RowAnswer> {
         changes.iter().map(|change| self.record_one(change)).collect()
     }
@@ -184,41 +198,51 @@ impl Ledger {
                 }
                 RowAnswer::Recorded
             }
-            RowChange::Ended { id, guard, ending } => {
-                let Some(row) = self.rows.get_mut(id) else { return RowAnswer::NoRow };
-                let ours = match guard {
-                    Guard::Epoch(epoch) => row.claim.epoch == *epoch,
-                    Guard::Node(node) => row.claim.node == *node,
-                };
-                match &row.state {
-                    State::Ended(found) if found.outcome == ending.outcome => RowAnswer::Recorded,
-                    State::Claimed | State::Running { .. } if ours => {
-                        row.state = State::Ended(ending.clone());
-                        if let Some(slot) = row.slot.take() {
-                            self.slots.remove(&(row.uid.clone(), slot));
-                        }
-                        self.open.remove(id);
-                        RowAnswer::Recorded
-                    }
-                    State::Claimed | State::Running { .. } | State::Ended(_) => {
-                        row.late_outcome = Some(ending.outcome);
-                        RowAnswer::Late
-                    }
+            RowChange::Waits { guard, wait } => {
+                let Some(row) = self.rows.get_mut(&wait.id) else { return RowAnswer::NoRow };
+                let attempt = wait.attempt().number;
+                if attempt < row.attempt() {
+                    return RowAnswer::Recorded;
                 }
+                if attempt > row.attempt() || !row.in_flight() || !guard.holds(&row.claim) {
+                    row.late_outcome = Some(wait.last.outcome);
+                    return RowAnswer::Late;
+                }
+                row.attempts.clone_from(&wait.attempts);
+                row.state = State::RetryWait { until: wait.until, last: wait.last.clone() };
+                RowAnswer::Recorded
+            }
+            RowChange::Ended { id, guard, ending } => {
+                let Some(row) = self.rows.get_mut(&id.execution) else { return RowAnswer::NoRow };
+                let said = row.outcome() == Some(ending.outcome) && id.number == row.attempt();
+                if said || id.number < row.attempt() {
+                    return RowAnswer::Recorded;
+                }
+                if id.number > row.attempt() || !row.in_flight() || !guard.holds(&row.claim) {
+                    row.late_outcome = Some(ending.outcome);
+                    return RowAnswer::Late;
+                }
+                row.state = State::Ended(ending.clone());
+                if let Some(slot) = row.slot.take() {
+                    self.slots.remove(&(row.uid.clone(), slot));
+                }
+                self.open.remove(&id.execution);
+                RowAnswer::Recorded
             }
         }
     }
 
-    /// See [`Store::note`].
+    /// See `Store::note`.
     pub fn note(&mut self, at: Timestamp, node: &str, note: &Note) {
         self.notes.push(NoteDocument::of(at, node, note));
     }
 
-    /// See [`Store::foreign_news`].
+    /// See `Store::foreign_news`.
     pub fn foreign_news(&self, now: BootTime, ids: &[ExecutionId]) -> ForeignNews {
         let mut news = ForeignNews::default();
         for id in ids {
             match self.rows.get(id) {
+                Some(row) if row.waits() => news.waiting.push(row.clone()),
                 Some(row) if row.in_flight() => {
                     let beat = self.beats.get(row.claim.node.as_ref());
                     if beat.is_none_or(|until| *until <= now) {
@@ -236,7 +260,7 @@ impl Ledger {
         self.jobs.get(&*uid.0).is_some_and(|job| job.name == name.as_str())
     }
 
-    /// See [`Store::rows`].
+    /// See `Store::rows`.
     pub fn rows(&self, query: &Query) -> Vec<Row> {
         let wanted = |row: &&Row| {
             let outcome = row.outcome().map(Outcome::as_str);
@@ -252,7 +276,7 @@ impl Ledger {
         rows
     }
 
-    /// See [`Store::in_flight`].
+    /// See `Store::in_flight`.
     pub fn in_flight(&self) -> Vec<Row> {
         self.open.iter().filter_map(|id| self.rows.get(id)).cloned().collect()
     }
@@ -282,7 +306,8 @@ impl Ledger {
         &self.notes
     }
 
-    fn latest_rows(&self) -> Vec<Row> {
+    /// See `Store::latest_rows`.
+    pub fn latest_rows(&self) -> Vec<Row> {
         let mut latest: BTreeMap<&JobUid, &Row> = BTreeMap::new();
         for row in self.rows.values() {
             let newest = latest.entry(&row.uid).or_insert(row);
@@ -297,98 +322,4 @@ impl Ledger {
 /// The occurrences that a row covers.
 fn covers(row: &Row) -> Range {
     row.range.unwrap_or_else(|| crate::engine::admission::single(row.fire_time))
-}
-
-/// [`Ledger`] behind the trait. Its clock is the machine's.
-#[derive(Debug, Default)]
-pub struct MemoryStore {
-    ledger: Mutex<Ledger>,
-}
-
-impl MemoryStore {
-    /// What it holds.
-    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn answer<'a, T: Send + 'a>(value: T) -> Answer<'a, T> {
-        Box::pin(std::future::ready(Ok(value)))
-    }
-}
-
-impl Store for MemoryStore {
-    fn describe(&self) -> String {
-        "memory".to_owned()
-    }
-
-    fn take_lease<'a>(
-        &'a self,
-        holder: &'a Holder,
-        bid: Bid,
-        ttl: Duration,
-    ) -> Answer<'a, LeaseAnswer> {
-        Self::answer(self.ledger().take_lease(crate::io::clock::now().boot, holder, bid, ttl))
-    }
-
-    fn release_lease<'a>(&'a self, holder: &'a Holder) -> Answer<'a, ()> {
-        self.ledger().release_lease(holder);
-        Self::answer(())
-    }
-
-    fn beat<'a>(&'a self, node: &'a str, ttl: Duration) -> Answer<'a, ()> {
-        self.ledger().beat(crate::io::clock::now().boot, node, ttl);
-        Self::answer(())
-    }
-
-    fn load(&self) -> Answer<'_, Contents> {
-        Self::answer(self.ledger().load())
-    }
-
-    fn save_plan<'a>(&'a self, plan: &'a PlanWrites) -> Answer<'a, PlanAnswer> {
-        Self::answer(self.ledger().save_plan(plan))
-    }
-
-    fn claim<'a>(&'a self, batch: &'a ClaimBatch) -> Answer<'a, Vec<ClaimAnswer>> {
-        Self::answer(self.ledger().claim(batch))
-    }
-
-    fn record<'a>(&'a self, changes: &'a [RowChange]) -> Answer<'a, Vec<RowAnswer>> {
-        Self::answer(self.ledger().record(changes))
-    }
-
-    fn note<'a>(&'a self, at: Timestamp, node: &'a str, note: &'a Note) -> Answer<'a, ()> {
-        self.ledger().note(at, node, note);
-        Self::answer(())
-    }
-
-    fn foreign_news<'a>(&'a self, ids: &'a [ExecutionId]) -> Answer<'a, ForeignNews> {
-        Self::answer(self.ledger().foreign_news(crate::io::clock::now().boot, ids))
-    }
-
-    fn rows<'a>(&'a self, query: &'a Query) -> Answer<'a, Vec<Row>> {
-        Self::answer(self.ledger().rows(query))
-    }
-
-    fn row<'a>(&'a self, id: &'a ExecutionId) -> Answer<'a, Option<Row>> {
-        Self::answer(self.ledger().rows.get(id).cloned())
-    }
-
-    fn latest_rows(&self) -> Answer<'_, Vec<Row>> {
-        Self::answer(self.ledger().latest_rows())
-    }
-
-    fn in_flight(&self) -> Answer<'_, Vec<Row>> {
-        Self::answer(self.ledger().in_flight())
-    }
-
-    fn stored_jobs(&self) -> Answer<'_, Option<StoredJobs>> {
-        let ledger = self.ledger();
-        let jobs = ledger.jobs.values().cloned().collect();
-        let (generation, damaged) = (ledger.generation, Vec::new());
-        Self::answer(Some(StoredJobs { generation, jobs, damaged }))
-    }
-
-    fn plans(&self, limit: usize) -> Answer<'_, Vec<PlanDocument>> {
-        Self::answer(self.ledger().plans.iter().rev().take(limit).cloned().collect())
-    }
 }

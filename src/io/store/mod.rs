@@ -15,8 +15,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites};
-use crate::engine::execution::{Ending, ExecutionId, JobUid, Range, Row};
+use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites, RetryWait};
+use crate::engine::execution::{AttemptId, Claim, Ending, ExecutionId, JobUid, Range, Row};
 use crate::io::store::document::{JobDocument, OverrideDocument, PinDocument, PlanDocument};
 use crate::spec::job::JobName;
 use crate::time::Timestamp;
@@ -154,15 +154,43 @@ pub enum RowChange {
         /// When its process began.
         at: Timestamp,
     },
-    /// It ended. When the row has ended already, the outcome is kept as `late_outcome` (C1).
+    /// An attempt ended, and another follows. Changes nothing when the row is beyond that attempt.
+    Waits {
+        /// Whose claim the row must be.
+        guard: Guard,
+        /// The attempt.
+        wait: Box<RetryWait>,
+    },
+    /// It ended. When the row has ended already, the outcome is kept as `late_outcome` (C1). The ending of an
+    /// attempt that another has followed changes nothing.
     Ended {
-        /// The row.
-        id: ExecutionId,
+        /// The row, and which attempt was its last.
+        id: AttemptId,
         /// Whose claim the row must be.
         guard: Guard,
         /// How.
         ending: Box<Ending>,
     },
+}
+
+impl RowChange {
+    /// The row.
+    pub fn row(&self) -> &ExecutionId {
+        match self {
+            Self::Started { id, .. } => id,
+            Self::Waits { wait, .. } => &wait.id,
+            Self::Ended { id, .. } => &id.execution,
+        }
+    }
+
+    /// The attempt whose ending it is.
+    pub fn ended(&self) -> Option<AttemptId> {
+        match self {
+            Self::Started { .. } => None,
+            Self::Waits { wait, .. } => Some(wait.attempt()),
+            Self::Ended { id, .. } => Some(id.clone()),
+        }
+    }
 }
 
 /// Whose claim a row must be for its ending to be written.
@@ -172,6 +200,16 @@ pub enum Guard {
     Epoch(u64),
     /// Any of this node's.
     Node(Arc<str>),
+}
+
+impl Guard {
+    /// Whether a claim is the one.
+    pub fn holds(&self, claim: &Claim) -> bool {
+        match self {
+            Self::Epoch(epoch) => claim.epoch == *epoch,
+            Self::Node(node) => claim.node == *node,
+        }
+    }
 }
 
 /// What became of a row change.
@@ -215,6 +253,8 @@ pub struct ForeignNews {
     pub ended: Vec<ExecutionId>,
     /// Their node's lease has ended.
     pub ownerless: Vec<ExecutionId>,
+    /// They wait for their next attempt.
+    pub waiting: Vec<Row>,
 }
 
 /// Which rows to read, newest fire time first.
@@ -257,8 +297,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Writes a plan, whole or not at all, if the generation is the expected one.
     fn save_plan<'a>(&'a self, plan: &'a PlanWrites) -> Answer<'a, PlanAnswer>;
 
-    /// Inserts rows under their deterministic ids, one answer each, durably (majority, synced). Moves the
-    /// watermark only when the batch is decided by the answers ([`ClaimBatch::is_decided`]); never backward.
+    /// Inserts rows under their deterministic ids, and puts claimed rows into the place of those that wait, one
+    /// answer each, durably (majority, synced). Moves the watermark only when the batch is decided by the answers ([`ClaimBatch::is_decided`]); never backward.
     fn claim<'a>(&'a self, batch: &'a ClaimBatch) -> Answer<'a, Vec<ClaimAnswer>>;
 
     /// Changes rows, one answer each. Doing it again changes nothing.

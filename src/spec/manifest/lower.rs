@@ -5,6 +5,7 @@ pub mod calendars;
 pub mod conditions;
 pub mod layer;
 pub mod names;
+pub mod retry;
 pub mod site;
 pub mod task;
 pub mod triggers;
@@ -68,6 +69,8 @@ pub fn job(
         env,
         working_dir: layer.working_dir.value(),
         timeout: layer.timeout.value(),
+        total_timeout: layer.total_timeout.value(),
+        retry: layer.retry.value().flatten(),
         kill_grace: layer.kill_grace.unwrap_or(KILL_GRACE),
         output_bytes_max: layer.output_bytes_max.unwrap_or(OUTPUT_BYTES),
         overlap: layer.overlap.unwrap_or(Overlap::Skip),

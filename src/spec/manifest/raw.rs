@@ -8,7 +8,9 @@
 mod calendars;
 mod command;
 mod given;
+mod retry;
 mod texts;
+mod trigger;
 
 use std::collections::BTreeMap;
 
@@ -20,12 +22,13 @@ pub use crate::spec::manifest::raw::calendars::{
 };
 pub use crate::spec::manifest::raw::command::RawCommand;
 pub use crate::spec::manifest::raw::given::{Given, NULLABLE};
+pub use crate::spec::manifest::raw::retry::{RawRetry, RawRetryMap};
 pub use crate::spec::manifest::raw::texts::{
     RawDate, RawDays, RawDuration, RawGraceTime, RawGroup, RawJobName, RawLine, RawSize, RawTag,
     RawWebAddress, RawZone,
 };
+pub use crate::spec::manifest::raw::trigger::RawTrigger;
 use crate::spec::policy::{OnRemove, Overlap};
-use crate::spec::trigger::{DayMatch, Dialect, FoldRule, GapRule};
 
 /// A file that declares jobs.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -96,6 +99,13 @@ pub struct RawDefaults {
     #[serde(default)]
     #[schemars(example = "45m")]
     pub timeout: Given<RawDuration>,
+    /// The longest time of waiting and all attempts together. Built in: no limit.
+    #[serde(default)]
+    #[schemars(example = "3h")]
+    pub total_timeout: Given<RawDuration>,
+    /// Further attempts after one that failed or timed out. Built in: none.
+    #[serde(default)]
+    pub retry: Given<RawRetry>,
     /// From TERM to KILL. Built in: 10s.
     #[serde(default)]
     #[schemars(example = "15s")]
@@ -203,6 +213,13 @@ pub struct RawJob {
     #[serde(default)]
     #[schemars(example = "45m")]
     pub timeout: Given<RawDuration>,
+    /// The longest time of waiting and all attempts together.
+    #[serde(default)]
+    #[schemars(example = "3h")]
+    pub total_timeout: Given<RawDuration>,
+    /// Further attempts after one that failed or timed out.
+    #[serde(default)]
+    pub retry: Given<RawRetry>,
     /// From TERM to KILL.
     #[serde(default)]
     #[schemars(example = "15s")]
@@ -262,6 +279,8 @@ impl RawJob {
             working_dir: std::mem::take(&mut self.working_dir),
             shell: std::mem::take(&mut self.shell),
             timeout: std::mem::take(&mut self.timeout),
+            total_timeout: std::mem::take(&mut self.total_timeout),
+            retry: std::mem::take(&mut self.retry),
             kill_grace: std::mem::take(&mut self.kill_grace),
             output: std::mem::take(&mut self.output),
             overlap: std::mem::take(&mut self.overlap),
@@ -275,77 +294,6 @@ impl RawJob {
             on_remove: std::mem::take(&mut self.on_remove),
         }
     }
-}
-
-/// When a job is due: exactly one of `cron`, `interval` and `date`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(
-    rename = "Trigger",
-    extend("oneOf" = [{ "required": ["cron"] }, { "required": ["interval"] }, { "required": ["date"] }])
-)]
-pub struct RawTrigger {
-    /// A cron expression: minute hour day month weekday; with 6 fields seconds come first, with 7 the
-    /// year last; or a nickname such as `@daily`.
-    #[serde(default)]
-    #[schemars(length(min = 1), example = "30 2 * * mon-fri")]
-    pub cron: Option<String>,
-    /// The time between two fire times.
-    #[serde(default)]
-    #[schemars(example = "6h")]
-    pub interval: Option<RawDuration>,
-    /// The one moment at which it is due.
-    #[serde(default)]
-    #[schemars(example = "2026-03-01T09:00:00")]
-    pub date: Option<RawDate>,
-    /// Time zone of this trigger; that of the job when absent.
-    #[serde(default)]
-    #[schemars(example = &"UTC")]
-    pub timezone: Option<RawZone>,
-    /// With `cron`: which program's expressions it is written in. Built in: standard.
-    #[serde(default)]
-    #[schemars(example = &"quartz")]
-    pub dialect: Option<Dialect>,
-    /// With `cron`: day and weekday both given: any (as crontab has it) or all must match.
-    #[serde(default)]
-    #[schemars(example = &"all")]
-    pub day_match: Option<DayMatch>,
-    /// With `cron`: what becomes of wall times that a change of clocks skips. When absent, those of
-    /// fixed times fire once after the gap, and those of every minute, hour or so do not.
-    #[serde(default)]
-    #[schemars(example = &"skip")]
-    pub gap: Option<GapRule>,
-    /// With `cron`: which of two passes of a wall time fires when clocks are set back. When absent,
-    /// fixed times fire in the first, and those of every minute, hour or so in both.
-    #[serde(default)]
-    #[schemars(example = &"last")]
-    pub fold: Option<FoldRule>,
-    /// Only on the days of this calendar: a name under `calendars`, or the calendar itself. Days are
-    /// those of the trigger's zone.
-    #[serde(default)]
-    pub calendar: Option<RawCalendarUse>,
-    /// Never inside the windows of these calendars; a window's start belongs to it, its end does not.
-    #[serde(default)]
-    #[schemars(length(max = 100), extend("examples" = [["freeze"]]))]
-    pub exclude: Option<Vec<RawCalendarUse>>,
-    /// The start is delayed by less than this, by another delay for each fire time, always the same
-    /// one. Built in: 0s.
-    #[serde(default)]
-    #[schemars(example = "2m")]
-    pub jitter: Option<RawDuration>,
-    /// With `cron` or `interval`: nothing is due before this moment, which is itself included. With
-    /// `interval` also relative to the moment at which the trigger is first applied: `+5s`.
-    #[serde(default)]
-    #[schemars(example = "2026-01-01T00:00:00", example = "+5s")]
-    pub start_date: Option<RawDate>,
-    /// With `cron` or `interval`: nothing is due after this moment, which is itself included.
-    #[serde(default)]
-    #[schemars(example = "2026-12-31T23:59:59")]
-    pub end_date: Option<RawDate>,
-    /// With `interval`: the phase. Fire times are this moment plus whole periods.
-    #[serde(default)]
-    #[schemars(example = "2026-01-01T01:00:00")]
-    pub anchor: Option<RawDate>,
 }
 
 /// What becomes of an occurrence that was not started on time.

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use crate::engine::execution::{Ending, Exit, Output, Row, State};
+use crate::engine::execution::{Attempt, Ending, Exit, Outcome, Output, Row, State};
 use crate::io::http::documents::{At, at_in, seconds};
 use crate::spec::job::SourcePlace;
-use crate::time::Zone;
+use crate::time::{Timestamp, Zone};
 
 /// Rows, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,8 +63,14 @@ pub struct ExecutionEntry {
     pub duration_seconds: Option<f64>,
     /// How late it began: after its start time, which jitter may put behind its fire time.
     pub delay_seconds: Option<f64>,
-    /// How many tries were made.
+    /// How many attempts were made.
     pub attempts: u32,
+    /// Each of them that has ended, where there is more than one, or is to be.
+    #[serde(default)]
+    pub attempt_list: Vec<AttemptEntry>,
+    /// When the next begins, while it waits for that.
+    #[serde(default)]
+    pub retry_at: Option<At>,
     /// Of its process.
     pub exit_code: Option<i32>,
     /// The signal that ended its process.
@@ -95,6 +101,48 @@ pub struct ExecutionEntry {
     /// How many bytes it printed.
     #[serde(default)]
     pub output_bytes: u64,
+}
+
+/// An attempt that has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptEntry {
+    /// How it ended.
+    pub outcome: String,
+    /// Why it ended so, where there is a reason.
+    pub reason: Option<String>,
+    /// When its process began.
+    pub started_at: Option<At>,
+    /// When it ended.
+    pub finished_at: At,
+    /// How long it ran.
+    pub duration_seconds: Option<f64>,
+    /// Of its process.
+    pub exit_code: Option<i32>,
+    /// The signal that ended its process.
+    pub signal: Option<i32>,
+}
+
+impl AttemptEntry {
+    fn of(attempt: &Attempt, zone: &Zone) -> Self {
+        let (exit_code, signal) = exit(attempt.exit);
+        Self {
+            outcome: attempt.outcome.as_str().to_owned(),
+            reason: attempt.outcome.reason().map(str::to_owned),
+            started_at: attempt.started_at.map(|at| at_in(zone, at)),
+            finished_at: at_in(zone, attempt.finished_at),
+            duration_seconds: attempt.duration.map(seconds),
+            exit_code,
+            signal,
+        }
+    }
+}
+
+fn exit(exit: Option<Exit>) -> (Option<i32>, Option<i32>) {
+    match exit {
+        Some(Exit::Code(code)) => (Some(code), None),
+        Some(Exit::Signal(signal)) => (None, Some(signal)),
+        None => (None, None),
+    }
 }
 
 /// What went wrong.
@@ -165,6 +213,8 @@ impl ExecutionEntry {
             duration_seconds: None,
             delay_seconds: None,
             attempts: 0,
+            attempt_list: Vec::new(),
+            retry_at: None,
             exit_code: None,
             signal: None,
             result: None,
@@ -182,29 +232,56 @@ impl ExecutionEntry {
         let started_at = match &row.state {
             State::Claimed => None,
             State::Running { started_at } => Some(*started_at),
+            State::RetryWait { until, last } => {
+                entry.leave(last, zone);
+                entry.retry_at = Some(at(*until));
+                last.started_at
+            }
             State::Ended(ending) => {
-                entry.end(ending, zone);
+                entry.leave(ending, zone);
+                entry.outcome = Some(ending.outcome.as_str().to_owned());
+                entry.reason = ending.outcome.reason().map(str::to_owned);
                 ending.started_at
             }
         };
         entry.started_at = started_at.map(at);
-        entry.attempts = u32::from(started_at.is_some());
-        entry.delay_seconds = started_at
+        entry.list_attempts(row, started_at, zone);
+        let first = row.attempts.first().map_or(started_at, |first| first.started_at);
+        entry.delay_seconds = first
             .and_then(|started_at| (started_at - row.start_time).to_std().ok())
             .map(seconds);
         entry
     }
 
-    fn end(&mut self, ending: &Ending, zone: &Zone) {
-        self.outcome = Some(ending.outcome.as_str().to_owned());
-        self.reason = ending.outcome.reason().map(str::to_owned);
+    /// Those that others followed, and the one after them, unless the execution ended while it waited.
+    fn list_attempts(&mut self, row: &Row, started_at: Option<Timestamp>, zone: &Zone) {
+        let Some(before) = row.attempts.last() else {
+            self.attempts = u32::from(started_at.is_some());
+            return;
+        };
+        let mut all = row.attempts.clone();
+        if let State::Ended(ending) = &row.state {
+            let last = Attempt::of(ending);
+            let was_tried = match ending.outcome {
+                Outcome::Failed(_) | Outcome::Lost => last != *before,
+                Outcome::Succeeded
+                | Outcome::TimedOut(_)
+                | Outcome::Cancelled(_)
+                | Outcome::Skipped(_)
+                | Outcome::Missed(_) => last.started_at != before.started_at,
+            };
+            all.extend(was_tried.then_some(last));
+        }
+        let under_way = matches!(row.state, State::Running { .. });
+        self.attempts = u32::try_from(all.len() + usize::from(under_way)).unwrap_or(u32::MAX);
+        self.attempt_list = all.iter().map(|one| AttemptEntry::of(one, zone)).collect();
+    }
+
+    /// What an attempt left.
+    fn leave(&mut self, ending: &Ending, zone: &Zone) {
         self.finished_at = Some(at_in(zone, ending.finished_at));
         self.duration_seconds = ending.duration.map(seconds);
-        match ending.exit {
-            Some(Exit::Code(code)) => self.exit_code = Some(code),
-            Some(Exit::Signal(signal)) => self.signal = Some(signal),
-            None => {}
-        }
+        (self.exit_code, self.signal) = exit(ending.exit);
         // What was kept is JSON text; should it not be, people see the text.
         self.result = ending.result.as_ref().map(|text| {
             serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()))

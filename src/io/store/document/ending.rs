@@ -48,6 +48,21 @@ pub struct ExitDocument {
     pub signal: Option<i32>,
 }
 
+impl ExitDocument {
+    /// The stored form of an exit.
+    pub fn of(exit: Exit) -> Self {
+        match exit {
+            Exit::Code(code) => Self { code: Some(code), signal: None },
+            Exit::Signal(signal) => Self { code: None, signal: Some(signal) },
+        }
+    }
+
+    /// Reads the document.
+    pub fn exit(self) -> Option<Exit> {
+        self.code.map(Exit::Code).or_else(|| self.signal.map(Exit::Signal))
+    }
+}
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExceptionDocument {
@@ -98,10 +113,7 @@ impl EndingDocument {
             duration_ms: ending
                 .duration
                 .map(|duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
-            exit: ending.exit.map(|exit| match exit {
-                Exit::Code(code) => ExitDocument { code: Some(code), signal: None },
-                Exit::Signal(signal) => ExitDocument { code: None, signal: Some(signal) },
-            }),
+            exit: ending.exit.map(ExitDocument::of),
             result: ending.result.clone(),
             exception: ending.exception.as_ref().map(|exception| ExceptionDocument {
                 kind: exception.kind.clone(),

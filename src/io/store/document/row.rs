@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::event::RetryWait;
 use crate::engine::execution::{
-    Cause, Claim, Ending, Exception, ExecutionId, Exit, JobUid, Outcome, Output, Provenance, Range,
-    Row, State,
+    Cause, Claim, Ending, Exception, ExecutionId, JobUid, Outcome, Output, Provenance, Range, Row,
+    State,
 };
+use crate::io::store::document::attempts::{AttemptDocument, RulesDocument};
 use crate::io::store::document::ending::{
     EndingDocument, ExceptionDocument, ExitDocument, LateOutcome, OutputDocument,
 };
@@ -17,8 +19,16 @@ use crate::spec::trigger::TriggerKind;
 use crate::time::Timestamp;
 
 /// Fields of a [`RowDocument`] that are times.
-pub const ROW_TIMES: [&str; 7] =
-    ["fire_time", "start_time", "first", "last", "claimed_at", "started_at", "finished_at"];
+pub const ROW_TIMES: [&str; 8] = [
+    "fire_time",
+    "start_time",
+    "first",
+    "last",
+    "claimed_at",
+    "started_at",
+    "finished_at",
+    "retry_at",
+];
 
 /// A row of the ledger as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,8 +59,20 @@ pub struct RowDocument {
     pub last: Timestamp,
     /// How many occurrences it covers.
     pub count: i64,
-    /// `claimed`, `running`, `ended`.
+    /// `claimed`, `running`, `retry_wait`, `ended`.
     pub state: String,
+    /// The number of its attempt; between two, of the next; absent: the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i64>,
+    /// The attempts that others followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<AttemptDocument>,
+    /// What bounds its attempts, where that is more than `timeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<RulesDocument>,
+    /// When the next attempt begins, while it waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
@@ -119,6 +141,10 @@ impl RowDocument {
             last: row.range.map_or(row.fire_time, |range| range.last),
             count: row.range.map_or(1, |range| i64::try_from(range.count).unwrap_or(i64::MAX)),
             state: row.state.as_str().to_owned(),
+            attempt: number(row.attempt()),
+            attempts: row.attempts.iter().map(AttemptDocument::of).collect(),
+            rules: row.rules.as_deref().map(RulesDocument::of),
+            retry_at: None,
             outcome: None,
             reason: None,
             digest: row.provenance.digest.to_string(),
@@ -142,6 +168,10 @@ impl RowDocument {
         match &row.state {
             State::Claimed => {}
             State::Running { started_at } => document.started_at = Some(*started_at),
+            State::RetryWait { until, last } => {
+                document.retry_at = Some(*until);
+                document.leave(last);
+            }
             State::Ended(ending) => document.end(ending),
         }
         document
@@ -149,18 +179,52 @@ impl RowDocument {
 
     /// Writes an ending into the document; the slot is free then.
     pub fn end(&mut self, ending: &Ending) {
-        let ended = EndingDocument::of(ending);
         "ended".clone_into(&mut self.state);
         self.slot = None;
-        self.outcome = Some(ended.outcome);
-        self.reason = ended.reason;
-        self.started_at = ended.started_at.or(self.started_at);
-        self.finished_at = Some(ended.finished_at);
-        self.duration_ms = ended.duration_ms;
-        self.exit = ended.exit;
-        self.result = ended.result;
-        self.exception = ended.exception;
-        self.output = ended.output;
+        self.retry_at = None;
+        self.outcome = Some(ending.outcome.as_str().to_owned());
+        self.reason = ending.outcome.reason().map(str::to_owned);
+        self.leave(ending);
+    }
+
+    /// Writes that an attempt ended and another follows.
+    pub fn wait(&mut self, wait: &RetryWait) {
+        "retry_wait".clone_into(&mut self.state);
+        self.attempt = number(wait.attempt().number.saturating_add(1));
+        self.attempts = wait.attempts.iter().map(AttemptDocument::of).collect();
+        self.retry_at = Some(wait.until);
+        self.leave(&wait.last);
+    }
+
+    /// What an attempt left.
+    fn leave(&mut self, ending: &Ending) {
+        let left = EndingDocument::of(ending);
+        self.started_at = left.started_at.or(self.started_at);
+        self.finished_at = Some(left.finished_at);
+        self.duration_ms = left.duration_ms;
+        self.exit = left.exit;
+        self.result = left.result;
+        self.exception = left.exception;
+        self.output = left.output;
+    }
+
+    /// The number of its attempt; between two, of the next.
+    pub fn attempt(&self) -> u32 {
+        self.attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1)
+    }
+
+    /// Whether it is to be claimed again before anything starts.
+    pub fn waits(&self) -> bool {
+        self.state == "retry_wait"
+    }
+
+    /// Whose it is.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            node: self.node.as_str().into(),
+            epoch: self.epoch.unsigned_abs(),
+            nonce: self.nonce.as_str().into(),
+        }
     }
 
     /// Reads the document.
@@ -184,6 +248,9 @@ impl RowDocument {
             Outcome::parse(&late.outcome, late.reason.as_deref())
                 .ok_or_else(|| damaged("unknown late outcome"))
         });
+        let attempts: Result<Vec<_>, _> =
+            self.attempts.iter().map(AttemptDocument::attempt).collect();
+        let rules = self.rules.clone().map(RulesDocument::rules);
         Ok(Row {
             id: ExecutionId(self.id.as_str().into()),
             job: JobName::parse(&self.job).map_err(|_| damaged("not a job name"))?,
@@ -198,13 +265,11 @@ impl RowDocument {
                 revision: self.revision.as_str().into(),
                 source: self.source.clone(),
             },
-            claim: Claim {
-                node: self.node.as_str().into(),
-                epoch: self.epoch.unsigned_abs(),
-                nonce: self.nonce.as_str().into(),
-            },
+            claim: self.claim(),
             claimed_at: self.claimed_at,
             slot: self.slot.and_then(|slot| u32::try_from(slot).ok()),
+            attempts: attempts.map_err(damaged)?,
+            rules: rules.transpose().map_err(damaged)?.map(Box::new),
             late_outcome: late.transpose()?,
             note: self.note.clone(),
             state: self.state().map_err(damaged)?,
@@ -218,21 +283,27 @@ impl RowDocument {
                 let started_at = self.started_at.ok_or("running without start")?;
                 Ok(State::Running { started_at })
             }
-            "ended" => Ok(State::Ended(Box::new(self.ending()?))),
+            "retry_wait" => {
+                let until = self.retry_at.ok_or("waiting without end")?;
+                let last = self.attempts.last().ok_or("waiting without an attempt")?.attempt()?;
+                Ok(State::RetryWait { until, last: Box::new(self.left(last.outcome)?) })
+            }
+            "ended" => {
+                let outcome = self.outcome.as_deref().ok_or("ended without outcome")?;
+                let outcome = Outcome::parse(outcome, self.reason.as_deref());
+                Ok(State::Ended(Box::new(self.left(outcome.ok_or("unknown outcome")?)?)))
+            }
             _ => Err("unknown state"),
         }
     }
 
-    fn ending(self) -> Result<Ending, &'static str> {
-        let outcome = self.outcome.as_deref().ok_or("ended without outcome")?;
+    fn left(self, outcome: Outcome) -> Result<Ending, &'static str> {
         Ok(Ending {
-            outcome: Outcome::parse(outcome, self.reason.as_deref()).ok_or("unknown outcome")?,
+            outcome,
             started_at: self.started_at,
             finished_at: self.finished_at.ok_or("ended without end")?,
             duration: self.duration_ms.map(|ms| Duration::from_millis(ms.unsigned_abs())),
-            exit: self.exit.and_then(|exit| {
-                exit.code.map(Exit::Code).or_else(|| exit.signal.map(Exit::Signal))
-            }),
+            exit: self.exit.and_then(ExitDocument::exit),
             result: self.result,
             exception: self.exception.map(|exception| Exception {
                 kind: exception.kind,
@@ -242,4 +313,9 @@ impl RowDocument {
             output: self.output.map_or_else(|| Ok(Output::default()), OutputDocument::output)?,
         })
     }
+}
+
+/// The number of an attempt as it is stored: the first is not.
+fn number(attempt: u32) -> Option<i64> {
+    (attempt > 1).then_some(i64::from(attempt))
 }

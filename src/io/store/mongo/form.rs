@@ -8,10 +8,11 @@ use bson::{Bson, DateTime, Document, doc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::engine::execution::{Ending, ExecutionId, Row};
+use crate::engine::event::RetryWait;
+use crate::engine::execution::{Attempt, Ending, ExecutionId, Row};
 use crate::io::store::StoreError;
 use crate::io::store::document::{
-    EndingDocument, JOB_TIMES, JobDocument, NoteDocument, OVERRIDE_PARTS, OVERRIDE_TIMES,
+    ATTEMPT_TIMES, AttemptDocument, EndingDocument, JOB_TIMES, JobDocument, NoteDocument, OVERRIDE_PARTS, OVERRIDE_TIMES,
     OverrideDocument, PlanDocument, ROW_TIMES, RowDocument,
 };
 use crate::time::{Timestamp, rfc3339};
@@ -28,6 +29,9 @@ pub(super) fn date(at: Timestamp) -> Bson {
 /// A row.
 pub(super) fn of_row(row: &Row) -> Result<Document, StoreError> {
     let mut document = to_bson("row", row.id.as_str(), &RowDocument::of(row), &ROW_TIMES)?;
+    for attempt in attempts_in(&mut document) {
+        text_to_dates(attempt, &ATTEMPT_TIMES);
+    }
     if row.in_flight() && row.slot.is_none() {
         document.insert("slot", row.id.as_str());
     }
@@ -39,12 +43,37 @@ pub(super) fn to_row(mut document: Document) -> Result<Row, StoreError> {
     if matches!(document.get("slot"), Some(Bson::String(_))) {
         document.remove("slot");
     }
+    for attempt in attempts_in(&mut document) {
+        dates_to_text(attempt.iter_mut().map(|(_, value)| value));
+    }
     from_bson::<RowDocument>("row", document, &ROW_TIMES)?.row()
 }
 
 /// What an ending writes into its row, beside `state` and `slot`.
 pub(super) fn of_ending(id: &ExecutionId, ending: &Ending) -> Result<Document, StoreError> {
     to_bson("row", id.as_str(), &EndingDocument::of(ending), &ROW_TIMES)
+}
+
+/// What a wait for the next attempt writes into its row, beside `state`: what the attempt left, but for its
+/// outcome, which stands among the attempts.
+pub(super) fn of_wait(wait: &RetryWait) -> Result<Document, StoreError> {
+    let mut document = of_ending(&wait.id, &wait.last)?;
+    document.remove("outcome");
+    document.remove("reason");
+    let attempt = |attempt: &Attempt| {
+        let stored = AttemptDocument::of(attempt);
+        to_bson("row", wait.id.as_str(), &stored, &ATTEMPT_TIMES).map(Bson::Document)
+    };
+    let attempts = wait.attempts.iter().map(attempt).collect::<Result<Vec<Bson>, _>>()?;
+    document.insert("attempts", attempts);
+    document.insert("attempt", i64::from(wait.attempt().number) + 1);
+    document.insert("retry_at", date(wait.until));
+    Ok(document)
+}
+
+fn attempts_in(row: &mut Document) -> impl Iterator<Item = &mut Document> {
+    let attempts = row.get_array_mut("attempts").ok();
+    attempts.into_iter().flatten().filter_map(Bson::as_document_mut)
 }
 
 /// A job.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bson::{Bson, DateTime, Document, doc};
-use mongodb::Database;
+use mongodb::{Collection, Database};
 use mongodb::options::ReturnDocument;
 
-use crate::engine::execution::ExecutionId;
+use crate::engine::execution::{ExecutionId, Row};
 use crate::io::store::mongo::connection::{all, is_duplicate};
 use crate::io::store::mongo::form;
 use crate::io::store::{Bid, ForeignNews, Holder, LeaseAnswer, STORE_VERSION, StoreError};
@@ -120,7 +120,7 @@ pub(super) async fn foreign_news(
 ) -> Result<ForeignNews, mongodb::error::Error> {
     let held = doc! { "_id": { "$in": form::ids(ids) }, "slot": { "$exists": true } };
     let executions = database.collection::<Document>("executions");
-    let held = executions.find(held).projection(doc! { "node": 1 }).await?;
+    let held = executions.find(held).projection(doc! { "node": 1, "state": 1 }).await?;
     let held = all(held).await?;
     let alive = doc! { "$expr": { "$gt": ["$until", "$$NOW"] } };
     let alive = database.collection::<Document>("nodes").find(alive).await?;
@@ -130,13 +130,31 @@ pub(super) async fn foreign_news(
         .filter_map(|row| Some((row.get_str("_id").ok()?, row.get_str("node").ok()?)))
         .collect();
     let alive: BTreeSet<&str> = alive.iter().filter_map(|beat| beat.get_str("_id").ok()).collect();
+    let waiting = waiting(&executions, &held).await?;
+    let waits = |id: &ExecutionId| waiting.iter().any(|row| row.id == *id);
     let mut news = ForeignNews::default();
-    for id in ids {
+    for id in ids.iter().filter(|id| !waits(id)) {
         match node_of.get(id.as_str()) {
             None => news.ended.push(id.clone()),
             Some(node) if alive.contains(node) => {}
             Some(_) => news.ownerless.push(id.clone()),
         }
     }
+    news.waiting = waiting;
     Ok(news)
+}
+
+/// The rows, of those held, that wait for their next attempt. One that cannot be read stays where it is.
+async fn waiting(
+    executions: &Collection<Document>,
+    held: &[Document],
+) -> Result<Vec<Row>, mongodb::error::Error> {
+    let waits = held.iter().filter(|row| row.get_str("state").is_ok_and(|state| state == "retry_wait"));
+    let ids: Vec<&str> = waits.filter_map(|row| row.get_str("_id").ok()).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let waits = doc! { "_id": { "$in": ids }, "state": "retry_wait" };
+    let found = all(executions.find(waits).await?).await?;
+    Ok(found.into_iter().filter_map(|row| form::to_row(row).ok()).collect())
 }

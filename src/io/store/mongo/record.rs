@@ -26,18 +26,12 @@ pub(super) async fn record(
     while !rest.is_empty() {
         // Changes of different rows may go in any order; a second change of one row waits for the first.
         let mut seen = BTreeSet::new();
-        let count = rest.iter().take_while(|change| seen.insert(id_of(change))).count();
+        let count = rest.iter().take_while(|change| seen.insert(change.row())).count();
         let (together, later) = rest.split_at(count);
         answers.extend(record_together(connection, together).await?);
         rest = later;
     }
     Ok(answers)
-}
-
-fn id_of(change: &RowChange) -> &ExecutionId {
-    match change {
-        RowChange::Started { id, .. } | RowChange::Ended { id, .. } => id,
-    }
 }
 
 /// Records changes of different rows. Only when some row was not found as it should be is looked at
@@ -51,23 +45,28 @@ async fn record_together(
     if found == changes.len() as u64 {
         return Ok(vec![RowAnswer::Recorded; changes.len()]);
     }
-    let fields = doc! { "state": 1, "outcome": 1, "reason": 1, "node": 1, "epoch": 1 };
-    let ids = form::ids(changes.iter().map(id_of));
+    let fields = doc! { "state": 1, "outcome": 1, "reason": 1, "node": 1, "epoch": 1, "attempt": 1 };
+    let ids = form::ids(changes.iter().map(RowChange::row));
     let rows = rows::by_id(connection, ids, fields).await?;
     let rows: BTreeMap<&str, &Document> =
         rows.iter().filter_map(|row| Some((row.get_str("_id").ok()?, row))).collect();
     let mut late = Vec::new();
     let mut answers = Vec::with_capacity(changes.len());
     for change in changes {
-        let answer = match (rows.get(id_of(change).as_str()), change) {
-            (None, _) => RowAnswer::NoRow,
-            (Some(_), RowChange::Started { .. }) => RowAnswer::Recorded,
-            (Some(row), RowChange::Ended { guard, ending, .. }) => {
-                became(row, guard, ending.outcome)?
+        let found = rows.get(change.row().as_str());
+        let (answer, outcome) = match (found, change) {
+            (None, _) => (RowAnswer::NoRow, None),
+            (Some(_), RowChange::Started { .. }) => (RowAnswer::Recorded, None),
+            (Some(row), RowChange::Waits { guard, wait }) => {
+                let outcome = wait.last.outcome;
+                (became(row, guard, wait.attempt().number, outcome)?, Some(outcome))
+            }
+            (Some(row), RowChange::Ended { id, guard, ending }) => {
+                (became(row, guard, id.number, ending.outcome)?, Some(ending.outcome))
             }
         };
-        if let (RowAnswer::Late, RowChange::Ended { id, ending, .. }) = (answer, change) {
-            late.push(late_outcome(id, ending.outcome));
+        if let (RowAnswer::Late, Some(outcome)) = (answer, outcome) {
+            late.push(late_outcome(change.row(), outcome));
         }
         answers.push(answer);
     }
@@ -75,12 +74,25 @@ async fn record_together(
     Ok(answers)
 }
 
-/// What became of an ending whose row is as given now.
-fn became(row: &Document, guard: &Guard, outcome: Outcome) -> Result<RowAnswer, StoreError> {
+/// What became of the ending of an attempt whose row is as given now.
+fn became(
+    row: &Document,
+    guard: &Guard,
+    attempt: u32,
+    outcome: Outcome,
+) -> Result<RowAnswer, StoreError> {
+    let current = if row.contains_key("attempt") { form::number("row", row, "attempt")? } else { 1 };
+    let attempt = i64::from(attempt);
+    if attempt < current {
+        return Ok(RowAnswer::Recorded);
+    }
     let ours = match guard {
         Guard::Epoch(epoch) => form::number("row", row, "epoch")?.unsigned_abs() == *epoch,
         Guard::Node(node) => form::text("row", row, "node")? == &**node,
     };
+    if attempt > current {
+        return Ok(RowAnswer::Late);
+    }
     if form::text("row", row, "state")? != "ended" {
         // It was written between our update and our look at it.
         return if ours { Err(again()) } else { Ok(RowAnswer::Late) };
@@ -103,12 +115,65 @@ fn late_outcome(id: &ExecutionId, outcome: Outcome) -> Statement {
     Statement::change(doc! { "_id": id.as_str() }, doc! { "$set": { "late_outcome": late } })
 }
 
-/// Whose claims a statement is for, and what it does.
+/// What a statement does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Act {
+    Start,
+    Wait,
+    End,
+}
+
+/// What a statement does, to which attempt, and of whose claims.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind<'a> {
-    Started { epoch: u64 },
-    EndedOfEpoch(u64),
-    EndedOfNode(&'a str),
+struct Kind<'a> {
+    act: Act,
+    attempt: u32,
+    epoch: Option<u64>,
+    node: Option<&'a str>,
+}
+
+impl<'a> Kind<'a> {
+    fn guarded(act: Act, attempt: u32, guard: &'a Guard) -> Self {
+        match guard {
+            Guard::Epoch(epoch) => Self { act, attempt, epoch: Some(*epoch), node: None },
+            Guard::Node(node) => Self { act, attempt, epoch: None, node: Some(node) },
+        }
+    }
+
+    /// The state that rows get.
+    fn state(&self) -> &'static str {
+        match self.act {
+            Act::Start => "running",
+            Act::Wait => "retry_wait",
+            Act::End => "ended",
+        }
+    }
+
+    /// The rows that are changed.
+    fn filter(&self) -> Document {
+        let mut filter = doc! {};
+        if let Some(epoch) = self.epoch {
+            filter.insert("epoch", number(epoch));
+        }
+        if let Some(node) = self.node {
+            filter.insert("node", node);
+        }
+        match self.act {
+            Act::Start => filter.insert("state", "claimed"),
+            Act::Wait => filter.insert("state", doc! { "$in": ["claimed", "running"] }),
+            Act::End => filter.insert("state", doc! { "$ne": "ended" }),
+        };
+        match (self.act, self.attempt) {
+            (Act::Start, _) => {}
+            (Act::Wait | Act::End, 0 | 1) => {
+                filter.insert("attempt", doc! { "$exists": false });
+            }
+            (Act::Wait | Act::End, attempt) => {
+                filter.insert("attempt", i64::from(attempt));
+            }
+        }
+        filter
+    }
 }
 
 /// As few statements as the kinds of change and their size allow.
@@ -117,17 +182,18 @@ fn statements(changes: &[RowChange]) -> Result<Vec<Statement>, StoreError> {
     for change in changes {
         let (kind, fields) = match change {
             RowChange::Started { epoch, at, .. } => {
-                (Kind::Started { epoch: *epoch }, doc! { "started_at": form::date(*at) })
+                let kind = Kind { act: Act::Start, attempt: 0, epoch: Some(*epoch), node: None };
+                (kind, doc! { "started_at": form::date(*at) })
+            }
+            RowChange::Waits { guard, wait } => {
+                (Kind::guarded(Act::Wait, wait.attempt().number, guard), form::of_wait(wait)?)
             }
             RowChange::Ended { id, guard, ending } => {
-                let kind = match guard {
-                    Guard::Epoch(epoch) => Kind::EndedOfEpoch(*epoch),
-                    Guard::Node(node) => Kind::EndedOfNode(node),
-                };
-                (kind, form::of_ending(id, ending)?)
+                let kind = Kind::guarded(Act::End, id.number, guard);
+                (kind, form::of_ending(&id.execution, ending)?)
             }
         };
-        kinds.entry(kind).or_default().push((id_of(change).as_str(), fields));
+        kinds.entry(kind).or_default().push((change.row().as_str(), fields));
     }
     let mut statements = Vec::new();
     for (kind, rows) in &kinds {
@@ -152,24 +218,14 @@ fn statements(changes: &[RowChange]) -> Result<Vec<Statement>, StoreError> {
 fn statement(kind: &Kind<'_>, rows: &[(&str, Document)]) -> Statement {
     let (ids, fields): (Vec<&str>, Vec<&Document>) =
         rows.iter().map(|(id, fields)| (*id, fields)).unzip();
-    let in_flight = doc! { "$in": ["claimed", "running"] };
-    let (state, filter) = match kind {
-        Kind::Started { epoch } => {
-            ("running", doc! { "epoch": number(*epoch), "state": "claimed" })
-        }
-        Kind::EndedOfEpoch(epoch) => {
-            ("ended", doc! { "epoch": number(*epoch), "state": in_flight })
-        }
-        Kind::EndedOfNode(node) => ("ended", doc! { "node": node, "state": in_flight }),
-    };
     let mut found = doc! { "_id": { "$in": &ids } };
-    found.extend(filter);
+    found.extend(kind.filter());
     let place = doc! { "$indexOfArray": [{ "$literal": ids }, "$_id"] };
     let own = doc! { "$arrayElemAt": [{ "$literal": fields }, place] };
-    let merged = doc! { "$mergeObjects": ["$$ROOT", own, { "state": state }] };
+    let merged = doc! { "$mergeObjects": ["$$ROOT", own, { "state": kind.state() }] };
     let mut pipeline = vec![doc! { "$replaceWith": merged }];
-    if state == "ended" {
-        pipeline.push(doc! { "$unset": "slot" });
+    if kind.act == Act::End {
+        pipeline.push(doc! { "$unset": ["slot", "retry_at"] });
     }
     Statement::change_all(found, pipeline)
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use bson::{Document, doc};
 use mongodb::Collection;
 use mongodb::error::{Error, ErrorKind};
+use tokio::time::timeout;
 
-use crate::engine::event::{ClaimAnswer, ClaimBatch};
+use crate::engine::event::{ClaimAnswer, ClaimBatch, Take};
 use crate::engine::execution::{Claim, ExecutionId, JobUid, Range, Row};
 use crate::io::clock;
 use crate::io::store::document::OverrideDocument;
+use crate::io::store::mongo::bulk::{self, Statement};
 use crate::io::store::mongo::connection::{
     CALL_WITHIN, Connection, READ_WITHIN, all, is_duplicate,
 };
@@ -45,10 +47,49 @@ pub(super) async fn claim(
             };
         }
     }
+    answers.extend(take_waiting(connection, batch).await?);
     if batch.is_decided(&answers) {
         move_watermark(connection, batch).await?;
     }
     Ok(answers)
+}
+
+/// Puts claimed rows into the place of those that wait. Only when some row was not found as it should be is
+/// looked at what it is instead.
+async fn take_waiting(
+    connection: &Connection,
+    batch: &ClaimBatch,
+) -> Result<Vec<ClaimAnswer>, StoreError> {
+    if batch.takes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let left = time_left(batch)?;
+    let take = |take: &Take| {
+        let from = &take.from;
+        let waits = doc! {
+            "_id": take.row.id.as_str(),
+            "state": "retry_wait",
+            "node": &*from.node,
+            "epoch": i64::try_from(from.epoch).unwrap_or(i64::MAX),
+            "nonce": &*from.nonce,
+        };
+        Ok(Statement::change(waits, form::of_row(&take.row)?))
+    };
+    let takes = batch.takes.iter().map(take).collect::<Result<Vec<_>, StoreError>>()?;
+    let count = takes.len() as u64;
+    let sent = bulk::run(connection, "claim", "executions", takes);
+    let silent = |_| StoreError::Failed { act: "claim", message: "no answer in time".to_owned() };
+    let found = timeout(left, sent).await.map_err(silent)??;
+    if found == count {
+        return Ok(vec![ClaimAnswer::Claimed; batch.takes.len()]);
+    }
+    let found = claims(connection, batch.takes.iter().map(|take| &take.row.id)).await?;
+    let answer = |take: &Take| match found.get(take.row.id.as_str()) {
+        Some(claim) if *claim == take.row.claim => ClaimAnswer::Claimed,
+        Some(claim) => ClaimAnswer::AlreadyClaimed { claim: claim.clone() },
+        None => ClaimAnswer::AlreadyClaimed { claim: take.from.clone() },
+    };
+    Ok(batch.takes.iter().map(answer).collect())
 }
 
 /// How long a claim may still take; an error when it must not be sent any more (C12).

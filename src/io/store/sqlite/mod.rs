@@ -319,7 +319,7 @@ impl Store for SqliteStore {
 
     fn foreign_news<'a>(&'a self, ids: &'a [ExecutionId]) -> Answer<'a, ForeignNews> {
         // There is one daemon: whatever another node left in flight has no owner.
-        let news = ForeignNews { ended: Vec::new(), ownerless: ids.to_vec() };
+        let news = ForeignNews { ownerless: ids.to_vec(), ..ForeignNews::default() };
         Box::pin(std::future::ready(Ok(news)))
     }
 

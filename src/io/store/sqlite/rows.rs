@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
-use crate::engine::event::{ClaimAnswer, ClaimBatch};
-use crate::engine::execution::{Claim, ExecutionId, JobUid, Range, Row};
+use crate::engine::event::{ClaimAnswer, ClaimBatch, Take};
+use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row};
 use crate::io::store::document::{LateOutcome, OverrideDocument, RowDocument};
 use crate::io::store::sqlite::writer::failed;
 use crate::io::store::sqlite::{json, meta, parse_time, set_meta, time_text};
-use crate::io::store::{Guard, Query, RowAnswer, RowChange, StoreError};
+use crate::io::store::{Query, RowAnswer, RowChange, StoreError};
 use crate::time::Timestamp;
 
 /// See `Store::claim`.
@@ -18,6 +18,9 @@ pub(super) fn claim(
     let mut answers = Vec::with_capacity(batch.rows.len());
     for row in &batch.rows {
         answers.push(claim_one(connection, row)?);
+    }
+    for take in &batch.takes {
+        answers.push(take_one(connection, take)?);
     }
     let stored = meta(connection, "watermark")?.and_then(|text| parse_time(&text));
     if batch.is_decided(&answers) && stored < Some(batch.watermark) {
@@ -52,15 +55,20 @@ fn claim_one(connection: &Connection, row: &Row) -> Result<ClaimAnswer, StoreErr
         return Ok(ClaimAnswer::Claimed);
     }
     Ok(match document_of(connection, &row.id)? {
-        Some(found) => ClaimAnswer::AlreadyClaimed {
-            claim: Claim {
-                node: found.node.into(),
-                epoch: found.epoch.unsigned_abs(),
-                nonce: found.nonce.into(),
-            },
-        },
+        Some(found) => ClaimAnswer::AlreadyClaimed { claim: found.claim() },
         None => ClaimAnswer::SlotTaken,
     })
+}
+
+fn take_one(connection: &Connection, take: &Take) -> Result<ClaimAnswer, StoreError> {
+    let Some(found) = document_of(connection, &take.row.id)? else {
+        return Ok(ClaimAnswer::AlreadyClaimed { claim: take.from.clone() });
+    };
+    if !found.waits() || found.claim() != take.from {
+        return Ok(ClaimAnswer::AlreadyClaimed { claim: found.claim() });
+    }
+    write(connection, &RowDocument::of(&take.row))?;
+    Ok(ClaimAnswer::Claimed)
 }
 
 /// See `Store::record`.
@@ -84,29 +92,49 @@ fn record_one(connection: &Connection, change: &RowChange) -> Result<RowAnswer, 
             }
             Ok(RowAnswer::Recorded)
         }
-        RowChange::Ended { id, guard, ending } => {
-            let Some(mut document) = document_of(connection, id)? else {
+        RowChange::Waits { guard, wait } => {
+            let Some(mut document) = document_of(connection, &wait.id)? else {
                 return Ok(RowAnswer::NoRow);
             };
-            let ours = match guard {
-                Guard::Epoch(epoch) => document.epoch.unsigned_abs() == *epoch,
-                Guard::Node(node) => *document.node == **node,
-            };
-            let ended = document.state == "ended";
-            let found = (document.outcome.as_deref(), document.reason.as_deref());
-            if ended && found == (Some(ending.outcome.as_str()), ending.outcome.reason()) {
+            let (attempt, current) = (wait.attempt().number, document.attempt());
+            if attempt < current {
                 return Ok(RowAnswer::Recorded);
             }
-            if ended || !ours {
-                document.late_outcome = Some(LateOutcome::of(ending.outcome));
-                write(connection, &document)?;
-                return Ok(RowAnswer::Late);
+            if attempt > current || document.state == "ended" || !guard.holds(&document.claim()) {
+                return late(connection, document, wait.last.outcome);
+            }
+            document.wait(wait);
+            write(connection, &document)?;
+            Ok(RowAnswer::Recorded)
+        }
+        RowChange::Ended { id, guard, ending } => {
+            let Some(mut document) = document_of(connection, &id.execution)? else {
+                return Ok(RowAnswer::NoRow);
+            };
+            let (current, ended) = (document.attempt(), document.state == "ended");
+            let found = (document.outcome.as_deref(), document.reason.as_deref());
+            let same = found == (Some(ending.outcome.as_str()), ending.outcome.reason());
+            if id.number < current || (id.number == current && ended && same) {
+                return Ok(RowAnswer::Recorded);
+            }
+            if id.number > current || ended || !guard.holds(&document.claim()) {
+                return late(connection, document, ending.outcome);
             }
             document.end(ending);
             write(connection, &document)?;
             Ok(RowAnswer::Recorded)
         }
     }
+}
+
+fn late(
+    connection: &Connection,
+    mut document: RowDocument,
+    outcome: Outcome,
+) -> Result<RowAnswer, StoreError> {
+    document.late_outcome = Some(LateOutcome::of(outcome));
+    write(connection, &document)?;
+    Ok(RowAnswer::Late)
 }
 
 fn write(connection: &Connection, document: &RowDocument) -> Result<(), StoreError> {

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, codes, quoted};
+use crate::spec::manifest::lower::retry;
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::{
     Given, RawDefaults, RawDuration, RawEnv, RawMisfire, RawOutput, RawTag, RawZone,
 };
 use crate::spec::manifest::rules::environment;
-use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap};
+use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap, Retry};
 use crate::spec::size::parse_size;
 use crate::time::{Zone, parse_duration};
 
@@ -32,6 +33,10 @@ pub struct Layer {
     pub shell: Given<Vec<String>>,
     /// Of one attempt; never zero.
     pub timeout: Given<Duration>,
+    /// Of waiting and all attempts; never zero.
+    pub total_timeout: Given<Duration>,
+    /// None: no further attempts; replaced as a whole.
+    pub retry: Given<Option<Retry>>,
     /// Between TERM and KILL.
     pub kill_grace: Given<Duration>,
     /// Of stdout and stderr together.
@@ -66,6 +71,10 @@ impl Layer {
             working_dir: raw.working_dir,
             shell: raw.shell.and_then(|shell| read_shell(shell, &site.child("shell"), out)),
             timeout: raw.timeout.and_then(|text| read_positive(&text, &site.child("timeout"), out)),
+            total_timeout: raw
+                .total_timeout
+                .and_then(|text| read_positive(&text, &site.child("total_timeout"), out)),
+            retry: raw.retry.map(|raw| retry::read(raw, &site.child("retry"), out)),
             kill_grace: raw
                 .kill_grace
                 .and_then(|text| read_duration(&text, &site.child("kill_grace"), out)),
@@ -92,6 +101,8 @@ impl Layer {
             working_dir: self.working_dir.or(|| below.working_dir.clone()),
             shell: self.shell.or(|| below.shell.clone()),
             timeout: self.timeout.or(|| below.timeout),
+            total_timeout: self.total_timeout.or(|| below.total_timeout),
+            retry: self.retry.or(|| below.retry.clone()),
             kill_grace: self.kill_grace.or(|| below.kill_grace),
             output_bytes_max: self.output_bytes_max.or(|| below.output_bytes_max),
             overlap: self.overlap.or(|| below.overlap),
