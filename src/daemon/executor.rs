@@ -11,9 +11,7 @@ use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::failpoint::failpoint;
 use crate::engine::event::{Event, Start};
-use crate::engine::execution::{
-    AttemptId, Ending, Exception, Failed, Outcome, Output,
-};
+use crate::engine::execution::{AttemptId, Ending, Exception, Failed, Outcome, Output};
 use crate::io::clock;
 use crate::io::executor::supervisor::{OrderError, SupervisorEvent, SupervisorHandle};
 use crate::io::executor::{Facts, Surroundings, ending_of, start_of};

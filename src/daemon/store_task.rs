@@ -360,10 +360,8 @@ fn take_records(first: RowChange, waiting: &mut VecDeque<Operation>) -> Vec<RowC
             changes.push(change);
         }
     }
-    let ended: Vec<ExecutionId> = changes
-        .iter()
-        .filter_map(|change| change.ended().map(|id| id.execution))
-        .collect();
+    let ended: Vec<ExecutionId> =
+        changes.iter().filter_map(|change| change.ended().map(|id| id.execution)).collect();
     changes.retain(|change| match change {
         RowChange::Started { id, .. } => !ended.contains(id),
         RowChange::Waits { .. } | RowChange::Ended { .. } => true,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::engine::execution::{AttemptRules, Ending, ExecutionId, Exit, Failed, Outcome, TimedOut};
+use crate::engine::execution::{
+    AttemptRules, Ending, ExecutionId, Exit, Failed, Outcome, TimedOut,
+};
 use crate::spec::policy::{Backoff, Retry};
 use crate::time::Timestamp;
 
@@ -39,11 +41,7 @@ pub fn total_end(rules: &AttemptRules, claimed_at: Timestamp) -> Option<Timestam
 }
 
 /// How much of `total_timeout` is left; none: it is not limited.
-pub fn time_left(
-    rules: &AttemptRules,
-    claimed_at: Timestamp,
-    now: Timestamp,
-) -> Option<Duration> {
+pub fn time_left(rules: &AttemptRules, claimed_at: Timestamp, now: Timestamp) -> Option<Duration> {
     total_end(rules, claimed_at).map(|end| (end - now).to_std().unwrap_or(Duration::ZERO))
 }
 

@@ -79,7 +79,10 @@ fn settle_map(map: &mut Map<String, Value>) {
         map.remove("default");
     }
     // Number formats of Rust mean nothing to the reader of a schema.
-    if matches!(map.get("format").and_then(Value::as_str), Some("uint32" | "int64" | "uint64")) {
+    if matches!(
+        map.get("format").and_then(Value::as_str),
+        Some("uint32" | "int32" | "int64" | "uint64" | "double")
+    ) {
         map.remove("format");
     }
     if map.remove(NULLABLE).is_some() {

@@ -11,4 +11,5 @@ mod outage;
 mod overrides;
 mod plan;
 pub(crate) mod reload;
+mod retry;
 mod sync;

@@ -70,6 +70,8 @@ Settings {
             working_dir: Absent,
             shell: Absent,
             timeout: Absent,
+            total_timeout: Absent,
+            retry: Absent,
             kill_grace: Absent,
             output_bytes_max: Absent,
             overlap: Absent,

@@ -89,6 +89,7 @@ fn given_up(world: &World, row: &Row, findings: &mut Vec<String>) {
     if !listed {
         findings.push(format!("{} lists an attempt that did not fail", row.id));
     }
+    let settled = world.clock().wall - RECOVERED_WITHIN;
     match row.outcome() {
         Some(Outcome::Failed(_)) => {
             let used_up = rules.retry.as_ref().is_none_or(|retry| row.attempt() > retry.limit);
@@ -105,7 +106,7 @@ fn given_up(world: &World, row: &Row, findings: &mut Vec<String>) {
                 findings.push(format!("{} was given up after attempt {tried}", row.id));
             }
         }
-        Some(Outcome::Lost) if world.size() == 1 && failed.is_some() => {
+        Some(Outcome::Lost) if world.size() == 1 && failed.is_some_and(|at| at < settled) => {
             findings.push(format!("{} is lost, and {last} ended", row.id));
         }
         _ => {}

@@ -532,8 +532,11 @@ impl World {
             match outcome {
                 Outcome::Succeeded => drop(self.completed.insert(id.execution.clone(), at)),
                 Outcome::Cancelled(_) => drop(self.stopped.insert(id.execution.clone(), at)),
-                _ => drop(self.failed.insert(id.clone(), at)),
+                _ => {}
             }
+        }
+        if matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut(_)) {
+            self.failed.insert(id.clone(), at);
         }
         let ending = Box::new(Ending {
             outcome,
@@ -654,18 +657,7 @@ impl World {
                 if plan.deadline < self.clock().boot {
                     return Outcomes::Lost;
                 }
-                let answer = if self.bug == Some(Bug::PlanNotWritten) && self.random.chance(20) {
-                    PlanAnswer::Saved { generation: plan.expected_generation }
-                } else if self.bug == Some(Bug::OverridesNotWritten) && self.random.chance(20) {
-                    let overrides = Vec::new();
-                    self.ledger.save_plan(&PlanWrites { overrides, ..*plan })
-                } else {
-                    self.ledger.save_plan(&plan)
-                };
-                return Outcomes::Events(vec![match answer {
-                    PlanAnswer::Saved { generation } => Event::PlanSaved { generation },
-                    PlanAnswer::Stale => Event::PlanStale,
-                }]);
+                return Outcomes::Events(vec![self.save_plan(*plan)]);
             }
             Effect::RecordStarted { id, epoch, at } => RowChange::Started { id, epoch, at },
             Effect::RecordEnded { id, epoch, ending } => {
@@ -676,9 +668,7 @@ impl World {
                 let (id, guard) = (wait.attempt(), Guard::Epoch(wait.epoch));
                 RowChange::Ended { id, guard, ending: wait.last }
             }
-            Effect::RecordWait(wait) => {
-                RowChange::Waits { guard: Guard::Epoch(wait.epoch), wait }
-            }
+            Effect::RecordWait(wait) => RowChange::Waits { guard: Guard::Epoch(wait.epoch), wait },
             Effect::ReadFlights => {
                 return Outcomes::Events(vec![Event::Flights(self.ledger.in_flight())]);
             }
@@ -700,6 +690,20 @@ impl World {
             self.ledger.record(std::slice::from_ref(&change));
         }
         Outcomes::Events(change.ended().map(|id| Event::Recorded { id }).into_iter().collect())
+    }
+
+    fn save_plan(&mut self, plan: PlanWrites) -> Event {
+        let answer = if self.bug == Some(Bug::PlanNotWritten) && self.random.chance(20) {
+            PlanAnswer::Saved { generation: plan.expected_generation }
+        } else if self.bug == Some(Bug::OverridesNotWritten) && self.random.chance(20) {
+            self.ledger.save_plan(&PlanWrites { overrides: Vec::new(), ..plan })
+        } else {
+            self.ledger.save_plan(&plan)
+        };
+        match answer {
+            PlanAnswer::Saved { generation } => Event::PlanSaved { generation },
+            PlanAnswer::Stale => Event::PlanStale,
+        }
     }
 
     fn recovery(&mut self, node: usize, number: u64) -> Event {

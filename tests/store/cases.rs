@@ -5,8 +5,8 @@ use std::time::Duration;
 use cronwright::engine::admission::single;
 use cronwright::engine::event::{ClaimAnswer, ClaimBatch, PlanWrites, RetryWait, Take};
 use cronwright::engine::execution::{
-    Attempt, AttemptId, AttemptRules, Cancelled, Cause, Claim, ExecutionId, Failed, Missed, Outcome,
-    Range, Row, Skipped, State,
+    Attempt, AttemptId, AttemptRules, Cancelled, Cause, Claim, ExecutionId, Failed, Missed,
+    Outcome, Range, Row, Skipped, State,
 };
 use cronwright::engine::overrides::SkipNext;
 use cronwright::engine::plan::{AppliedJob, Change, Owner, Repair};
@@ -65,7 +65,7 @@ fn between_attempts(name: &str) -> (Row, Row, Row) {
     claimed.rules = Some(Box::new(AttemptRules {
         retry: Some(Retry { on_exit_codes: vec![75], ..Retry::of_limit(2) }),
         timeout: None,
-        total_timeout: Some(Duration::from_secs(3_600)),
+        total_timeout: Some(Duration::from_hours(1)),
     }));
     let RetryWait { attempts, until, last, .. } = wait_of(&claimed);
     let waiting = Row { attempts, state: State::RetryWait { until, last }, ..claimed.clone() };
@@ -79,8 +79,8 @@ pub(crate) async fn a_row_waits_for_its_next_attempt_and_is_claimed_again_once(s
     claim(store, 1, vec![claimed.clone()]).await;
     assert_eq!(record(store, waits(&claimed)).await, RowAnswer::Recorded);
     assert_eq!(record(store, waits(&claimed)).await, RowAnswer::Recorded, "said again");
-    assert_eq!(store.row(&claimed.id).await.unwrap(), Some(waiting.clone()));
-    assert_eq!(store.in_flight().await.unwrap(), [waiting.clone()]);
+    assert_eq!(store.row(&claimed.id).await.unwrap().as_ref(), Some(&waiting));
+    assert_eq!(store.in_flight().await.unwrap(), [waiting]);
     assert_eq!(claim(store, 1, vec![row("a", 2)]).await, [ClaimAnswer::SlotTaken]);
     assert_eq!(take(store, &second, &claimed.claim).await, ClaimAnswer::Claimed);
     assert_eq!(store.row(&claimed.id).await.unwrap(), Some(second.clone()));

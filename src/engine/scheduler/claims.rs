@@ -38,13 +38,13 @@ impl Scheduler {
         }
         let waits = self.waits_that_are_over(now, effects);
         if !self.ready.is_empty() || !waits.is_empty() {
-            let batch = self.form_batch(now, waits);
+            let batch = self.form_batch(now, &waits);
             effects.push(Effect::Claim(batch));
         }
     }
 
     /// Makes the batch of all that is ready, and of rows whose wait is over.
-    fn form_batch(&mut self, now: Now, waits: Vec<ExecutionId>) -> ClaimBatch {
+    fn form_batch(&mut self, now: Now, waits: &[ExecutionId]) -> ClaimBatch {
         self.batches += 1;
         let nonce: Arc<str> = format!("{}-{}", self.identity, self.batches).into();
         let drafts = std::mem::take(&mut self.ready);

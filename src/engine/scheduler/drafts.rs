@@ -184,10 +184,8 @@ impl Draft {
 
     /// The first attempt of a row as it was claimed.
     pub(super) fn start(&self, now: Now, row: Row) -> Start {
-        let time_left = row
-            .rules
-            .as_ref()
-            .and_then(|rules| retry::time_left(rules, row.claimed_at, now.wall));
+        let time_left =
+            row.rules.as_ref().and_then(|rules| retry::time_left(rules, row.claimed_at, now.wall));
         Start { row, time_left, previous_fire_time: self.previous_fire_time }
     }
 }

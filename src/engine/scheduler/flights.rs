@@ -76,7 +76,9 @@ impl Flights {
         self.by_id.get_mut(id)
     }
 
+    /// Puts an execution in, in the place of what was known of it.
     pub(super) fn insert(&mut self, id: ExecutionId, flight: Flight) {
+        self.release(&id);
         self.by_job.entry(flight.uid.clone()).or_default().insert(id.clone());
         self.waits.extend(flight.wait_ends().map(|until| (until, id.clone())));
         self.by_id.insert(id, flight);
@@ -253,7 +255,12 @@ impl Scheduler {
         for id in ended {
             self.flights.remove(id);
         }
-        for id in ownerless {
+        // What was known of a row before the last look at the store may be of an earlier attempt.
+        let is_up_to_date = match self.phase {
+            Phase::AwaitingPlan | Phase::Active => true,
+            Phase::Standby | Phase::Recovering | Phase::Stopping => false,
+        };
+        for id in ownerless.iter().filter(|_| is_up_to_date) {
             if self.flights.get(id).is_some_and(|flight| flight.stage == Stage::Foreign) {
                 self.close(id, settled(now, Outcome::Lost), effects);
             }

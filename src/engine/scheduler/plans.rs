@@ -222,12 +222,7 @@ impl Scheduler {
     }
 
     /// The switch.
-    pub(super) fn plan_saved(
-        &mut self,
-        now: Now,
-        generation: u64,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(super) fn plan_saved(&mut self, now: Now, generation: u64, effects: &mut Vec<Effect>) {
         let Some(plan) = self.plan.take() else { return };
         let effective_at = plan.writes.effective_at;
         self.generation = generation;

@@ -126,11 +126,14 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         let ours_unanswered = batch.filter(|batch| batch.nonce == row.claim.nonce);
-        let known = self
-            .flights
-            .get(&row.id)
-            .is_some_and(|flight| !matches!(flight.stage, Stage::Claiming | Stage::Waiting));
-        if known {
+        let known = |flight: &Flight| match flight.stage {
+            Stage::Started | Stage::Foreign => true,
+            Stage::Ending(_) => row.claim.epoch == flight.epoch,
+            // What was read may be older than the record of the wait, which is on its way.
+            Stage::Waiting => row.claim.epoch == flight.epoch && row.attempt() < flight.attempt(),
+            Stage::Claiming => false,
+        };
+        if self.flights.get(&row.id).is_some_and(known) {
             return;
         }
         if let Some(batch) = ours_unanswered {

@@ -31,7 +31,7 @@ fn spec(working_dir: Option<&str>) -> JobSpec {
 }
 
 fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProcess {
-    let time_left = previous.map(|_| Duration::from_secs(60));
+    let time_left = previous.map(|_| Duration::from_mins(1));
     let daemons = [
         ("PATH", "/bin"),
         ("LANG", "de_DE.UTF-8"),
@@ -46,7 +46,10 @@ fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProce
     let surroundings =
         Surroundings { base_dir: Path::new("/etc/cronwright"), environment: &environment };
     let facts = Facts {
-        attempt: &AttemptId { execution: ExecutionId("backup-1@2026-01-02T03:00:00Z".into()), number: 2 },
+        attempt: &AttemptId {
+            execution: ExecutionId("backup-1@2026-01-02T03:00:00Z".into()),
+            number: 2,
+        },
         time_left,
         cause: Cause::CatchUp,
         trigger: previous.map(|_| TriggerKind::Cron),
@@ -83,11 +86,11 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
         ]
     );
     let expected = StartProcess {
-        id: "backup-1@2026-01-02T03:00:00Z".to_owned(),
+        id: "backup-1@2026-01-02T03:00:00Z#2".to_owned(),
         argv: vec!["backup".to_owned(), "--all".to_owned()],
         env: process.env.clone(),
         working_dir: "/etc/cronwright".to_owned(),
-        timeout_ms: Some(90_000),
+        timeout_ms: Some(60_000),
         kill_grace_ms: 1500,
         output_bytes_max: 65_536,
     };

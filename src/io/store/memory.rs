@@ -177,7 +177,8 @@ impl Ledger {
         let Some(found) = self.rows.get_mut(&take.row.id) else {
             return ClaimAnswer::AlreadyClaimed { claim: take.from.clone() };
         };
-        if !found.waits() || found.claim != take.from {
+        let is_next = found.attempt() == take.row.attempt();
+        if !found.waits() || !is_next || found.claim != take.from {
             return ClaimAnswer::AlreadyClaimed { claim: found.claim.clone() };
         }
         *found = take.row.clone();

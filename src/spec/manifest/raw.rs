@@ -105,6 +105,7 @@ pub struct RawDefaults {
     pub total_timeout: Given<RawDuration>,
     /// Further attempts after one that failed or timed out. Built in: none.
     #[serde(default)]
+    #[schemars(extend("examples" = [2, { "limit": 3, "delay": "30s", "on_exit_codes": [75] }]))]
     pub retry: Given<RawRetry>,
     /// From TERM to KILL. Built in: 10s.
     #[serde(default)]
@@ -219,6 +220,7 @@ pub struct RawJob {
     pub total_timeout: Given<RawDuration>,
     /// Further attempts after one that failed or timed out.
     #[serde(default)]
+    #[schemars(extend("examples" = [2, { "limit": 3, "delay": "30s", "on_exit_codes": [75] }]))]
     pub retry: Given<RawRetry>,
     /// From TERM to KILL.
     #[serde(default)]

@@ -247,9 +247,8 @@ impl ExecutionEntry {
         entry.started_at = started_at.map(at);
         entry.list_attempts(row, started_at, zone);
         let first = row.attempts.first().map_or(started_at, |first| first.started_at);
-        entry.delay_seconds = first
-            .and_then(|started_at| (started_at - row.start_time).to_std().ok())
-            .map(seconds);
+        entry.delay_seconds =
+            first.and_then(|started_at| (started_at - row.start_time).to_std().ok()).map(seconds);
         entry
     }
 

@@ -12,8 +12,8 @@ use crate::engine::event::RetryWait;
 use crate::engine::execution::{Attempt, Ending, ExecutionId, Row};
 use crate::io::store::StoreError;
 use crate::io::store::document::{
-    ATTEMPT_TIMES, AttemptDocument, EndingDocument, JOB_TIMES, JobDocument, NoteDocument, OVERRIDE_PARTS, OVERRIDE_TIMES,
-    OverrideDocument, PlanDocument, ROW_TIMES, RowDocument,
+    ATTEMPT_TIMES, AttemptDocument, EndingDocument, JOB_TIMES, JobDocument, NoteDocument,
+    OVERRIDE_PARTS, OVERRIDE_TIMES, OverrideDocument, PlanDocument, ROW_TIMES, RowDocument,
 };
 use crate::time::{Timestamp, rfc3339};
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bson::{Bson, DateTime, Document, doc};
-use mongodb::{Collection, Database};
 use mongodb::options::ReturnDocument;
+use mongodb::{Collection, Database};
 
 use crate::engine::execution::{ExecutionId, Row};
 use crate::io::store::mongo::connection::{all, is_duplicate};
@@ -149,7 +149,8 @@ async fn waiting(
     executions: &Collection<Document>,
     held: &[Document],
 ) -> Result<Vec<Row>, mongodb::error::Error> {
-    let waits = held.iter().filter(|row| row.get_str("state").is_ok_and(|state| state == "retry_wait"));
+    let waits =
+        held.iter().filter(|row| row.get_str("state").is_ok_and(|state| state == "retry_wait"));
     let ids: Vec<&str> = waits.filter_map(|row| row.get_str("_id").ok()).collect();
     if ids.is_empty() {
         return Ok(Vec::new());

@@ -45,7 +45,8 @@ async fn record_together(
     if found == changes.len() as u64 {
         return Ok(vec![RowAnswer::Recorded; changes.len()]);
     }
-    let fields = doc! { "state": 1, "outcome": 1, "reason": 1, "node": 1, "epoch": 1, "attempt": 1 };
+    let fields =
+        doc! { "state": 1, "outcome": 1, "reason": 1, "node": 1, "epoch": 1, "attempt": 1 };
     let ids = form::ids(changes.iter().map(RowChange::row));
     let rows = rows::by_id(connection, ids, fields).await?;
     let rows: BTreeMap<&str, &Document> =
@@ -81,7 +82,8 @@ fn became(
     attempt: u32,
     outcome: Outcome,
 ) -> Result<RowAnswer, StoreError> {
-    let current = if row.contains_key("attempt") { form::number("row", row, "attempt")? } else { 1 };
+    let current =
+        if row.contains_key("attempt") { form::number("row", row, "attempt")? } else { 1 };
     let attempt = i64::from(attempt);
     if attempt < current {
         return Ok(RowAnswer::Recorded);

@@ -69,6 +69,7 @@ async fn take_waiting(
         let waits = doc! {
             "_id": take.row.id.as_str(),
             "state": "retry_wait",
+            "attempt": i64::from(take.row.attempt()),
             "node": &*from.node,
             "epoch": i64::try_from(from.epoch).unwrap_or(i64::MAX),
             "nonce": &*from.nonce,

@@ -64,7 +64,8 @@ fn take_one(connection: &Connection, take: &Take) -> Result<ClaimAnswer, StoreEr
     let Some(found) = document_of(connection, &take.row.id)? else {
         return Ok(ClaimAnswer::AlreadyClaimed { claim: take.from.clone() });
     };
-    if !found.waits() || found.claim() != take.from {
+    let is_next = found.attempt() == take.row.attempt();
+    if !found.waits() || !is_next || found.claim() != take.from {
         return Ok(ClaimAnswer::AlreadyClaimed { claim: found.claim() });
     }
     write(connection, &RowDocument::of(&take.row))?;
