@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::Weekday;
 use cronwright::spec::job::{JobMeta, JobName, JobSpec};
 use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
-use cronwright::spec::policy::{GraceTime, Misfire, OnRemove, Overlap};
+use cronwright::spec::policy::{Backoff, GraceTime, Misfire, OnRemove, Overlap, Retry};
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DateTrigger, DayCalendar, DayRange, Dialect, FireFilter, FoldRule,
@@ -242,6 +242,19 @@ fn spec() -> impl Strategy<Value = JobSpec> {
     )
 }
 
+fn retry() -> impl Strategy<Value = Retry> {
+    let waits = (duration(), duration(), any::<bool>(), 0..=1_000_u32);
+    let codes = btree_set(1..=255_i32, 0..4);
+    (1..=100_u32, waits, codes).prop_map(|(limit, waits, codes)| Retry {
+        limit,
+        delay: waits.0,
+        backoff: if waits.2 { Backoff::Fixed } else { Backoff::Exponential },
+        max_delay: waits.1.max(waits.0),
+        jitter_permille: waits.3,
+        on_exit_codes: codes.into_iter().collect(),
+    })
+}
+
 /// What is written only when it is said.
 fn said() -> impl Strategy<Value = JobSpec> {
     let name = || "[a-z0-9][a-z0-9._-]{0,20}";
@@ -263,8 +276,11 @@ fn said() -> impl Strategy<Value = JobSpec> {
         runbook,
     });
     let on_remove = select(vec![OnRemove::Finish, OnRemove::Cancel]);
-    (spec(), any::<bool>(), names, on_remove, meta).prop_map(
-        |(spec, protect, previous_names, on_remove, meta)| JobSpec {
+    let tries = (of(retry()), of(duration()));
+    (spec(), any::<bool>(), names, on_remove, meta, tries).prop_map(
+        |(spec, protect, previous_names, on_remove, meta, (retry, total_timeout))| JobSpec {
+            retry,
+            total_timeout,
             protect,
             previous_names,
             on_remove,
