@@ -228,8 +228,10 @@ impl Scheduler {
 
     pub(super) fn recorded(&mut self, id: &AttemptId, effects: &mut Vec<Effect>) {
         effects.push(Effect::Forget { id: id.clone() });
+        // One that ended while the store was read is taken for running until its ending is recorded.
         let is_over = |flight: &Flight| {
-            flight.attempt() == id.number && matches!(flight.stage, Stage::Ending(_))
+            flight.attempt() == id.number
+                && matches!(flight.stage, Stage::Started | Stage::Ending(_))
         };
         let execution = &id.execution;
         if !self.flights.get(execution).is_some_and(is_over) {
