@@ -49,6 +49,11 @@ impl Executor {
             );
             return Some(not_started(&row.id, "Untrusted", message));
         };
+        if spec.task.argv().is_none() {
+            let message =
+                format!("the task of `{}` cannot be executed yet: it is no process", row.job);
+            return Some(not_started(&row.id, "NotYet", message));
+        }
         let facts = Facts {
             id: &row.id,
             cause: row.cause,

@@ -124,6 +124,9 @@ impl JobSpec {
                 job.insert("script".to_owned(), json!(text));
                 job.insert("shell".to_owned(), json!(shell));
             }
+            Task::Class(call) => {
+                job.insert("class".to_owned(), json!(call.to_string()));
+            }
         }
         let triggers: Vec<Value> = self.triggers.iter().map(trigger_value).collect();
         let grace_time = match self.misfire.grace_time {
@@ -148,6 +151,11 @@ impl JobSpec {
             ("working_dir", json!(self.working_dir)),
         ];
         job.extend(fields.map(|(key, value)| (key.to_owned(), value)));
+        if matches!(self.task, Task::Class(_)) {
+            // Of a process only.
+            job.remove("env");
+            job.remove("working_dir");
+        }
         job.extend(self.said_only().map(|(key, value)| (key.to_owned(), value)));
         printable(&Value::Object(job).to_string())
     }

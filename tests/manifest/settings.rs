@@ -82,6 +82,9 @@ Settings {
             protect: Absent,
             on_remove: Absent,
         },
+        classes: Classes(
+            {},
+        ),
     },
     store: Sqlite(
         "/srv/.cronwright/cronwright.db",

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
+use crate::spec::task::signature::Classes;
 
 /// Flags of `serve` and of the verbs that look for the same places. What is not given is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Flags {
     /// `--config`.
     pub config: Option<PathBuf>,
@@ -22,6 +23,8 @@ pub struct Flags {
     pub redis: Option<String>,
     /// `--listen`, each.
     pub listen: Vec<String>,
+    /// No flag: the classes that are compiled into the program.
+    pub classes: Classes,
 }
 
 /// What the caller found out about its process.

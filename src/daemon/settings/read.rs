@@ -83,7 +83,7 @@ impl Loader<'_> {
             state_dir: self.places.state_dir.clone(),
             sources: sources::read(raw, flags, self.places),
             git,
-            known: Known { defaults: defaults.into() },
+            known: Known { defaults: defaults.into(), classes: flags.classes.clone() },
             store: store?,
             redis,
             listen,

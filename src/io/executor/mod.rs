@@ -73,7 +73,8 @@ pub fn start_of(
     env.extend(spec.env.clone());
     StartProcess {
         id: facts.id.to_string(),
-        argv: spec.task.argv(),
+        // What is no process is not started here; without a program the supervisor refuses it.
+        argv: spec.task.argv().unwrap_or_default(),
         env,
         working_dir: working_dir.to_string_lossy().into_owned(),
         timeout_ms: spec.timeout.map(milliseconds),
