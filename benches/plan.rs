@@ -48,7 +48,7 @@ fn ten_thousand_jobs_with_so_many_edited(bencher: divan::Bencher<'_, '_>, edited
         conflicts: BTreeSet::new(),
         confirmed_absent: BTreeSet::new(),
         guard: PruneGuard::default(),
-        confirmed: BTreeSet::new(),
+        ..plan::Sources::default()
     };
     let running = BTreeMap::new();
     bencher.bench(|| {

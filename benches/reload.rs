@@ -2,7 +2,7 @@
 //!
 //! The real daemon on real files; what is timed ends when another process can read the plan in the store.
 //! - `edit`: one edited file among 10,000 (10,000 jobs), written by atomic rename and written in place.
-//! - `checkout`: all of 5,000 files rewritten, one by one, as a checkout does it.
+//! - `checkout`: all of 5,000 files replaced, one by one, as a checkout does it.
 //! - `fires`: 500 jobs that are due each second, spread over it, alone and while 5,000 files are rewritten
 //!   again and again: how late their processes start.
 
@@ -19,11 +19,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cronwright::engine::execution::{Row, State};
+use cronwright::engine::execution::State;
 use cronwright::io::store::document::PlanDocument;
 use cronwright::io::store::sqlite::SqliteStore;
 use cronwright::io::store::{Query, Store};
 use cronwright::spec::job::JobName;
+use cronwright::time::Timestamp;
 
 const EDIT_FILES: usize = 10_000;
 const EDIT_ROUNDS: usize = 100;
@@ -74,7 +75,7 @@ fn checkout() {
     let before = world.generation();
     let took = world.measure(CHECKOUT_ROUNDS, |round| world.rewrite(CHECKOUT_FILES, round));
     let plans = world.generation() - before;
-    println!("{CHECKOUT_FILES} files rewritten in place, {CHECKOUT_ROUNDS} rounds, {plans} plans:");
+    println!("{CHECKOUT_FILES} files replaced, {CHECKOUT_ROUNDS} rounds, {plans} plans:");
     print("first write to plan", &took);
 }
 
@@ -103,8 +104,10 @@ fn fires() {
     println!(
         "{FIRING_JOBS} jobs due each second, spread over it; from fire time to process start:"
     );
-    print("alone", &alone);
-    print(&format!("{FIRES_RELOADS} reloads"), &during);
+    for (when, late) in [("alone", alone), (&format!("{FIRES_RELOADS} reloads"), during)] {
+        print(&format!("{when}: claimed"), &late.claimed);
+        print(&format!("{when}: started"), &late.started);
+    }
 }
 
 /// A job that is never due in the time of a benchmark; `round` makes it differ from those of others.
@@ -165,9 +168,12 @@ impl World {
         self.folder.path().join("jobs.d")
     }
 
+    /// Replaces files as git does: each is removed and created anew.
     fn rewrite(&self, files: usize, round: usize) {
         for file in 0..files {
-            fs::write(self.jobs().join(format!("{file}.yaml")), idle(file, round)).unwrap();
+            let path = self.jobs().join(format!("{file}.yaml"));
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, idle(file, round)).unwrap();
         }
     }
 
@@ -197,8 +203,8 @@ impl World {
         took
     }
 
-    /// How late the processes of the firing jobs begin that are due while `act` goes on.
-    fn lateness(&self, act: impl FnOnce()) -> Vec<Duration> {
+    /// How late the firing jobs that are due while `act` goes on are claimed, and their processes begin.
+    fn lateness(&self, act: impl FnOnce()) -> Late {
         let since = chrono::Utc::now();
         act();
         // What was due last has begun by then.
@@ -212,16 +218,27 @@ impl World {
         };
         let rows = self.runtime.block_on(self.store.rows(&query)).unwrap();
         let until = since + FIRES_FOR;
-        let late = |row: &Row| {
+        let due = rows.iter().filter(|row| row.fire_time < until && is_firing(&row.job));
+        let mut late = Late::default();
+        for row in due {
             let started_at = match &row.state {
                 State::Running { started_at } => Some(*started_at),
                 State::Ended(ending) => ending.started_at,
                 State::Claimed => None,
             };
-            (started_at.unwrap_or(row.claimed_at) - row.fire_time).to_std().unwrap_or_default()
-        };
-        rows.iter().filter(|row| row.fire_time < until && is_firing(&row.job)).map(late).collect()
+            let after = |at: Timestamp| (at - row.fire_time).to_std().unwrap_or_default();
+            late.claimed.push(after(row.claimed_at));
+            late.started.extend(started_at.map(after));
+        }
+        late
     }
+}
+
+/// From fire times on.
+#[derive(Default)]
+struct Late {
+    claimed: Vec<Duration>,
+    started: Vec<Duration>,
 }
 
 impl Drop for World {
@@ -244,7 +261,7 @@ fn print(name: &str, took: &[Duration]) {
         took.get(last * percent / 100).map_or(f64::NAN, |took| took.as_secs_f64() * 1_000.0)
     };
     println!(
-        "{name:<20} n {:<6} ms: min {:.1}  median {:.1}  p99 {:.1}  max {:.1}",
+        "{name:<22} n {:<6} ms: min {:.1}  median {:.1}  p99 {:.1}  max {:.1}",
         took.len(),
         at(0),
         at(50),

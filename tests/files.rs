@@ -752,3 +752,63 @@ fn a_link_to_a_folder_called_like_a_commit_says_the_revision() {
     let revision = world.read().revision;
     assert_eq!((&*revision.id, revision.origin), (COMMIT, RevisionOrigin::Link));
 }
+
+/// What a look at the touched files alone says; none: everything must be read.
+fn touched(world: &World, previous: &Snapshot, paths: &[&str]) -> Option<String> {
+    let paths = paths.iter().map(|path| world.path(path)).collect();
+    let snapshot = previous.with_touched(&world.sources, &paths)?;
+    let whole = world.read_after(Some(previous));
+    assert_eq!(snapshot.digest, whole.digest, "the same as a look at everything");
+    assert_eq!(snapshot.revision, whole.revision);
+    let shown = shown(&snapshot, world.base.path());
+    assert_eq!(shown, self::shown(&whole, world.base.path()));
+    Some(shown)
+}
+
+#[test]
+fn files_that_were_touched_are_read_alone_and_nothing_else_is() {
+    let world = World::new();
+    world.write("jobs.d/a.yaml", "a");
+    world.write("jobs.d/team/b.yaml", "b");
+    world.write("jobs.d/c.yaml", "c");
+    let before = world.read();
+    world.write("jobs.d/a.yaml", "a2");
+    world.write("jobs.d/team/b.yaml", "b2");
+    let both = touched(&world, &before, &["jobs.d/a.yaml", "jobs.d/team/b.yaml"]).unwrap();
+    assert_eq!(
+        both,
+        "jobs.d: Read\njobs.d/a.yaml = a2\njobs.d/c.yaml = c\njobs.d/team/b.yaml = b2\n"
+    );
+    // What was not told of is not looked at; the next look at everything finds it.
+    let paths = [world.path("jobs.d/a.yaml")].into();
+    let one = before.with_touched(&world.sources, &paths).unwrap();
+    assert_eq!(
+        shown(&one, world.base.path()),
+        "jobs.d: Read\njobs.d/a.yaml = a2\njobs.d/c.yaml = c\njobs.d/team/b.yaml = b\n"
+    );
+    assert_ne!(one.digest, before.digest);
+}
+
+#[test]
+fn what_is_not_plain_asks_for_a_look_at_everything() {
+    let world = World::new();
+    world.write("jobs.d/a.yaml", "a");
+    world.write("jobs.d/b.yaml", "b");
+    let before = world.read();
+    assert_eq!(touched(&world, &before, &["jobs.d/new.yaml"]), None, "not known");
+    assert_eq!(touched(&world, &before, &["jobs.d"]), None, "a folder");
+    assert_eq!(touched(&world, &before, &["elsewhere/a.yaml"]), None, "no source");
+    mode(&world.path("jobs.d/a.yaml"), 0o666);
+    assert_eq!(touched(&world, &before, &["jobs.d/a.yaml"]), None, "refused");
+    mode(&world.path("jobs.d/a.yaml"), 0o644);
+    mode(&world.path("jobs.d"), 0o777);
+    assert_eq!(touched(&world, &before, &["jobs.d/a.yaml"]), None, "all may replace it");
+    mode(&world.path("jobs.d"), 0o755);
+    fs::remove_file(world.path("jobs.d/a.yaml")).unwrap();
+    assert_eq!(touched(&world, &before, &["jobs.d/a.yaml"]), None, "gone");
+    symlink(world.path("jobs.d/b.yaml"), world.path("jobs.d/a.yaml")).unwrap();
+    assert_eq!(touched(&world, &before, &["jobs.d/a.yaml"]), None, "a link");
+    let linked = world.read();
+    world.write("jobs.d/b.yaml", "b2");
+    assert_eq!(touched(&world, &linked, &["jobs.d/b.yaml"]), None, "a link leads to it");
+}

@@ -15,7 +15,7 @@ use std::time::Duration;
 use cronwright::io::clock::boot;
 use cronwright::io::files::{Patience, Reading, Snapshot, Source, Sources};
 use cronwright::io::watch::settle::QUIET;
-use cronwright::io::watch::{Hints, Watch};
+use cronwright::io::watch::{Hints, Touched, Watch};
 use tempfile::TempDir;
 
 /// Far longer than any hint takes; only a failing test waits for it.
@@ -63,10 +63,19 @@ impl World {
         self.snapshot = Some(snapshot);
     }
 
-    /// Waits for a hint, then looks.
-    async fn hint(&mut self) {
-        tokio::time::timeout(PATIENCE, self.hints.settled()).await.expect("no hint came");
+    /// Waits for a hint, then looks. What was touched, relative to the base.
+    async fn hint(&mut self) -> String {
+        let settled = tokio::time::timeout(PATIENCE, self.hints.settled());
+        let touched = settled.await.expect("no hint came");
         self.look();
+        let base = self.base.path().canonicalize().unwrap();
+        match touched {
+            Touched::Anything => "anything".to_owned(),
+            Touched::Only(paths) => {
+                let shown = paths.iter().map(|path| path.strip_prefix(&base).unwrap().display());
+                shown.map(|path| path.to_string()).collect::<Vec<_>>().join(" ")
+            }
+        }
     }
 
     /// Looks at each hint until the files are these, `path=content` with spaces between; how many hints
@@ -228,8 +237,25 @@ async fn a_dropped_wait_loses_no_hint() {
         tokio::select! {
             biased;
             () = tokio::task::yield_now() => {}
-            () = world.hints.settled() => break,
+            _ = world.hints.settled() => break,
         }
     }
     world.sees("jobs.d/a.yaml=new").await;
+}
+
+#[tokio::test]
+async fn a_hint_says_which_files_were_touched_where_they_are_few() {
+    let mut world = World::new("jobs.d", &["jobs.d/a.yaml", "jobs.d/team/b.yaml"]);
+    assert_eq!(world.hint().await, "anything", "what happened before the watch began");
+    world.write("jobs.d/.draft", "new");
+    fs::rename(world.path("jobs.d/.draft"), world.path("jobs.d/a.yaml")).unwrap();
+    assert_eq!(world.hint().await, "jobs.d/a.yaml");
+    world.write("jobs.d/a.yaml", "newer");
+    world.write("jobs.d/team/b.yaml", "newer");
+    fs::rename(world.path("jobs.d/team/b.yaml"), world.path("jobs.d/team/c.yaml")).unwrap();
+    assert_eq!(world.hint().await, "jobs.d/a.yaml jobs.d/team/b.yaml jobs.d/team/c.yaml");
+    for number in 0..100 {
+        world.write(&format!("jobs.d/{number}.yaml"), "new");
+    }
+    assert_eq!(world.hint().await, "anything");
 }

@@ -136,7 +136,7 @@ fn told(entry: &ExecutionEntry) -> String {
 }
 
 /// Who asks, for the row.
-fn actor() -> String {
+pub(super) fn actor() -> String {
     let name = ["LOGNAME", "USER"].into_iter().find_map(std::env::var_os);
     let name = name.and_then(|name| name.into_string().ok());
     let usable =

@@ -322,7 +322,7 @@ fn listen_failure(error: &ListenError) -> Failure {
 fn start_failure(error: DaemonError) -> Failure {
     match error {
         DaemonError::Store(error) => store_failure(&error),
-        DaemonError::StateDir { .. } | DaemonError::Supervisor(_) => {
+        DaemonError::StateDir { .. } | DaemonError::Thread(_) | DaemonError::Supervisor(_) => {
             Failure::new(Exit::Usage, error.to_string())
         }
     }

@@ -362,7 +362,7 @@ fn asserted(assertion: &Assertion, summary: &Summary, look: &Look, page: &mut Pa
     }
 }
 
-fn plural(count: usize, what: &str) -> String {
+pub(super) fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

@@ -5,12 +5,15 @@ use clap::{Args, Subcommand};
 use crate::cli::client::path;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Look, Shape};
+use crate::cli::run::actor;
+use crate::cli::simulate::plural;
 use crate::cli::table::{Cell, Page, Paint, columns, plain};
 use crate::cli::{Session, plan};
 use crate::io::http::documents::diagnostics::DiagnosticEntry;
 use crate::io::http::documents::plan::ChangeEntry;
 use crate::io::http::documents::sync::{
-    AppliedPlanEntry, ApplyDocument, PlansDocument, SyncDocument,
+    AppliedPlanEntry, ApplyDocument, GoBackDocument, PinEntry, PlansDocument, ResumeDocument,
+    SyncDocument,
 };
 
 /// How many jobs of a plan are named in a table.
@@ -19,7 +22,8 @@ const NAMED_MAX: usize = 3;
 /// Arguments of `sync`.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  cronwright sync\n  cronwright sync confirm 318-9c1f03aa\n  \
-    cronwright sync history --limit 5")]
+    cronwright sync history --limit 5\n  cronwright sync rollback 4be0643f --reason 'the new ETL eats memory'\n  \
+    cronwright sync resume")]
 pub(super) struct SyncArgs {
     #[command(subcommand)]
     act: Option<Act>,
@@ -35,12 +39,38 @@ enum Act {
         /// As `sync status` and `plan` show it.
         id: String,
     },
+    /// Makes the jobs what they were at a revision, and pins them: what the sources declare waits until `sync
+    /// resume`.
+    Rollback {
+        /// The revision, or how it begins: `sync history` shows them.
+        revision: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Takes the newest plan back, and pins the jobs as they were before it.
+    Undo {
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Ends the pin, and applies what the sources declare.
+    Resume,
     /// The plans that were applied, newest first.
     History {
         /// At most so many.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
         limit: u32,
     },
+}
+
+/// What is said about going back.
+#[derive(Debug, Args)]
+struct Why {
+    /// Why, for those who find the jobs pinned.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Go back although so many removals would be held back.
+    #[arg(long, value_name = "N")]
+    allow_prune: Option<usize>,
 }
 
 pub(super) async fn sync(args: SyncArgs, session: Session) -> Result<Exit, Failure> {
@@ -58,6 +88,15 @@ pub(super) async fn sync(args: SyncArgs, session: Session) -> Result<Exit, Failu
             session.output.document(&document, shape, confirmed)?;
             Ok(Exit::Done)
         }
+        Act::Rollback { revision, why } => go_back(Some(revision), why, session).await,
+        Act::Undo { why } => go_back(None, why, session).await,
+        Act::Resume => {
+            let document = ResumeDocument { actor: Some(actor()) };
+            let document = session.client.post("/api/v1/sync/resume", &document).await?;
+            let shape = Shape { list: None, name: "/applied" };
+            session.output.document(&document, shape, confirmed)?;
+            Ok(Exit::Done)
+        }
         Act::History { limit } => {
             let parameters = [("limit", Some(limit.to_string()))];
             let document = session.client.get(&path("/api/v1/plans", &parameters)).await?;
@@ -66,6 +105,15 @@ pub(super) async fn sync(args: SyncArgs, session: Session) -> Result<Exit, Failu
             Ok(Exit::Done)
         }
     }
+}
+
+async fn go_back(revision: Option<String>, why: Why, session: Session) -> Result<Exit, Failure> {
+    let Why { reason, allow_prune } = why;
+    let document = GoBackDocument { revision, actor: Some(actor()), reason, allow_prune };
+    let document = session.client.post("/api/v1/sync/rollback", &document).await?;
+    let shape = Shape { list: None, name: "/applied" };
+    session.output.document(&document, shape, confirmed)?;
+    Ok(Exit::Done)
 }
 
 fn confirmed(sync: &SyncDocument, look: &Look) -> String {
@@ -97,11 +145,26 @@ fn table(sync: &SyncDocument, look: &Look) -> String {
     if let Some(text) = &sync.waiting {
         page.line(format!("waiting    {}", plain(text)));
     }
+    if let Some(pin) = &sync.pinned {
+        page.line(pinned(pin, look));
+    }
     if sync.rejected > 0 {
-        page.line(format!(
-            "rejected   {} changes wait until every manifest is valid (on_invalid = \"reject\")",
-            sync.rejected
-        ));
+        let until = if sync.pinned.is_some() {
+            "`cronwright plan` shows them, `cronwright sync resume` applies them"
+        } else {
+            "until every manifest is valid (on_invalid = \"reject\")"
+        };
+        page.line(format!("waiting    {}: {until}", plural(sync.rejected, "change")));
+    }
+    if let Some(mended) = &sync.mended {
+        let at = look.clock.time(&mended.at);
+        let jobs = usize::try_from(mended.jobs).unwrap_or(usize::MAX);
+        page.line(format!("mended     {} edited in the store, last {at}", plural(jobs, "job")));
+    }
+    for drift in &sync.drift {
+        let fields = if drift.fields.is_empty() { &drift.kind } else { &drift.fields.join(", ") };
+        let (job, fields) = (plain(&drift.job), plain(fields));
+        page.line(format!("drift      {job}: somebody has edited it in the store: {fields}"));
     }
     for diagnostic in &sync.diagnostics {
         page.line(complaint(diagnostic, look));
@@ -113,6 +176,15 @@ fn table(sync: &SyncDocument, look: &Look) -> String {
         page.line(format!("\nto remove them: cronwright sync confirm {}", plain(id)));
     }
     page.text()
+}
+
+/// `pinned     revision 4be0643f1d98, by li.wei since 09:00: vendor API down`
+fn pinned(pin: &PinEntry, look: &Look) -> String {
+    let (revision, by) = (plain(&pin.revision), plain(&pin.by));
+    let revision = if revision.is_empty() { "none".into() } else { revision };
+    let reason = pin.reason.as_deref().map(|reason| format!(": {}", plain(reason)));
+    let (at, reason) = (look.clock.time(&pin.at), reason.unwrap_or_default());
+    format!("pinned     revision {revision}, by {by} since {at}{reason}")
 }
 
 fn complaint(diagnostic: &DiagnosticEntry, look: &Look) -> String {

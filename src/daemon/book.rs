@@ -5,10 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tracing::warn;
+
 use crate::engine::plan::Change;
+use crate::engine::rollback::Former;
 use crate::io::last_good::LastGood;
 use crate::io::store::document::JobDocument;
-use crate::spec::job::{Digest, JobName, JobSet, JobSpec};
+use crate::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec};
 
 /// Definitions by name and digest.
 #[derive(Debug)]
@@ -85,11 +88,51 @@ impl Book {
         tokio::task::spawn_blocking(keep).await.map_err(std::io::Error::other)?
     }
 
-    /// Forgets definitions that no job has any more, here and in the folder.
-    pub(super) async fn forget_all_but(&self, used: BTreeSet<Digest>) {
+    /// The definitions that jobs had before: those of the last [`PLANS_KEPT`] plans are there. Else the names
+    /// of those that are not.
+    pub(super) async fn recall(
+        &self,
+        jobs: &BTreeMap<JobName, Former>,
+    ) -> Result<JobSet, Vec<JobName>> {
+        let missing = |former: &&Former| self.find(&former.name, &former.digest).is_none();
+        let wanted: BTreeSet<_> = jobs
+            .values()
+            .filter(missing)
+            .map(|former| (former.name.clone(), former.digest.clone()))
+            .collect();
+        let last_good = Arc::clone(&self.last_good);
+        let read = tokio::task::spawn_blocking(move || last_good.read(&wanted)).await;
+        let mut read: BTreeMap<JobName, Arc<JobSpec>> = read
+            .unwrap_or_default()
+            .into_iter()
+            .map(|spec| (spec.name.clone(), Arc::new(spec)))
+            .collect();
+        let (mut recalled, mut lost) = (JobSet::new(), Vec::new());
+        for (name, former) in jobs {
+            let Some(spec) = read.remove(name).or_else(|| self.find(name, &former.digest)) else {
+                lost.push(name.clone());
+                continue;
+            };
+            let (digest, source) = (former.digest.clone(), former.source.clone());
+            recalled.insert(name.clone(), DeclaredJob { spec, digest, source });
+        }
+        if lost.is_empty() { Ok(recalled) } else { Err(lost) }
+    }
+
+    /// Forgets definitions that no job has any more, here and in the folder; what was `replaced` just now stays
+    /// in the folder for a while.
+    pub(super) async fn forget_all_but(&self, used: BTreeSet<Digest>, replaced: BTreeSet<Digest>) {
         self.trusted().retain(|(_, digest), _| used.contains(digest));
         let last_good = Arc::clone(&self.last_good);
-        // A pack that stays is only a file too many.
-        drop(tokio::task::spawn_blocking(move || last_good.forget_all_but(&used)).await);
+        let forget = move || {
+            last_good.replace(replaced)?;
+            last_good.forget_all_but(&used)
+        };
+        match tokio::task::spawn_blocking(forget).await {
+            Ok(Ok(())) => {}
+            // A pack that stays is only a file too many.
+            Ok(Err(error)) => warn!(%error, "cannot tidy up the last good definitions"),
+            Err(error) => warn!(%error, "cannot tidy up the last good definitions"),
+        }
     }
 }

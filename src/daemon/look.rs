@@ -8,7 +8,8 @@ use crate::daemon::settings::Settings;
 use crate::daemon::view::Sync;
 use crate::engine::condition::{Condition, Unmet};
 use crate::engine::plan::{Plan, PruneGuard};
-use crate::spec::settings::OnInvalid;
+use crate::engine::rollback::{Pin, TakenBack};
+use crate::spec::settings::{OnInvalid, SelfHeal};
 
 /// Why it looks.
 #[derive(Debug)]
@@ -24,11 +25,38 @@ pub enum Look {
         /// What became of it.
         done: oneshot::Sender<Result<Looked, Unmet>>,
     },
+    /// Somebody wants the jobs as they were, and that they stay so.
+    GoBack {
+        /// How far.
+        back: Back,
+        /// The number of removals that go with it.
+        allow_prune: Option<usize>,
+        /// What became of it.
+        done: oneshot::Sender<Result<Looked, Unmet>>,
+    },
+    /// Somebody wants the sources to count again.
+    Resume {
+        /// Who.
+        actor: String,
+        /// What became of it.
+        done: oneshot::Sender<Result<Looked, Unmet>>,
+    },
     /// Somebody wants to know what would change; nothing is applied.
     Preview {
         /// The plan, with what is wrong.
         done: oneshot::Sender<Preview>,
     },
+}
+
+/// How far somebody goes back.
+#[derive(Debug, Clone)]
+pub struct Back {
+    /// What is taken back, the newest plan first.
+    pub plans: Vec<Vec<TakenBack>>,
+    /// The store's generation behind the first of them.
+    pub from: u64,
+    /// What is pinned then.
+    pub pin: Pin,
 }
 
 /// What a look led to.
@@ -56,6 +84,8 @@ pub struct Preview {
 pub(super) struct Policy {
     /// What an invalid manifest does to its revision.
     pub(super) on_invalid: OnInvalid,
+    /// What becomes of stored jobs that somebody edited.
+    pub(super) self_heal: SelfHeal,
     /// When removals wait for a person.
     pub(super) guard: PruneGuard,
 }
@@ -63,6 +93,10 @@ pub(super) struct Policy {
 impl Policy {
     /// As the settings have it.
     pub(super) fn of(settings: &Settings) -> Self {
-        Self { on_invalid: settings.on_invalid, guard: settings.prune_guard }
+        Self {
+            on_invalid: settings.on_invalid,
+            self_heal: settings.self_heal,
+            guard: settings.prune_guard,
+        }
     }
 }

@@ -9,15 +9,19 @@ mod book;
 mod executor;
 pub mod failpoint;
 mod git_source;
+mod going_back;
+mod healing;
 mod lease;
 mod log;
 pub mod look;
 mod parts;
+mod reader;
 pub mod reconciler;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod requests;
 pub mod settings;
+mod standing;
 pub mod store_task;
 pub mod view;
 pub mod zone_watch;
@@ -184,6 +188,7 @@ impl Loop {
             phase: scheduler.phase(),
             generation: scheduler.generation(),
             revision: Arc::clone(scheduler.revision()),
+            pin: scheduler.pin().cloned(),
             jobs,
             overrides,
         });

@@ -9,7 +9,9 @@ use tokio::task::JoinHandle;
 
 use crate::daemon::book::Book;
 use crate::daemon::executor::{Executor, Holdings, Listener};
+use crate::daemon::healing::Healing;
 use crate::daemon::look::Policy;
+use crate::daemon::reader::Reader;
 use crate::daemon::reconciler::{Look, Reconciler};
 use crate::daemon::requests::Waiting;
 use crate::daemon::settings::Settings;
@@ -20,6 +22,7 @@ use crate::engine::event::{PlanDone, Resume};
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::AppliedSet;
 use crate::engine::scheduler::{Phase, Scheduler};
+use crate::io::background::Background;
 use crate::io::clock;
 use crate::io::executor::supervisor::{Launch, SupervisorError, SupervisorEvent, SupervisorHandle};
 use crate::io::files::{Guard, Source, Sources};
@@ -43,6 +46,9 @@ pub enum DaemonError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The system starts no more threads.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     /// There is no supervisor.
     #[error(transparent)]
     Supervisor(#[from] SupervisorError),
@@ -135,9 +141,8 @@ pub async fn start(
     };
     tokio::spawn(writer.work(to_do));
     let reconciler = Reconciler {
-        sources: sources_of(&settings),
+        reader: reader_of(&settings)?,
         git: git_source::follow(&settings),
-        known: settings.known.clone(),
         policy: Policy::of(&settings),
         book: Arc::clone(&book),
         applied: applied_now.clone(),
@@ -145,6 +150,7 @@ pub async fn start(
         events: events.clone(),
         plans_done: done,
         looks: wanted_looks,
+        healing: Healing::of(&store),
     };
     tokio::spawn(reconciler.work());
     let turning = Loop {
@@ -185,9 +191,15 @@ fn nothing_applied() -> Applied {
         phase: Phase::Standby,
         generation: 0,
         revision: "".into(),
+        pin: None,
         jobs: Arc::new(AppliedSet::new()),
         overrides: Arc::new(Overrides::new()),
     }
+}
+
+fn reader_of(settings: &Settings) -> Result<Reader, DaemonError> {
+    let background = Background::start().map_err(DaemonError::Thread)?;
+    Ok(Reader { sources: sources_of(settings), known: settings.known.clone(), background })
 }
 
 fn sources_of(settings: &Settings) -> Sources {

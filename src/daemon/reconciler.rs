@@ -3,7 +3,7 @@
 //!
 //! Level-triggered: whatever the hint, it looks at everything and compares with what is applied.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,37 +14,31 @@ use tracing::warn;
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::git_source::GitView;
+use crate::daemon::healing::Healing;
 use crate::daemon::log;
 use crate::daemon::look::Policy;
 pub use crate::daemon::look::{Look, Looked, Preview};
+use crate::daemon::reader::{Reader, Seen};
+use crate::daemon::standing::{hold_of, sync_of};
 use crate::daemon::view::{Applied, Sync};
-use crate::diagnostic::Diagnostic;
-use crate::engine::absence::{Absences, SECOND_LOOK};
+use crate::engine::absence::SECOND_LOOK;
 use crate::engine::condition::{Condition, Unmet};
 use crate::engine::event::{Event, PlanDone};
-use crate::engine::plan::{self, Hold, Plan};
+use crate::engine::plan::{self, Change, Plan};
 use crate::engine::scheduler::Phase;
-use crate::io::clock;
-use crate::io::files::{Patience, Reading, Snapshot, SourceState, Sources, UNSETTLED_MAX};
-use crate::io::watch::{Hints, RESCAN_INTERVAL, Watch};
+use crate::io::watch::{Hints, RESCAN_INTERVAL, Touched, Watch};
 use crate::spec::job::JobName;
-use crate::spec::manifest::load::Loader;
-use crate::spec::manifest::{Known, Loaded};
 use crate::spec::settings::OnInvalid;
-use crate::time::BootTime;
 
-/// How long it waits while the sources are being written.
-const UNSETTLED_PAUSE: Duration = Duration::from_millis(100);
 /// How long it waits before it makes a plan again.
-const AGAIN_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 /// How often a plan is made anew before the next look is waited for.
-const TRIES_MAX: usize = 25;
+pub(super) const TRIES_MAX: usize = 25;
 
 /// The task.
 pub(super) struct Reconciler {
-    pub(super) sources: Sources,
+    pub(super) reader: Reader,
     pub(super) git: GitView,
-    pub(super) known: Known,
     pub(super) policy: Policy,
     pub(super) book: Arc<Book>,
     pub(super) applied: watch::Receiver<Applied>,
@@ -52,31 +46,27 @@ pub(super) struct Reconciler {
     pub(super) events: mpsc::Sender<Incoming>,
     pub(super) plans_done: mpsc::Receiver<PlanDone>,
     pub(super) looks: mpsc::Receiver<Look>,
+    pub(super) healing: Healing,
 }
 
-/// What it knows of the sources.
-#[derive(Default)]
-struct Seen {
-    snapshot: Option<Snapshot>,
-    loaded: Option<Arc<Loaded>>,
-    /// Remembers files, so that only those that changed are parsed again.
-    loader: Loader,
-    /// When the snapshot was taken.
-    taken_at: BootTime,
-    /// Applied jobs that the snapshots lack.
-    absences: Absences,
+/// A reason to look.
+struct Wake {
+    origin: String,
+    /// What must be looked at.
+    touched: Touched,
+    /// What is asked for; none: that what is declared is applied.
+    look: Option<Look>,
 }
 
-impl Seen {
-    /// The digest of the sources; empty before they were read.
-    fn digest(&self) -> Arc<str> {
-        self.snapshot.as_ref().map_or_else(Arc::default, |snapshot| Arc::clone(&snapshot.digest))
+impl Wake {
+    fn everything(origin: &str) -> Self {
+        Self { origin: origin.to_owned(), touched: Touched::Anything, look: None }
     }
 }
 
 impl Reconciler {
     pub(super) async fn work(mut self) {
-        let (mut watch, mut hints) = Watch::start(&self.sources.folders);
+        let (mut watch, mut hints) = Watch::start(&self.reader.sources.folders);
         if let Some(warning) = watch.warning() {
             warn!(%warning, "the sources are looked at every 2 s");
         }
@@ -85,35 +75,62 @@ impl Reconciler {
         if !self.first_phase().await {
             return;
         }
-        let mut origin = "start".to_owned();
-        let mut asked: Option<Look> = None;
+        let mut wake = Wake::everything("start");
+        let mut rescan_at = after(RESCAN_INTERVAL);
         loop {
-            if asked.is_some() {
-                self.git.fetch_now().await;
+            if wake.touched == Touched::Anything {
+                rescan_at = after(RESCAN_INTERVAL);
             }
-            let second_look = match asked.take() {
-                Some(Look::Preview { done }) => {
-                    let preview = self.preview(&mut seen).await;
-                    let second = preview.plan.wants_second_look();
-                    drop(done.send(preview));
-                    second
-                }
-                Some(Look::Asked { only, done, .. }) => {
-                    let looked = self.reconcile_when(&mut seen, &origin, &only).await;
-                    let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
-                    drop(done.send(looked));
-                    second
-                }
-                Some(Look::Hangup) | None => {
-                    self.reconcile(&mut seen, &origin).await.plan.wants_second_look()
-                }
-            };
+            let wants_second_look = self.awake(&mut seen, wake).await;
             if let Some(snapshot) = &seen.snapshot {
                 watch.refresh(snapshot);
             }
-            let pause = if second_look { SECOND_LOOK } else { RESCAN_INTERVAL };
-            let Some(next) = self.next_look(&mut hints, pause).await else { return };
-            (origin, asked) = next;
+            let next_at =
+                if wants_second_look { rescan_at.min(after(SECOND_LOOK)) } else { rescan_at };
+            let Some(next) = self.next_look(&mut hints, next_at).await else { return };
+            wake = next;
+        }
+    }
+
+    /// Looks and acts; whether a removal waits for a second look.
+    async fn awake(&mut self, seen: &mut Seen, wake: Wake) -> bool {
+        if wake.look.is_some() {
+            self.git.fetch_now().await;
+        }
+        match wake.look {
+            Some(Look::Preview { done }) => {
+                let preview = self.preview(seen).await;
+                let second = preview.plan.wants_second_look();
+                drop(done.send(preview));
+                second
+            }
+            Some(Look::Asked { only, done, .. }) => {
+                let looked = self.reconcile_when(seen, &wake.origin, &only).await;
+                // Not before: it moves the generation that a condition may name.
+                self.heal().await;
+                let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
+                drop(done.send(looked));
+                second
+            }
+            Some(Look::GoBack { back, allow_prune, done }) => {
+                let looked = self.go_back(seen, &back, allow_prune).await;
+                let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
+                drop(done.send(looked));
+                second
+            }
+            Some(Look::Resume { actor, done }) => {
+                let looked = self.resume(seen, &actor).await;
+                let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
+                drop(done.send(looked));
+                second
+            }
+            Some(Look::Hangup) | None => {
+                let looked = self.reconcile(seen, &wake.origin, &wake.touched).await;
+                if wake.touched == Touched::Anything {
+                    self.heal().await;
+                }
+                looked.plan.wants_second_look()
+            }
         }
     }
 
@@ -125,32 +142,31 @@ impl Reconciler {
     }
 
     /// Waits for the next reason to look.
-    async fn next_look(
-        &mut self,
-        hints: &mut Hints,
-        pause: Duration,
-    ) -> Option<(String, Option<Look>)> {
-        let rescan_at = after(pause);
+    async fn next_look(&mut self, hints: &mut Hints, rescan_at: Instant) -> Option<Wake> {
         tokio::select! {
-            () = hints.settled() => Some(("watch".to_owned(), None)),
-            () = self.git.changed() => Some(("git".to_owned(), None)),
-            () = sleep_until(rescan_at) => Some(("rescan".to_owned(), None)),
+            touched = hints.settled() => Some(Wake { touched, ..Wake::everything("watch") }),
+            () = self.git.changed() => Some(Wake::everything("git")),
+            () = sleep_until(rescan_at) => Some(Wake::everything("rescan")),
             look = self.looks.recv() => {
                 let look = look?;
                 let origin = match &look {
                     Look::Hangup => "hangup".to_owned(),
                     Look::Asked { actor, .. } => format!("apply by {actor}"),
                     Look::Preview { .. } => "plan".to_owned(),
+                    Look::GoBack { back, .. } => {
+                        format!("rollback to {} by {}", back.pin.revision, back.pin.by)
+                    }
+                    Look::Resume { actor, .. } => format!("resume by {actor}"),
                 };
-                Some((origin, Some(look)))
+                Some(Wake { look: Some(look), ..Wake::everything(&origin) })
             }
         }
     }
 
     /// Looks, and applies what is different. A plan that became stale is made again.
-    async fn reconcile(&mut self, seen: &mut Seen, origin: &str) -> Looked {
+    async fn reconcile(&mut self, seen: &mut Seen, origin: &str, touched: &Touched) -> Looked {
         self.git.mark_seen();
-        self.look(seen).await;
+        self.look(seen, touched).await;
         for _ in 0..TRIES_MAX {
             let plan = self.plan(seen, origin, &BTreeSet::new());
             if let Some(looked) = self.try_plan(seen, plan).await {
@@ -169,6 +185,9 @@ impl Reconciler {
         only: &Condition,
     ) -> Result<Looked, Unmet> {
         self.look_twice(seen).await;
+        if let Some(pin) = self.applied.borrow().pin.clone() {
+            return Err(Unmet::Pinned { pin: Box::new(pin) });
+        }
         for _ in 0..TRIES_MAX {
             let digest = seen.digest();
             let confirmed = only.check(&self.plan(seen, origin, &BTreeSet::new()), &digest)?;
@@ -182,16 +201,16 @@ impl Reconciler {
     }
 
     /// Looks, and once more when a removal needs a second snapshot: whoever asks wants to know the end.
-    async fn look_twice(&mut self, seen: &mut Seen) {
-        self.look(seen).await;
-        if self.plan(seen, "", &BTreeSet::new()).wants_second_look() {
+    pub(super) async fn look_twice(&mut self, seen: &mut Seen) {
+        self.look(seen, &Touched::Anything).await;
+        if self.declared_plan(seen, "", &BTreeSet::new()).wants_second_look() {
             sleep(SECOND_LOOK).await;
-            self.look(seen).await;
+            self.look(seen, &Touched::Anything).await;
         }
     }
 
     /// Has a plan applied; none: it must be made again.
-    async fn try_plan(&mut self, seen: &mut Seen, plan: Plan) -> Option<Looked> {
+    pub(super) async fn try_plan(&mut self, seen: &mut Seen, plan: Plan) -> Option<Looked> {
         let applied = self.applied.borrow().clone();
         let nothing_new = plan.is_empty()
             && plan.moved.is_empty()
@@ -205,17 +224,17 @@ impl Reconciler {
         }
         if !plan.is_empty() {
             log::plan(&plan);
-            self.forget_unused(seen).await;
+            self.forget_unused(seen, &plan).await;
         }
-        // What is still held back is another plan now.
-        let after = (!plan.is_empty() && !plan.held.is_empty())
+        // What is still held back, or waits for the end of a pin, is another plan now.
+        let after = (!plan.is_empty() && (!plan.held.is_empty() || plan.pin.is_some()))
             .then(|| self.plan(seen, &plan.origin, &BTreeSet::new()));
         let sync = self.publish(seen, after.as_ref().unwrap_or(&plan), None);
         Some(Looked { plan, sync })
     }
 
     /// The plan that nobody takes.
-    fn give_up(&self, seen: &mut Seen, origin: &str) -> Looked {
+    pub(super) fn give_up(&self, seen: &mut Seen, origin: &str) -> Looked {
         let plan = self.plan(seen, origin, &BTreeSet::new());
         let waiting = "the scheduler takes no plans now; the next look tries again".to_owned();
         let sync = self.publish(seen, &plan, Some(waiting));
@@ -224,50 +243,34 @@ impl Reconciler {
 
     async fn preview(&mut self, seen: &mut Seen) -> Preview {
         self.look_twice(seen).await;
-        let plan = self.plan(seen, "plan", &BTreeSet::new());
+        let plan = self.declared_plan(seen, "plan", &BTreeSet::new());
         let sync = sync_of(seen, &plan, None);
         Preview { plan, sync, sources_digest: seen.digest() }
     }
 
-    /// Reads the sources; what did not change is not read and not parsed again.
-    async fn look(&mut self, seen: &mut Seen) {
-        self.sources.git = self.git.now();
-        let previous = seen.snapshot.take();
-        let before = previous.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
-        let Some(snapshot) = self.read(previous).await else { return };
-        seen.taken_at = clock::boot();
-        let unchanged = before.is_some_and(|digest| digest == snapshot.digest);
-        if !unchanged || seen.loaded.is_none() {
-            let (files, known) = (snapshot.manifests(), self.known.clone());
-            let mut loader = std::mem::take(&mut seen.loader);
-            let load = move || (loader.load(&files, &known), loader);
-            let (loaded, loader) = tokio::task::spawn_blocking(load).await.unwrap_or_default();
-            seen.loader = loader;
-            self.book.learn(&loaded.jobs);
-            seen.loaded = Some(Arc::new(loaded));
-        }
-        seen.snapshot = Some(snapshot);
+    /// Reads the sources: what was touched, or everything.
+    async fn look(&mut self, seen: &mut Seen, touched: &Touched) {
+        self.reader.look(seen, self.git.now(), touched, &self.book).await;
     }
 
-    /// Takes a snapshot, and waits for sources that are being written.
-    async fn read(&self, previous: Option<Snapshot>) -> Option<Snapshot> {
-        let give_up_at = after(UNSETTLED_MAX);
-        let previous = previous.map(Arc::new);
-        loop {
-            let patience =
-                if after(Duration::ZERO) < give_up_at { Patience::Left } else { Patience::Spent };
-            let (sources, previous) = (self.sources.clone(), previous.clone());
-            let read = move || Snapshot::read(&sources, previous.as_deref(), patience);
-            match tokio::task::spawn_blocking(read).await {
-                Ok(Reading::Settled(snapshot)) => return Some(snapshot),
-                Ok(Reading::Unsettled(_)) => sleep(UNSETTLED_PAUSE).await,
-                Err(_) => return None,
-            }
-        }
-    }
-
-    /// What must change.
+    /// What must change: nothing, while something is pinned.
     fn plan(&self, seen: &mut Seen, origin: &str, confirmed: &BTreeSet<JobName>) -> Plan {
+        let mut plan = self.declared_plan(seen, origin, confirmed);
+        let applied = self.applied.borrow();
+        if applied.pin.is_some() {
+            plan.reject(Arc::clone(&applied.revision));
+            plan.held.clear();
+        }
+        plan
+    }
+
+    /// What must change for what is declared to be applied.
+    pub(super) fn declared_plan(
+        &self,
+        seen: &mut Seen,
+        origin: &str,
+        confirmed: &BTreeSet<JobName>,
+    ) -> Plan {
         let applied = self.applied.borrow().clone();
         let (Some(snapshot), Some(loaded)) = (&seen.snapshot, &seen.loaded) else {
             return Plan { generation: applied.generation, ..Plan::default() };
@@ -284,6 +287,7 @@ impl Reconciler {
             confirmed_absent: seen.absences.confirmed(seen.taken_at),
             guard: self.policy.guard,
             confirmed: confirmed.clone(),
+            renamed: BTreeMap::new(),
         };
         let revision: Arc<str> = Arc::clone(&snapshot.revision.id);
         let mut plan =
@@ -298,7 +302,7 @@ impl Reconciler {
     }
 
     /// Has a plan applied; `false`: it must be made again.
-    async fn apply(&mut self, plan: &Plan) -> bool {
+    pub(super) async fn apply(&mut self, plan: &Plan) -> bool {
         while self.plans_done.try_recv().is_ok() {}
         let event = Incoming::Event(Event::Plan(Box::new(plan.clone())));
         if self.events.send(event).await.is_err() {
@@ -314,7 +318,9 @@ impl Reconciler {
         }
     }
 
-    async fn forget_unused(&self, seen: &Seen) {
+    async fn forget_unused(&self, seen: &Seen, plan: &Plan) {
+        let replaced =
+            plan.changes.iter().filter_map(Change::applied).map(|job| job.digest.clone()).collect();
         let applied = self.applied.borrow().jobs.clone();
         let declared = seen.loaded.iter().flat_map(|loaded| loaded.jobs.values());
         let used = applied
@@ -322,11 +328,13 @@ impl Reconciler {
             .map(|job| job.digest.clone())
             .chain(declared.map(|job| job.digest.clone()))
             .collect();
-        self.book.forget_all_but(used).await;
+        self.book.forget_all_but(used, replaced).await;
     }
 
     fn publish(&self, seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
-        let sync = sync_of(seen, plan, waiting);
+        let is_pinned = self.applied.borrow().pin.is_some();
+        let (drift, mended) = (Arc::clone(&self.healing.drift), self.healing.mended);
+        let sync = Sync { is_pinned, drift, mended, ..sync_of(seen, plan, waiting) };
         let before = self.sync.send_replace(sync.clone());
         if before.state() != sync.state() || before.diagnostics != sync.diagnostics {
             log::sync(&before, &sync);
@@ -335,57 +343,7 @@ impl Reconciler {
     }
 }
 
-/// How the sources stand.
-fn sync_of(seen: &Seen, plan: &Plan, waiting: Option<String>) -> Sync {
-    let looked_at = seen.snapshot.as_ref().zip(seen.loaded.as_ref());
-    let diagnostics = looked_at.map(|(snapshot, loaded)| diagnostics(snapshot, loaded));
-    let behind = seen.snapshot.as_ref().and_then(Snapshot::behind);
-    let unreadable = seen.snapshot.iter().flat_map(|snapshot| &snapshot.sources);
-    Sync {
-        attempted: seen
-            .snapshot
-            .as_ref()
-            .map_or_else(|| Arc::clone(&plan.revision), |read| Arc::clone(&read.revision.id)),
-        looked_at: Some(clock::now().wall),
-        diagnostics: Arc::new(diagnostics.unwrap_or_default()),
-        files: seen.loaded.as_ref().map_or(0, |loaded| loaded.files),
-        held: plan.held.clone(),
-        owner_conflicts: plan.owner_conflicts.clone(),
-        stale: plan.stale.clone(),
-        unreadable: unreadable
-            .filter(|source| {
-                matches!(hold_of(&source.state), Some(Hold::UnreadableSource | Hold::Unmounted))
-            })
-            .map(|source| source.name.clone())
-            .chain(behind.map(str::to_owned))
-            .collect(),
-        waiting,
-        confirm: plan.held.iter().any(|held| held.hold.is_confirmable()).then(|| plan.id()),
-        rejected: plan.rejected,
-    }
-}
-
 /// A moment of the runtime's own clock, which tests may stop.
 fn after(pause: Duration) -> Instant {
     Instant::now() + pause
-}
-
-/// Why nothing is removed from a source, if so.
-fn hold_of(state: &SourceState) -> Option<Hold> {
-    match state {
-        SourceState::Read => None,
-        SourceState::Empty => Some(Hold::EmptySource),
-        SourceState::Missing
-        | SourceState::NotFolder
-        | SourceState::Unreadable(_)
-        | SourceState::TooManyFiles
-        | SourceState::TooDeep(_)
-        | SourceState::NotFetched => Some(Hold::UnreadableSource),
-        SourceState::Unmounted => Some(Hold::Unmounted),
-    }
-}
-
-/// What is wrong with the sources and manifests, in one list.
-fn diagnostics(snapshot: &Snapshot, loaded: &Loaded) -> Vec<Diagnostic> {
-    snapshot.diagnostics().into_iter().chain(loaded.diagnostics.iter().cloned()).collect()
 }

@@ -20,7 +20,7 @@ pub use crate::daemon::settings::url::{PasswordError, PasswordSource, SecretUrl}
 use crate::diagnostic::{Diagnostic, sort};
 use crate::engine::plan::PruneGuard;
 use crate::spec::manifest::Known;
-pub use crate::spec::settings::OnInvalid;
+pub use crate::spec::settings::{OnInvalid, SelfHeal};
 use crate::time::ZoneSource;
 
 /// The longest path of a Unix socket, in bytes.
@@ -49,6 +49,8 @@ pub struct Settings {
     pub listen: Vec<PathBuf>,
     /// What becomes of a snapshot with invalid manifests.
     pub on_invalid: OnInvalid,
+    /// What becomes of stored jobs that somebody edited in the store.
+    pub self_heal: SelfHeal,
     /// When removals are so many that a person must confirm them.
     pub prune_guard: PruneGuard,
     /// The name of this daemon beside others.

@@ -23,8 +23,9 @@ use crate::engine::event::{ClaimBatch, Effect, Event, Note, PlanWrites, Recovery
 use crate::engine::execution::ExecutionId;
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::AppliedSet;
+use crate::engine::removed::Removed;
 use crate::io::clock;
-use crate::io::store::document::JobDocument;
+use crate::io::store::document::{JobDocument, PinDocument};
 use crate::io::store::{Contents, Guard, PlanAnswer, RowChange, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -217,7 +218,7 @@ impl StoreTask {
 
     async fn recovery(&self, number: u64, mut contents: Contents) -> Recovery {
         let supervised = self.holdings.list();
-        let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
+        let (mut jobs, mut removed) = (AppliedSet::new(), Removed::default());
         self.book.read_last_good(&contents.jobs).await;
         for document in contents.jobs_in_order() {
             let (uid, gone) = (document.uid.clone(), document.removed_at.is_some());
@@ -225,8 +226,12 @@ impl StoreTask {
                 error!(job = %document.name, uid, "a stored job cannot be read and does not run");
                 continue;
             };
-            let set = if gone { &mut removed } else { &mut jobs };
-            set.insert(spec.name.clone(), JobDocument::applied(document, spec));
+            let job = JobDocument::applied(document, spec);
+            if gone {
+                removed.push(job);
+            } else {
+                jobs.insert(job.spec.name.clone(), job);
+            }
         }
         let mut overrides = Overrides::new();
         for document in contents.overrides {
@@ -241,6 +246,7 @@ impl StoreTask {
             number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
+            pin: contents.pin.map(PinDocument::pin),
             jobs,
             removed,
             overrides,

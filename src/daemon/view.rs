@@ -7,7 +7,9 @@ use crate::daemon::store_task::StoreHealth;
 use crate::diagnostic::Diagnostic;
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::{AppliedSet, HeldRemoval, OwnerConflict};
+use crate::engine::rollback::Pin;
 use crate::engine::scheduler::Phase;
+use crate::io::store::document::Drift;
 use crate::spec::job::JobName;
 use crate::time::Timestamp;
 
@@ -20,6 +22,8 @@ pub struct Applied {
     pub generation: u64,
     /// The revision that is applied.
     pub revision: Arc<str>,
+    /// What keeps the sources from being applied.
+    pub pin: Option<Pin>,
     /// The jobs.
     pub jobs: Arc<AppliedSet>,
     /// What operators have said about jobs.
@@ -49,8 +53,24 @@ pub struct Sync {
     pub waiting: Option<String>,
     /// The id of the plan that holds removals back which a person may lift.
     pub confirm: Option<String>,
-    /// How many changes are not applied because a manifest is invalid (`on_invalid = "reject"`).
+    /// How many changes are not applied because a manifest is invalid (`on_invalid = "reject"`), or something
+    /// is pinned.
     pub rejected: usize,
+    /// Whether something is pinned.
+    pub is_pinned: bool,
+    /// Where the store's copy of the jobs is another one than what is applied, and stays so.
+    pub drift: Arc<Vec<Drift>>,
+    /// What was mended in the store.
+    pub mended: Mended,
+}
+
+/// What was mended in the store since the daemon began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// How many stored jobs.
+    pub jobs: u64,
+    /// When last.
+    pub at: Option<Timestamp>,
 }
 
 /// Whether Redis answers.
@@ -78,9 +98,9 @@ impl Sync {
     pub fn state(&self) -> &'static str {
         if !self.unreadable.is_empty() {
             "Stalled"
-        } else if self.diagnostics.iter().any(Diagnostic::is_error) {
+        } else if self.diagnostics.iter().any(Diagnostic::is_error) || !self.drift.is_empty() {
             "Degraded"
-        } else if !self.held.is_empty() || !self.owner_conflicts.is_empty() {
+        } else if self.is_pinned || !self.held.is_empty() || !self.owner_conflicts.is_empty() {
             "Blocked"
         } else if self.looked_at.is_none() || self.waiting.is_some() {
             "Progressing"

@@ -95,6 +95,8 @@ codes! {
     UNAVAILABLE = "E0503", "a daemon that cannot take requests now";
     PLAN_STALE = "E0505", "a plan that is not the plan any more";
     PRUNE_COUNT = "E0506", "another number of removals is held back";
+    PINNED = "E0507", "jobs that are pinned";
+    NOTHING_TO_GO_BACK_TO = "E0508", "nothing to go back to";
     FILE_UNREADABLE = "E0511", "a file that cannot be read";
     FILE_OVER_LIMIT = "E0512", "a file that is not read because of its size";
     NOT_REGULAR = "E0513", "a manifest that is no regular file";

@@ -44,7 +44,7 @@ impl Absences {
 /// Whether a snapshot that holds a removal back for this reason has seen that the job is not there.
 fn is_seen(hold: Hold) -> bool {
     match hold {
-        Hold::Unconfirmed | Hold::Protected | Hold::MassRemoval => true,
+        Hold::Unconfirmed | Hold::Protected | Hold::MassRemoval | Hold::SourceDropped => true,
         Hold::InvalidManifest | Hold::EmptySource | Hold::UnreadableSource | Hold::Unmounted => {
             false
         }

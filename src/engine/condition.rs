@@ -7,9 +7,13 @@
 
 use std::collections::BTreeSet;
 
+use chrono::SecondsFormat;
+
 use crate::engine::plan::{HeldRemoval, Plan};
 use crate::engine::request::Refusal;
+use crate::engine::rollback::Pin;
 use crate::spec::job::JobName;
+use crate::time::Timestamp;
 
 /// What must be so for a plan to be applied; by default nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,6 +56,21 @@ pub enum Unmet {
         expected: String,
         /// What is.
         is: String,
+    },
+    /// Something is pinned.
+    #[error("the jobs are pinned at revision {}, by {} since {}", pin.revision, pin.by, second(pin.at))]
+    Pinned {
+        /// What.
+        pin: Box<Pin>,
+    },
+    /// There is nothing to resume.
+    #[error("nothing is pinned")]
+    NotPinned,
+    /// Definitions of then are not there any more.
+    #[error("the earlier definition of {} is not kept here any more", list(jobs))]
+    NotKept {
+        /// Of these jobs.
+        jobs: Vec<JobName>,
     },
     /// Another number of removals is held back.
     #[error("{}", prune_text(*allowed, *held))]
@@ -107,6 +126,8 @@ impl Unmet {
         let code = match self {
             Self::Generation { .. } | Self::Sources { .. } | Self::Plan { .. } => "E0505",
             Self::Prune { .. } => "E0506",
+            Self::Pinned { .. } => "E0507",
+            Self::NotPinned | Self::NotKept { .. } => "E0508",
         };
         Refusal { code, message: self.to_string(), help: Some(self.help()) }
     }
@@ -117,6 +138,11 @@ impl Unmet {
             Self::Generation { .. } | Self::Sources { .. } | Self::Plan { .. } => {
                 "look at it again: `cronwright plan`".to_owned()
             }
+            Self::Pinned { .. } => {
+                "`cronwright plan` shows what waits, `cronwright sync resume` applies it".to_owned()
+            }
+            Self::NotPinned => "`cronwright sync` says how things stand".to_owned(),
+            Self::NotKept { .. } => "revert it in the sources instead".to_owned(),
             Self::Prune { held: 0, .. } => {
                 "apply without `--allow-prune`; `cronwright plan` says what is held back and why"
                     .to_owned()
@@ -131,6 +157,20 @@ impl Unmet {
 /// The held removals that a person may lift.
 fn confirmable(held: &[HeldRemoval]) -> impl Iterator<Item = &JobName> {
     held.iter().filter(|held| held.hold.is_confirmable()).map(|held| &held.job)
+}
+
+fn second(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// So many names are said.
+const NAMED_MAX: usize = 5;
+
+fn list(jobs: &[JobName]) -> String {
+    let named: Vec<String> = jobs.iter().take(NAMED_MAX).map(|job| format!("`{job}`")).collect();
+    let rest = jobs.len().saturating_sub(NAMED_MAX);
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
 }
 
 fn prune_text(allowed: usize, held: usize) -> String {

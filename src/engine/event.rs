@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::engine::execution::{Cause, Claim, Ending, ExecutionId, JobUid, Outcome, Range, Row};
 use crate::engine::overrides::{OverrideWrite, Overrides};
-use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan};
+use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan, Repair};
+use crate::engine::removed::Removed;
 use crate::engine::request::{ReplyStatus, Request, RequestId};
+use crate::engine::rollback::Pin;
 use crate::spec::job::{JobName, JobSpec};
 use crate::time::{BootTime, Timestamp};
 
@@ -85,10 +87,12 @@ pub struct Recovery {
     pub generation: u64,
     /// Revision of the last applied plan.
     pub revision: Arc<str>,
+    /// What is pinned.
+    pub pin: Option<Pin>,
     /// The applied jobs.
     pub jobs: AppliedSet,
     /// Jobs that were removed; a job of that name takes its uid and anchors again (D4).
-    pub removed: AppliedSet,
+    pub removed: Removed,
     /// What operators have said about jobs.
     pub overrides: Overrides,
     /// Every occurrence up to here has its row, but for what a pause holds; none: the store is new.
@@ -257,6 +261,10 @@ pub struct PlanWrites {
     pub overrides: Vec<OverrideWrite>,
     /// What set it off, for the record.
     pub origin: String,
+    /// What is pinned from then on.
+    pub pin: Option<Pin>,
+    /// What is mended in the store.
+    pub repair: Repair,
     /// When its answer counts as lost; it is not sent any more then.
     pub deadline: BootTime,
 }

@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::engine::execution::{JobUid, Provenance};
+use crate::engine::rollback::PinChange;
 use crate::spec::job::{DeclaredJob, Digest, JobName, JobSpec, SourcePlace};
 use crate::spec::manifest::InvalidManifest;
 use crate::time::Timestamp;
@@ -165,6 +166,8 @@ pub enum Hold {
     Protected,
     /// Too many jobs of its source would go at once (D11, [`PruneGuard`]).
     MassRemoval,
+    /// The settings do not name its source any more, and no other one declares it.
+    SourceDropped,
 }
 
 impl Hold {
@@ -178,6 +181,7 @@ impl Hold {
             Self::Unconfirmed => "unconfirmed",
             Self::Protected => "protected",
             Self::MassRemoval => "mass_removal",
+            Self::SourceDropped => "source_dropped",
         }
     }
 
@@ -189,7 +193,8 @@ impl Hold {
             | Self::Unmounted
             | Self::EmptySource
             | Self::Protected
-            | Self::MassRemoval => true,
+            | Self::MassRemoval
+            | Self::SourceDropped => true,
         }
     }
 }
@@ -250,6 +255,25 @@ pub struct Sources {
     pub guard: PruneGuard,
     /// Jobs whose removal a person has confirmed: no hold that is confirmable keeps them.
     pub confirmed: BTreeSet<JobName>,
+    /// Applied jobs that go on under another name although none lists them in `previous_names`: what they
+    /// are called, and what they will be.
+    pub renamed: BTreeMap<JobName, JobName>,
+}
+
+/// How the store's copy of the jobs is made what is applied again, after somebody edited it (D9).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Repair {
+    /// Applied jobs whose copy is another one, or gone.
+    pub write: Vec<AppliedJob>,
+    /// Stored jobs that nobody applied.
+    pub remove: Vec<AppliedJob>,
+}
+
+impl Repair {
+    /// Whether there is nothing to mend.
+    pub fn is_empty(&self) -> bool {
+        self.write.is_empty() && self.remove.is_empty()
+    }
 }
 
 /// How many hexadecimal digits a plan's id has behind the generation.
@@ -278,11 +302,15 @@ pub struct Plan {
     pub stale: BTreeSet<JobName>,
     /// How many changes were found and are not made ([`Plan::reject`]).
     pub rejected: usize,
+    /// What it does about the pin, if anything.
+    pub pin: Option<PinChange>,
+    /// What it mends in the store; nothing of it is felt by a job.
+    pub repair: Repair,
 }
 
 impl Plan {
-    /// Makes none of its changes: a manifest is invalid, and the settings ask for all of a revision or nothing.
-    /// `applied` is the revision that stays.
+    /// Makes none of its changes: a manifest is invalid and the settings ask for all of a revision or nothing,
+    /// or somebody has pinned what is applied. `applied` is the revision that stays.
     pub fn reject(&mut self, applied: Arc<str>) {
         self.rejected = std::mem::take(&mut self.changes).len();
         self.moved.clear();
@@ -291,7 +319,7 @@ impl Plan {
 
     /// Whether applying it would write nothing.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.pin.is_none() && self.repair.is_empty()
     }
 
     /// Names it: the generation that it was made against, and a digest of what it changes and holds back.

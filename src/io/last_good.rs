@@ -1,12 +1,14 @@
 //! The last good definitions in the state directory (D7, D13): what a manifest that cannot be read any
 //! more declared. One pack a plan: a file of lines, each a definition under its digest.
 //!
+//! What a plan replaced is kept as well, for as many plans as somebody may go back over.
+//!
 //! A pack is written whole, synced and never changed. [`LastGood::forget_all_but`] removes packs of which
 //! nothing is used any more, and writes what is left of many into one.
 
 #![expect(clippy::disallowed_methods, reason = "this is where these files are read and written")]
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -20,6 +22,10 @@ use crate::spec::job::{Digest, JobName, JobSpec};
 
 /// From so many packs on, what is used of them is written into one.
 const PACKS_MAX: usize = 64;
+/// Over how many plans what they replaced is kept.
+pub const PLANS_KEPT: usize = 20;
+/// Which definitions the last plans replaced: a line a plan.
+const REPLACED: &str = "replaced";
 /// How the name of a pack ends.
 const EXTENSION: &str = "pack";
 
@@ -32,6 +38,8 @@ pub struct LastGood {
     folder: PathBuf,
     /// By number; numbers grow.
     packs: Mutex<BTreeMap<u64, HashSet<Key>>>,
+    /// What the last plans replaced, the oldest first.
+    replaced: Mutex<VecDeque<BTreeSet<Digest>>>,
 }
 
 /// A line of a pack.
@@ -53,7 +61,8 @@ impl LastGood {
             let keys = lines(&text).filter_map(|line| line.key());
             packs.insert(number, keys.collect());
         }
-        Self { folder, packs: Mutex::new(packs) }
+        let replaced = replaced(&folder);
+        Self { folder, packs: Mutex::new(packs), replaced: Mutex::new(replaced) }
     }
 
     fn packs(&self) -> MutexGuard<'_, BTreeMap<u64, HashSet<Key>>> {
@@ -96,16 +105,39 @@ impl LastGood {
         }
         if !fresh.is_empty() {
             let number = next(&packs);
-            write(&self.folder, number, &text)?;
+            write(&self.folder, &place(&self.folder, number), &text)?;
             packs.insert(number, fresh);
         }
         Ok(())
     }
 
+    /// Takes note of what a plan has replaced: it is kept for [`PLANS_KEPT`] plans.
+    pub fn replace(&self, digests: BTreeSet<Digest>) -> io::Result<()> {
+        let mut replaced = self.replaced();
+        replaced.push_back(digests);
+        while replaced.len() > PLANS_KEPT {
+            replaced.pop_front();
+        }
+        let mut text = String::new();
+        for digests in replaced.iter() {
+            let digests: Vec<&str> = digests.iter().map(|digest| &*digest.0).collect();
+            text.push_str(&serde_json::to_string(&digests)?);
+            text.push('\n');
+        }
+        write(&self.folder, &self.folder.join(REPLACED), &text)
+    }
+
+    fn replaced(&self) -> MutexGuard<'_, VecDeque<BTreeSet<Digest>>> {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Forgets definitions that are not used any more, sooner or later.
     pub fn forget_all_but(&self, used: &BTreeSet<Digest>) -> io::Result<()> {
+        let replaced = self.replaced().clone();
         let mut packs = self.packs();
-        let is_used = |(_, digest): &Key| used.contains(digest);
+        let is_used = |(_, digest): &Key| {
+            used.contains(digest) || replaced.iter().any(|plan| plan.contains(digest))
+        };
         let unused: Vec<u64> =
             packs.iter().filter(|(_, keys)| !keys.iter().any(is_used)).map(|(n, _)| *n).collect();
         for number in unused {
@@ -128,7 +160,7 @@ impl LastGood {
             }
         }
         let number = next(&packs);
-        write(&self.folder, number, &text)?;
+        write(&self.folder, &place(&self.folder, number), &text)?;
         for (old, _) in std::mem::replace(&mut *packs, BTreeMap::from([(number, kept)])) {
             fs::remove_file(place(&self.folder, old))?;
         }
@@ -177,15 +209,24 @@ fn add_line(text: &mut String, digest: &Digest, name: &JobName, spec: &str) -> i
     Ok(())
 }
 
-fn write(folder: &Path, number: u64, text: &str) -> io::Result<()> {
+/// What the last plans replaced, as far as it can be read.
+fn replaced(folder: &Path) -> VecDeque<BTreeSet<Digest>> {
+    let text = fs::read_to_string(folder.join(REPLACED)).unwrap_or_default();
+    let plan = |line: &str| -> Option<BTreeSet<Digest>> {
+        let digests: Vec<&str> = serde_json::from_str(line).ok()?;
+        Some(digests.into_iter().map(|digest| Digest(digest.into())).collect())
+    };
+    text.lines().filter_map(plan).collect()
+}
+
+fn write(folder: &Path, place: &Path, text: &str) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let place = place(folder, number);
     let draft = place.with_extension("new");
     let mut file = File::create(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_data()?;
     drop(file);
-    fs::rename(&draft, &place)?;
+    fs::rename(&draft, place)?;
     File::open(folder)?.sync_all()
 }
 
@@ -236,6 +277,26 @@ mod tests {
         assert_eq!(read(&kept, &all), ["a", "b"], "the pack of b is kept whole");
         kept.forget_all_but(&BTreeSet::new()).unwrap();
         assert_eq!((read(&kept, &all), numbers(&folder)), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn what_plans_replaced_is_kept_for_as_many_plans_as_one_may_go_back_over() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("last-good");
+        let versions: Vec<_> = (0..PLANS_KEPT + 3).map(|number| spec("a", number)).collect();
+        let kept = LastGood::open(folder.clone());
+        for pair in versions.windows(2) {
+            keep(&kept, &pair[1..]);
+            kept.replace(BTreeSet::from([pair[0].0.clone()])).unwrap();
+            kept.forget_all_but(&BTreeSet::from([pair[1].0.clone()])).unwrap();
+        }
+        let kept = LastGood::open(folder);
+        kept.forget_all_but(&BTreeSet::from([versions.last().unwrap().0.clone()])).unwrap();
+        let found =
+            versions.iter().map(|version| !read(&kept, std::slice::from_ref(version)).is_empty());
+        let found: Vec<bool> = found.collect();
+        let expected: Vec<bool> = (0..PLANS_KEPT + 3).map(|number| number > 1).collect();
+        assert_eq!(found, expected);
     }
 
     #[test]

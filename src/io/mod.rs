@@ -1,5 +1,6 @@
 //! How the world is touched: one file, or folder, per outside thing. Translates; decides nothing.
 
+pub mod background;
 pub mod clock;
 pub mod executor;
 pub mod files;

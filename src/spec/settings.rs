@@ -48,6 +48,11 @@ pub struct RawSettings {
     #[serde(default)]
     #[schemars(example = &"reject")]
     pub on_invalid: Option<OnInvalid>,
+    /// What becomes of stored jobs that somebody edited in the store: `repair` writes them anew, `report` tells
+    /// of them. Neither is ever executed. Built in: repair.
+    #[serde(default)]
+    #[schemars(example = &"report")]
+    pub self_heal: Option<SelfHeal>,
     /// When removals are so many that a person must confirm them.
     #[serde(default)]
     pub prune_guard: Option<RawPruneGuard>,
@@ -102,6 +107,17 @@ pub enum OnInvalid {
     Keep,
     /// Nothing is applied.
     Reject,
+}
+
+/// What becomes of stored jobs that somebody edited in the store (D9).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SelfHeal {
+    /// They are written anew, as they are applied.
+    #[default]
+    Repair,
+    /// They are told of.
+    Report,
 }
 
 /// When removals are so many that a person must confirm them (D11).

@@ -210,6 +210,15 @@ impl World {
         Ok(Arc::new(store))
     }
 
+    /// Does something to the database by hand.
+    pub(crate) fn on_database_of(&self, act: impl AsyncFnOnce(mongodb::Database)) {
+        let url = self.url.as_ref().unwrap();
+        self.runtime.block_on(async {
+            let client = mongodb::Client::with_uri_str(url).await.unwrap();
+            act(client.default_database().unwrap()).await;
+        });
+    }
+
     /// Everything that a scheduler would go on from; nothing while the store is not there.
     pub(crate) fn contents(&self) -> Contents {
         let Ok(store) = self.store() else { return Contents::default() };

@@ -2,6 +2,7 @@
 //! manifests edited and broken under it, its store taken away. What it must account for is checked
 //! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
 
+mod drift;
 mod git;
 pub(crate) mod harness;
 mod kill;

@@ -218,3 +218,34 @@ fn operators_are_told_what_holds_a_job_and_may_run_it_all_the_same() {
     assert_eq!(world.does(&["resume", "--all"]), "resumed all jobs\n");
     assert_eq!(world.listed("two")["state"], "scheduled");
 }
+
+#[test]
+fn ankhmorpork_945_what_is_paused_and_stands_in_no_manifest_is_written_for_one() {
+    let mut world = World::new();
+    let job = |name: &str| format!("  {name}:\n    cron: '@daily'\n    script: echo {name}\n");
+    let jobs = |names: &[&str]| {
+        format!("jobs:\n{}", names.iter().map(|name| job(name)).collect::<String>())
+    };
+    world.write("jobs.d/a.yaml", &jobs(&["one", "two"]));
+    world.write("jobs.d/b.yaml", &jobs(&["three", "four"]));
+    world.start();
+    world.until("applied manifests", |world| world.sync_state() == "Synced");
+    world.does(&["pause", "one", "--reason", "vendor API down"]);
+    world.does(&["pause", "four"]);
+    let yaml = world.does(&["export", "overrides", "--as-yaml"]);
+    let mut paused = Vec::new();
+    let lines: Vec<&str> = yaml.lines().collect();
+    for pair in lines.windows(2).filter(|pair| pair[1].trim() == "enabled: false") {
+        paused.push(pair[0].trim());
+    }
+    paused.sort_unstable();
+    assert_eq!(paused, ["four:", "one:"], "{yaml}");
+    assert!(yaml.contains("vendor API down") && yaml.contains("jobs.d/b.yaml"), "{yaml}");
+
+    // Declared so, nobody need remember the pause.
+    let disabled = jobs(&["one", "two"]).replacen("@daily'\n", "@daily'\n    enabled: false\n", 1);
+    world.save("jobs.d/a.yaml", &disabled);
+    world.does(&["resume", "one"]);
+    world.until("a disabled job", |world| world.listed("one")["state"] == "disabled");
+    assert_eq!(world.listed("four")["state"], "paused");
+}

@@ -94,6 +94,7 @@ Settings {
         "/srv/.cronwright/cronwright.sock",
     ],
     on_invalid: Keep,
+    self_heal: Repair,
     prune_guard: PruneGuard {
         removals: 5,
         percent: 30,

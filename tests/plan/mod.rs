@@ -5,7 +5,7 @@
 
 mod against;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -91,7 +91,7 @@ impl Case {
             conflicts: after.conflicts.clone(),
             confirmed_absent: applied.keys().cloned().collect(),
             guard: PruneGuard::default(),
-            confirmed: BTreeSet::new(),
+            ..plan::Sources::default()
         };
         let plan = plan::diff(318, "8f3c2a1".into(), &after.jobs, &applied, &sources);
         let uid = |name: &JobName| applied[name].uid.clone();

@@ -537,6 +537,40 @@ fn the_newest_job_that_left_a_name_comes_back_under_it() {
     }
 }
 
+/// Two removed jobs had one name. The newer came back and left the name by a rename: the older one was forgotten
+/// in memory, and came back after a restart.
+#[test]
+fn the_older_of_two_removed_jobs_comes_back_once_the_newer_has_left_the_name() {
+    let named = |name: &str, rest: &str| manifest(&[job(name, &format!("interval: 45m{rest}"))]);
+    for restarts in [false, true] {
+        let mut world = world(&[("a.yaml", &named("a", "")), ("b.yaml", &named("b", ""))]);
+        let uid_of = |world: &super::world::World, name: &str| {
+            let job = world.applied().into_values().find(|job| job.spec.name.as_str() == name);
+            job.map(|job| job.uid)
+        };
+        let (older, newer) = (uid_of(&world, "a"), uid_of(&world, "b"));
+        world.save("keep.yaml", &named("keep", ""));
+        world.delete("a.yaml");
+        world.run_for(1_500);
+        world.save("b.yaml", &named("a", "\n    previous_names: [b]"));
+        assert_eq!(uid_of(&world, "a"), newer);
+        world.delete("b.yaml");
+        world.run_for(1_500);
+        assert_eq!(uid_of(&world, "a"), None, "both are removed");
+        world.save("b.yaml", &named("a", ""));
+        assert_eq!(uid_of(&world, "a"), newer);
+        world.save("b.yaml", &named("c", "\n    previous_names: [a]"));
+        assert_eq!(uid_of(&world, "c"), newer);
+        if restarts {
+            world.kill();
+            world.start();
+            world.run_for(1_500);
+        }
+        world.save("a.yaml", &named("a", ""));
+        assert_eq!(uid_of(&world, "a"), older, "restarts: {restarts}");
+    }
+}
+
 /// A job was moved into a TOML file that cannot be read: `[jobs.name]` did not count as its name, and it was
 /// removed.
 #[test]

@@ -16,6 +16,7 @@ use cronwright::engine::event::{Effect, Event, PlanDone, Recovery, Resume, Start
 use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output, Row};
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Hold, Plan, PruneGuard, Sources, diff};
+use cronwright::engine::removed::Removed;
 use cronwright::engine::request::{Op, Request, RequestId};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::memory::Ledger;
@@ -562,12 +563,17 @@ impl World {
 
     fn recovery(&mut self, number: u64) -> Event {
         let mut contents = self.ledger.load();
-        let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
+        let (mut jobs, mut removed) = (AppliedSet::new(), Removed::default());
         for document in contents.jobs_in_order() {
             let key = (document.name.clone(), Digest(document.digest.as_str().into()));
             let spec = Arc::clone(&self.specs[&key]);
-            let set = if document.removed_at.is_some() { &mut removed } else { &mut jobs };
-            set.insert(spec.name.clone(), document.applied(spec));
+            let gone = document.removed_at.is_some();
+            let job = document.applied(spec);
+            if gone {
+                removed.push(job);
+            } else {
+                jobs.insert(job.spec.name.clone(), job);
+            }
         }
         let said = contents.overrides.into_iter().map(|document| document.said().unwrap());
         let overrides: Overrides = said.collect();
@@ -575,6 +581,7 @@ impl World {
             number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
+            pin: None,
             jobs,
             removed,
             watermark: contents.watermark,
@@ -686,7 +693,7 @@ impl World {
             conflicts: daemon.loaded.conflicts.clone(),
             confirmed_absent: daemon.absences.confirmed(daemon.taken_at),
             guard: PruneGuard::default(),
-            confirmed: BTreeSet::new(),
+            ..Sources::default()
         };
         let applied = daemon.scheduler.applied();
         Bug::spoil_sources(self.bug, &applied, &mut sources);

@@ -19,7 +19,7 @@ use super::world::{JITTER_MAX, World};
 /// How long after its start time an occurrence is decided at the latest, when nothing is broken.
 const DECIDED_WITHIN: TimeDelta = TimeDelta::seconds(10);
 /// How long after a fault everything is as usual again.
-const RECOVERED_WITHIN: TimeDelta = TimeDelta::seconds(60);
+pub(super) const RECOVERED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
 /// An occurrence, by the checker's own arithmetic.
 #[derive(Debug, Clone, Copy)]
@@ -219,7 +219,7 @@ fn evidence(world: &World, findings: &mut Vec<String>) {
             findings.push(format!("{id} was started and has no row"));
             continue;
         };
-        let completed = world.completed.contains(id);
+        let completed = world.completed.contains_key(id);
         let outcome = row.outcome();
         let late = row.late_outcome == Some(Outcome::Succeeded);
         if completed && outcome != Some(Outcome::Succeeded) && !late {

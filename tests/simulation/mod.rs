@@ -6,6 +6,8 @@
 
 mod checker;
 pub(crate) mod random;
+mod renames;
+mod successions;
 mod world;
 
 use world::{Bug, World};
@@ -20,11 +22,18 @@ fn scale() -> u64 {
     std::env::var("CRONWRIGHT_TEST_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
+/// Everything that is wrong with a history.
+fn findings(world: &World) -> Vec<String> {
+    let mut findings = checker::findings(world);
+    findings.extend(successions::findings(world));
+    findings
+}
+
 /// Runs one history; the findings, and how many virtual seconds it took.
 fn history(seed: u64, bug: Option<Bug>, trace: bool) -> (Vec<String>, u64) {
     let mut world = World::new(seed, bug, trace);
     world.run();
-    (checker::findings(&world), world.seconds())
+    (findings(&world), world.seconds())
 }
 
 #[test]
@@ -47,7 +56,7 @@ fn every_due_time_is_covered_once_and_started_once_whatever_happens() {
 fn a_virtual_month_of_one_daemon() {
     let mut world = World::month(7);
     world.run();
-    let findings = checker::findings(&world);
+    let findings = findings(&world);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
     assert!(world.seconds() >= 30 * 86_400);
 }

@@ -10,11 +10,15 @@ use cronwright::engine::event::{
     ClaimAnswer, ClaimBatch, Effect, Event, LeaseLoss, PlanDone, PlanWrites, Recovery, Resume,
     Start,
 };
-use cronwright::engine::execution::{Ending, ExecutionId, Exit, Outcome, Output};
+use cronwright::engine::execution::{
+    Cancelled, Ending, ExecutionId, Exit, JobUid, Outcome, Output,
+};
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Sources, diff};
+use cronwright::engine::removed::Removed;
 use cronwright::engine::request::{Op, Request, RequestId, Selection};
 use cronwright::engine::scheduler::{Phase, Scheduler};
+use cronwright::io::store::document::JobDocument;
 use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
 use cronwright::spec::job::{DeclaredJob, Digest, JobMeta, JobName, JobSet, JobSpec, SourcePlace};
@@ -26,6 +30,7 @@ use cronwright::spec::trigger::{
 use cronwright::time::{BootTime, Now, Timestamp, Zone};
 
 use super::random::Random;
+use super::renames;
 
 const LEASE: Duration = Duration::from_secs(4);
 const NODE_LEASE: Duration = Duration::from_secs(20);
@@ -41,6 +46,9 @@ pub(super) const JITTER_MAX: Duration = Duration::from_mins(10);
 const CRASH_MS: u64 = 180_000;
 const PAUSE_MS: u64 = 120_000;
 const OUTAGE_MS: u64 = 60_000;
+/// How many names of jobs there are.
+const JOB_NAMES: u64 = 8;
+const SOURCES: [&str; 2] = ["jobs.d", "more.d"];
 
 /// Faults of the world that a correct checker must see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +81,16 @@ pub(super) enum Bug {
     ForgetsOverrides,
     /// What operators have said is said to be written and is not.
     OverridesNotWritten,
+    /// A job with a new name is taken for a new job.
+    RenamesAreNew,
+    /// A recovery is not told which jobs were removed.
+    ForgetsRemoved,
+    /// The order to end an execution does not arrive.
+    StopsNothing,
 }
 
 impl Bug {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::TimeoutIsSuccess,
         Self::ForgetsCovered,
         Self::WatermarkBeforeRows,
@@ -91,6 +105,9 @@ impl Bug {
         Self::ForgetsCoveredInPause,
         Self::ForgetsOverrides,
         Self::OverridesNotWritten,
+        Self::RenamesAreNew,
+        Self::ForgetsRemoved,
+        Self::StopsNothing,
     ];
 }
 
@@ -113,6 +130,7 @@ enum Happening {
     Restart(usize, u64),
     Pause(usize),
     Edit,
+    Rename,
     Ask,
     Say,
     Outage,
@@ -184,8 +202,18 @@ pub(super) struct World {
     pub(super) edits: BTreeMap<JobName, Vec<Timestamp>>,
     /// From when to when something was broken, in milliseconds.
     disturbances: Vec<(u64, u64)>,
-    /// Executions whose task came to its end.
-    pub(super) completed: BTreeSet<ExecutionId>,
+    /// Executions whose task came to its end, and when.
+    pub(super) completed: BTreeMap<ExecutionId, Timestamp>,
+    /// Executions that were ended on order, and when.
+    pub(super) stopped: BTreeMap<ExecutionId, Timestamp>,
+    /// Until when each execution was a process.
+    pub(super) ends: BTreeMap<ExecutionId, Timestamp>,
+    /// Definitions by which a job of another name is to go on, and what that was called.
+    former: BTreeMap<Digest, JobName>,
+    /// Of which jobs plans have made a definition; none: of a new one.
+    pub(super) planned: BTreeMap<Digest, BTreeSet<Option<JobUid>>>,
+    /// Jobs whose removal somebody has confirmed.
+    pub(super) confirmed: BTreeSet<JobName>,
     requests: u64,
 }
 
@@ -250,20 +278,26 @@ impl World {
             starts: BTreeMap::new(),
             edits: BTreeMap::new(),
             disturbances: Vec::new(),
-            completed: BTreeSet::new(),
+            completed: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            former: BTreeMap::new(),
+            planned: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
             requests: 0,
         }
     }
 
     /// Each seed has its own subset of faults.
     fn plan_faults(&mut self) {
-        let kinds: [fn(usize) -> Happening; 6] = [
+        let kinds: [fn(usize) -> Happening; 7] = [
             Happening::Crash,
             Happening::Pause,
             |_| Happening::Edit,
             |_| Happening::Ask,
             |_| Happening::Outage,
             |_| Happening::Say,
+            |_| Happening::Rename,
         ];
         for kind in kinds {
             if self.random.chance(60) {
@@ -286,6 +320,11 @@ impl World {
     pub(super) fn clock(&self) -> Now {
         let wall = origin() + TimeDelta::milliseconds(i64::try_from(self.now_ms).unwrap());
         Now { wall, boot: BootTime(Duration::from_millis(self.now_ms + 1_000_000)) }
+    }
+
+    /// How many daemons there are.
+    pub(super) fn size(&self) -> usize {
+        self.nodes.len()
     }
 
     /// Whether nothing was broken between two instants.
@@ -337,7 +376,7 @@ impl World {
             Happening::Arrive(node, number) => self.arrive(node, number),
             Happening::Straggle(number) => self.straggle(number),
             Happening::Answer(node, number) => self.answer(node, number),
-            Happening::TaskEnds(node, id) => self.task_ends(node, &id),
+            Happening::TaskEnds(node, id) => self.task_ends(node, &id, Outcome::Succeeded),
             Happening::Crash(node) => self.crash(node),
             Happening::Restart(node, life) => self.restart(node, life),
             Happening::Pause(node) => {
@@ -348,6 +387,7 @@ impl World {
                 }
             }
             Happening::Edit => self.edit(),
+            Happening::Rename => self.rename(),
             Happening::Ask => self.ask(),
             Happening::Say => self.say(),
             Happening::Outage => {
@@ -416,7 +456,11 @@ impl World {
             }
             Effect::Recover { number } => self.enqueue(node, Operation::Recover(number)),
             Effect::Start(start) => self.start(node, &start),
-            Effect::Stop { id, .. } => self.task_ends(node, &id),
+            Effect::Stop { id, .. } => {
+                if self.bug != Some(Bug::StopsNothing) {
+                    self.task_ends(node, &id, Outcome::Cancelled(Cancelled::Requested));
+                }
+            }
             Effect::Forget { id } => {
                 self.nodes[node].spool.remove(&id);
             }
@@ -438,17 +482,20 @@ impl World {
         self.turn(node, Event::Started { id, at });
     }
 
-    fn task_ends(&mut self, node: usize, id: &ExecutionId) {
+    fn task_ends(&mut self, node: usize, id: &ExecutionId, outcome: Outcome) {
         if !self.nodes[node].running.remove(id) {
             return;
         }
         // Whatever ends at the very end of the world is still being recorded then.
-        if self.now_ms + RECORDED_WITHIN_MS < self.horizon_ms + self.quiet_ms {
-            self.completed.insert(id.clone());
-        }
         let at = self.clock().wall;
+        self.ends.insert(id.clone(), at);
+        if self.now_ms + RECORDED_WITHIN_MS < self.horizon_ms + self.quiet_ms {
+            let ended =
+                if outcome == Outcome::Succeeded { &mut self.completed } else { &mut self.stopped };
+            ended.insert(id.clone(), at);
+        }
         let ending = Box::new(Ending {
-            outcome: Outcome::Succeeded,
+            outcome,
             started_at: Some(at),
             finished_at: at,
             duration: None,
@@ -599,9 +646,9 @@ impl World {
     }
 
     fn recovery(&mut self, node: usize, number: u64) -> Event {
-        let contents = self.ledger.load();
-        let (mut jobs, mut removed) = (AppliedSet::new(), AppliedSet::new());
-        for document in contents.jobs {
+        let mut contents = self.ledger.load();
+        let (mut jobs, mut removed) = (AppliedSet::new(), Removed::default());
+        for document in contents.jobs_in_order() {
             let mut spec = self.spec_of(&document.digest);
             if self.bug == Some(Bug::ForgetsJitter) {
                 let triggers = &mut Arc::make_mut(&mut spec).triggers;
@@ -609,8 +656,16 @@ impl World {
                     trigger.jitter = Duration::ZERO;
                 }
             }
-            let set = if document.removed_at.is_some() { &mut removed } else { &mut jobs };
-            set.insert(spec.name.clone(), document.applied(spec));
+            let gone = document.removed_at.is_some();
+            let job = document.applied(spec);
+            if gone {
+                removed.push(job);
+            } else {
+                jobs.insert(job.spec.name.clone(), job);
+            }
+        }
+        if self.bug == Some(Bug::ForgetsRemoved) {
+            removed = Removed::default();
         }
         let supervised = self.nodes[node].running.iter().chain(self.nodes[node].spool.keys());
         let forgets = |bug| self.bug == Some(bug);
@@ -635,6 +690,7 @@ impl World {
             number,
             generation: contents.generation,
             revision: contents.revision.as_str().into(),
+            pin: None,
             jobs,
             removed,
             watermark,
@@ -785,8 +841,9 @@ impl World {
             return;
         }
         let sources = Sources {
-            names: vec!["jobs.d".to_owned()],
-            confirmed_absent: (0..20).map(job_name).collect(),
+            names: SOURCES.map(str::to_owned).to_vec(),
+            confirmed_absent: (0..JOB_NAMES).map(job_name).collect(),
+            confirmed: self.confirmed.clone(),
             ..Sources::default()
         };
         let Some(daemon) = &self.nodes[node].daemon else { return };
@@ -795,20 +852,38 @@ impl World {
         }
         let scheduler = &daemon.scheduler;
         let revision: Arc<str> = format!("r{}", daemon.life).into();
-        let plan =
-            diff(scheduler.generation(), revision, &self.desired, &scheduler.applied(), &sources);
+        let applied = scheduler.applied();
+        let mut plan = diff(scheduler.generation(), revision, &self.desired, &applied, &sources);
+        renames::chained(&mut plan, &self.former, &applied);
         let at = self.clock().wall;
         for change in &plan.changes {
-            self.edits.entry(change.job().clone()).or_default().push(at);
+            let before = change.applied();
+            for name in before.map(|job| &job.spec.name).into_iter().chain([change.job()]) {
+                self.edits.entry(name.clone()).or_default().push(at);
+            }
+            if let Some(to) = change.declared() {
+                let uid = before.map(|job| job.uid.clone()).or_else(|| self.removed(change.job()));
+                self.planned.entry(to.digest.clone()).or_default().insert(uid);
+            }
+        }
+        if self.bug == Some(Bug::RenamesAreNew) {
+            plan.changes = plan.changes.into_iter().flat_map(renames::forgotten).collect();
         }
         self.turn(node, Event::Plan(Box::new(plan)));
+    }
+
+    /// The job that left this name last.
+    fn removed(&self, name: &JobName) -> Option<JobUid> {
+        let jobs = self.ledger.load().jobs_in_order();
+        let left = |job: &&JobDocument| job.removed_at.is_some() && job.name == name.as_str();
+        jobs.iter().rfind(left).map(|job| JobUid(job.uid.as_str().into()))
     }
 
     fn ask(&mut self) {
         let node = usize::try_from(self.random.next() % self.nodes.len() as u64).unwrap();
         self.requests += 1;
         let id = RequestId::parse(&format!("request-{}", self.requests)).unwrap();
-        let job = job_name(self.random.between(0, 7));
+        let job = job_name(self.random.between(0, JOB_NAMES - 1));
         let request = Request { id, op: Op::Run { job, wait: true }, actor: None };
         if self.nodes[node].paused_until_ms <= self.now_ms {
             self.turn(node, Event::Request(request.clone()));
@@ -826,7 +901,7 @@ impl World {
         let jobs = if self.random.chance(20) {
             Selection::All
         } else {
-            Selection::Named(vec![job_name(self.random.between(0, 7))])
+            Selection::Named(vec![job_name(self.random.between(0, JOB_NAMES - 1))])
         };
         let seconds = i64::try_from(self.random.between(1, 9_000)).unwrap();
         let until = self.clock().wall + TimeDelta::seconds(seconds);
@@ -848,12 +923,53 @@ impl World {
     }
 
     fn edit(&mut self) {
-        let index = self.random.between(0, 7);
+        let index = self.random.between(0, JOB_NAMES - 1);
         if self.random.chance(30) && self.desired.len() > 1 {
             self.desired.remove(&job_name(index));
+            if self.random.chance(50) {
+                self.confirmed.insert(job_name(index));
+            }
         } else {
             self.declare(index);
         }
+        self.look_soon();
+    }
+
+    /// Somebody gives jobs other names: one of them, a chain (a → b while b → c), or two each other's.
+    fn rename(&mut self) {
+        let names: Vec<JobName> = self.desired.keys().cloned().collect();
+        let first = self.random.pick(&names).clone();
+        let second = self.random.pick(&names).clone();
+        let third = job_name(self.random.between(0, JOB_NAMES - 1));
+        let is_free = !self.desired.contains_key(&third);
+        let moves = match self.random.between(0, 2) {
+            _ if first == second && !is_free => return,
+            _ if first == second => vec![(first, third)],
+            0 => vec![(first.clone(), second.clone()), (second, first)],
+            1 if is_free => vec![(first, second.clone()), (second, third)],
+            _ if is_free => vec![(first, third)],
+            _ => return,
+        };
+        let taken: Vec<_> =
+            moves.iter().filter_map(|(from, _)| self.desired.remove(from)).collect();
+        for ((from, to), job) in moves.into_iter().zip(taken) {
+            self.declare_as(from, to, &job);
+        }
+        self.look_soon();
+    }
+
+    /// Declares a job under another name, half of them with another definition as well.
+    fn declare_as(&mut self, from: JobName, to: JobName, job: &DeclaredJob) {
+        let triggers =
+            if self.random.chance(50) { vec![self.trigger()] } else { job.spec.triggers.clone() };
+        let previous_names = vec![from.clone()];
+        let spec = JobSpec { name: to, previous_names, triggers, ..JobSpec::clone(&job.spec) };
+        let drawn = self.random.next();
+        let digest = self.put(drawn, spec);
+        self.former.insert(digest, from);
+    }
+
+    fn look_soon(&mut self) {
         for node in 0..self.nodes.len() {
             let ms = self.random.between(1, 3_000);
             self.at(self.now_ms + ms, Happening::Reconcile(node));
@@ -892,11 +1008,22 @@ impl World {
             on_remove: OnRemove::default(),
             meta: JobMeta::default(),
         };
-        let digest = Digest(format!("{:032x}", self.random.next()).into());
+        let drawn = self.random.next();
+        let on_remove = if drawn.is_multiple_of(2) { OnRemove::Cancel } else { OnRemove::Finish };
+        let protect = (drawn / 2) % 100 < 15;
+        self.put(drawn, JobSpec { protect, on_remove, ..spec });
+    }
+
+    /// A definition stands in one of the sources from now on.
+    fn put(&mut self, drawn: u64, spec: JobSpec) -> Digest {
+        let name = spec.name.clone();
+        let digest = Digest(format!("{drawn:032x}").into());
         let spec = Arc::new(spec);
         self.specs.insert(digest.clone(), Arc::clone(&spec));
-        let source = SourcePlace { file: "jobs.d/all.yaml".to_owned(), line: 1 };
-        self.desired.insert(name, DeclaredJob { spec, digest, source });
+        let folder = SOURCES[usize::try_from(drawn / 256 % 2).unwrap()];
+        let source = SourcePlace { file: format!("{folder}/all.yaml"), line: 1 };
+        self.desired.insert(name, DeclaredJob { spec, digest: digest.clone(), source });
+        digest
     }
 
     /// A third has jitter, often more than a period; some leave out windows or days.

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use cronwright::engine::admission::single;
-use cronwright::engine::event::{ClaimAnswer, ClaimBatch};
+use cronwright::engine::event::{ClaimAnswer, ClaimBatch, PlanWrites};
 use cronwright::engine::execution::{
     Cause, ExecutionId, Failed, Missed, Outcome, Range, Row, Skipped, State,
 };
 use cronwright::engine::overrides::SkipNext;
-use cronwright::io::store::document::JobDocument;
+use cronwright::engine::plan::{AppliedJob, Change, Owner, Repair};
+use cronwright::engine::rollback::{Former, Pin, TakenBack};
+use cronwright::io::store::document::{JobDocument, PinDocument};
 use cronwright::io::store::{
     Bid, Contents, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer, RowChange, Store,
+    StoredJobs,
 };
-use cronwright::spec::job::JobName;
+use cronwright::spec::job::{DeclaredJob, JobName};
 use cronwright::time::BootTime;
 
 use super::fixture::{at, ending, job, pause, plan, row, said};
@@ -206,6 +209,78 @@ pub(crate) async fn a_plan_is_saved_whole_or_not_at_all(store: &dyn Store) {
     assert_eq!(plans.iter().map(|plan| plan.generation).collect::<Vec<_>>(), [1]);
 }
 
+pub(crate) async fn a_pin_and_what_was_replaced_are_part_of_a_plan(store: &dyn Store) {
+    let declared = |name: &str| {
+        let AppliedJob { spec, digest, source, .. } = job(name);
+        DeclaredJob { spec, digest, source }
+    };
+    let mut first = plan(0, &["a"], &[]);
+    first.changes = vec![Change::Create { to: declared("a"), owner: job("a").owner }];
+    store.save_plan(&first).await.unwrap();
+    assert_eq!(store.load().await.unwrap().pin, None);
+    let pin = Pin {
+        revision: "r0".into(),
+        generation: 0,
+        by: "zoe".to_owned(),
+        at: at(3),
+        reason: Some("七".to_owned()),
+    };
+    let mut second = plan(1, &["b"], &["a"]);
+    let rename = Change::Rename { from: job("a"), to: declared("b"), owner: job("a").owner };
+    second.changes = vec![rename, Change::Remove { from: job("c") }];
+    second.pin = Some(pin.clone());
+    store.save_plan(&second).await.unwrap();
+    assert_eq!(store.load().await.unwrap().pin.map(PinDocument::pin), Some(pin));
+    let plans = store.plans(2).await.unwrap();
+    let name = |name: &str| JobName::parse(name).unwrap();
+    let before = |job: AppliedJob| {
+        let AppliedJob { spec, digest, source, .. } = job;
+        Some(Former { name: spec.name.clone(), digest, source })
+    };
+    let taken_back = |after: Option<&str>, before| TakenBack { after: after.map(name), before };
+    assert_eq!(
+        plans[0].taken_back().unwrap(),
+        [taken_back(Some("b"), before(job("a"))), taken_back(None, before(job("c")))]
+    );
+    assert_eq!(plans[1].taken_back().unwrap(), [taken_back(Some("a"), None)]);
+    store.save_plan(&plan(2, &[], &[])).await.unwrap();
+    assert_eq!(store.load().await.unwrap().pin, None);
+}
+
+pub(crate) async fn stored_jobs_are_read_with_their_generation_and_mended(store: &dyn Store) {
+    let stored = || async {
+        let mut stored = store.stored_jobs().await.unwrap().unwrap();
+        stored.jobs.sort_by(|a, b| a.uid.cmp(&b.uid));
+        stored
+    };
+    assert_eq!(stored().await, StoredJobs::default());
+    store.save_plan(&plan(0, &["a", "b", "c"], &[])).await.unwrap();
+    store.save_plan(&plan(1, &[], &["c"])).await.unwrap();
+    let before = stored().await;
+    let removed = |name: &str| JobDocument::of(&job(name), Some(at(0)));
+    let of = |name: &str| JobDocument::of(&job(name), None);
+    assert_eq!((before.generation, &before.jobs[..]), (2, &[of("a"), of("b"), removed("c")][..]));
+    assert_eq!(before.damaged, [""; 0]);
+    // What somebody wrote under the uids of a and d is made what is applied, and not applied.
+    let mut edited = job("a");
+    edited.owner = Owner::source("elsewhere");
+    let mut second = plan(2, &[], &[]);
+    second.upserts = vec![edited, job("d")];
+    store.save_plan(&second).await.unwrap();
+    let mut mending = plan(3, &[], &[]);
+    mending.repair = Repair { write: vec![job("a")], remove: vec![job("d")] };
+    store.save_plan(&mending).await.unwrap();
+    let after = stored().await;
+    assert_eq!(
+        (after.generation, &after.jobs[..]),
+        (4, &[of("a"), of("b"), removed("c"), removed("d")][..])
+    );
+    let plans = store.plans(1).await.unwrap();
+    let repaired: Vec<_> = plans[0].changes.iter().map(|c| (&*c.action, &*c.job)).collect();
+    assert_eq!(repaired, [("repair", "a"), ("repair", "d")]);
+    assert_eq!(plans[0].taken_back(), Some(Vec::new()), "there is nothing to take back");
+}
+
 pub(crate) async fn overrides_are_part_of_a_plan(store: &dyn Store) {
     let paused = said("a", Some(pause(1)), None);
     let mut first = plan(0, &["a", "b"], &[]);
@@ -302,4 +377,105 @@ pub(crate) async fn rows_are_read_newest_first_and_filtered(store: &dyn Store) {
     let mut newest: Vec<_> = newest.iter().map(|row| (row.job.as_str(), row.fire_time)).collect();
     newest.sort_unstable();
     assert_eq!(newest, [("a", at(4)), ("b", at(2))]);
+}
+
+/// A plan in which jobs have other names: each `(before, after)` goes on under its own uid.
+fn renaming(generation: u64, moves: &[(&str, &str)]) -> PlanWrites {
+    let mut writes = plan(generation, &[], &[]);
+    for (before, after) in moves {
+        let (from, to) = (job(before), renamed(before, after));
+        writes.changes.push(Change::Rename {
+            from: from.clone(),
+            to: DeclaredJob {
+                spec: to.spec.clone(),
+                digest: to.digest.clone(),
+                source: to.source.clone(),
+            },
+            owner: from.owner,
+        });
+        writes.upserts.push(to);
+    }
+    writes
+}
+
+/// The job that was applied first as `before`, by the name `after`.
+fn renamed(before: &str, after: &str) -> AppliedJob {
+    AppliedJob { uid: job(before).uid, ..job(after) }
+}
+
+/// Which job has which name: uid, name, whether it is removed.
+async fn names(store: &dyn Store) -> Vec<(String, String, bool)> {
+    let jobs = store.load().await.unwrap().jobs;
+    let mut names: Vec<_> =
+        jobs.into_iter().map(|job| (job.uid, job.name, job.removed_at.is_some())).collect();
+    names.sort();
+    names
+}
+
+fn named(expected: &[(&str, &str, bool)]) -> Vec<(String, String, bool)> {
+    let owned =
+        |(uid, name, gone): &(&str, &str, bool)| ((*uid).to_owned(), (*name).to_owned(), *gone);
+    expected.iter().map(owned).collect()
+}
+
+pub(crate) async fn jobs_go_on_under_other_names_in_chains_and_swaps(store: &dyn Store) {
+    store.save_plan(&plan(0, &["a", "b"], &[])).await.unwrap();
+    let chain = renaming(1, &[("a", "b"), ("b", "c")]);
+    assert_eq!(store.save_plan(&chain).await.unwrap(), PlanAnswer::Saved { generation: 2 });
+    assert_eq!(names(store).await, named(&[("a-1", "b", false), ("b-1", "c", false)]));
+    let mut swap = plan(2, &[], &[]);
+    swap.upserts = vec![renamed("a", "c"), renamed("b", "b")];
+    assert_eq!(store.save_plan(&swap).await.unwrap(), PlanAnswer::Saved { generation: 3 });
+    assert_eq!(names(store).await, named(&[("a-1", "c", false), ("b-1", "b", false)]));
+    let plans = store.plans(2).await.unwrap();
+    let recorded: Vec<_> = plans[1]
+        .changes
+        .iter()
+        .map(|change| (change.action.as_str(), change.job.as_str()))
+        .collect();
+    assert_eq!(recorded, [("rename", "b"), ("rename", "c")]);
+    let stale = renaming(1, &[("a", "z")]);
+    assert_eq!(store.save_plan(&stale).await.unwrap(), PlanAnswer::Stale);
+    assert_eq!(names(store).await, named(&[("a-1", "c", false), ("b-1", "b", false)]));
+    assert_eq!(store.plans(9).await.unwrap().len(), 3);
+}
+
+pub(crate) async fn a_name_may_be_left_and_taken_in_one_plan(store: &dyn Store) {
+    store.save_plan(&plan(0, &["a", "b"], &[])).await.unwrap();
+    let mut taken = renaming(1, &[("a", "b")]);
+    taken.removed = vec![job("b")];
+    assert_eq!(store.save_plan(&taken).await.unwrap(), PlanAnswer::Saved { generation: 2 });
+    assert_eq!(names(store).await, named(&[("a-1", "b", false), ("b-1", "b", true)]));
+    // The one that had left its name comes back under it when that is free again.
+    let mut back = renaming(2, &[("a", "a")]);
+    back.upserts.push(job("b"));
+    assert_eq!(store.save_plan(&back).await.unwrap(), PlanAnswer::Saved { generation: 3 });
+    assert_eq!(names(store).await, named(&[("a-1", "a", false), ("b-1", "b", false)]));
+}
+
+pub(crate) async fn rows_stay_those_of_their_job_across_a_rename(store: &dyn Store) {
+    store.save_plan(&plan(0, &["a", "b"], &[])).await.unwrap();
+    claim(store, 2, vec![row("a", 1), row("b", 2)]).await;
+    store.save_plan(&renaming(1, &[("a", "c")])).await.unwrap();
+    let mut later = row("a", 3);
+    later.job = JobName::parse("c").unwrap();
+    let slot_is_held = claim(store, 3, vec![later.clone()]).await;
+    assert_eq!(
+        slot_is_held,
+        [ClaimAnswer::SlotTaken],
+        "what began under the old name is in the way"
+    );
+    end(store, &row("a", 1).id, Guard::Epoch(1), Outcome::Succeeded).await;
+    assert_eq!(claim(store, 3, vec![later]).await, [ClaimAnswer::Claimed]);
+    let found = |name: &'static str| async move {
+        let job = Some(JobName::parse(name).unwrap());
+        let rows = store.rows(&Query { job, ..all() }).await.unwrap();
+        rows.iter().map(|row| (row.job.to_string(), row.fire_time)).collect::<Vec<_>>()
+    };
+    assert_eq!(found("c").await, [("c".to_owned(), at(3)), ("a".to_owned(), at(1))]);
+    assert_eq!(found("a").await, [("a".to_owned(), at(1))], "by the name of then too");
+    let newest = store.latest_rows().await.unwrap();
+    let mut newest: Vec<_> = newest.iter().map(|row| (&*row.uid.0, row.fire_time)).collect();
+    newest.sort_unstable();
+    assert_eq!(newest, [("a-1", at(3)), ("b-1", at(2))]);
 }

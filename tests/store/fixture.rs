@@ -10,7 +10,7 @@ use cronwright::engine::execution::{
     State,
 };
 use cronwright::engine::overrides::{Override, OverrideAction, OverrideWrite, Pause, SkipNext};
-use cronwright::engine::plan::{AppliedJob, Owner};
+use cronwright::engine::plan::{AppliedJob, Owner, Repair};
 use cronwright::engine::request::RequestId;
 use cronwright::spec::job::{Digest, JobMeta, JobName, JobSpec, SourcePlace};
 use cronwright::spec::policy::{Misfire, OnRemove, Overlap};
@@ -106,6 +106,8 @@ pub(crate) fn plan(expected_generation: u64, upserts: &[&str], removed: &[&str])
         changes: Vec::new(),
         overrides: Vec::new(),
         origin: "start".to_owned(),
+        pin: None,
+        repair: Repair::default(),
         deadline: cronwright::time::BootTime::NEVER,
     }
 }

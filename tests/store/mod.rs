@@ -77,11 +77,16 @@ suite! {
     a_start_after_the_end_changes_nothing,
     a_row_reads_back_as_it_was_written,
     a_plan_is_saved_whole_or_not_at_all,
+    a_pin_and_what_was_replaced_are_part_of_a_plan,
+    stored_jobs_are_read_with_their_generation_and_mended,
     overrides_are_part_of_a_plan,
     rows_after_the_beginning_of_a_pause_are_covered,
     a_removed_job_is_kept_as_removed_and_its_name_is_free,
     the_same_holder_keeps_its_epoch_and_another_gets_a_higher_one,
     rows_are_read_newest_first_and_filtered,
+    jobs_go_on_under_other_names_in_chains_and_swaps,
+    a_name_may_be_left_and_taken_in_one_plan,
+    rows_stay_those_of_their_job_across_a_rename,
 }
 
 #[test]

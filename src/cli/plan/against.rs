@@ -3,7 +3,7 @@
 //! The definitions of the commit stand for what is applied, as if they had been applied now. What only a
 //! daemon knows (stored anchors, pauses, what runs, generations) has no place here, and the plan says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Global;
@@ -119,7 +119,7 @@ impl Sides {
             conflicts: self.here.conflicts.clone(),
             confirmed_absent: applied.keys().cloned().collect(),
             guard: PruneGuard::default(),
-            confirmed: BTreeSet::new(),
+            ..plan::Sources::default()
         };
         let plan = plan::diff(0, "work tree".into(), &self.here.jobs, &applied, &sources);
         let diagnostics = self.here.diagnostics.iter().map(DiagnosticEntry::of);

@@ -1,6 +1,7 @@
 //! The daemon's answers to the questions of the API: documents made of what is applied, what the store
 //! holds, and what the reconciler says. Decides nothing.
 
+mod going_back;
 mod jobs;
 mod overrides;
 mod plan;
@@ -89,6 +90,12 @@ impl Answers {
             Question::Sync => Ok(body(&self.sync())),
             Question::Apply { actor, only } => {
                 self.apply(actor, only).await.map(|document| body(&document))
+            }
+            Question::GoBack(document) => {
+                self.go_back(document).await.map(|document| body(&document))
+            }
+            Question::Resume(document) => {
+                self.resume(document).await.map(|document| body(&document))
             }
             Question::Status => Ok(body(&self.status().await)),
             Question::Request(envelope) => self.request(*envelope).await,

@@ -22,7 +22,15 @@ impl Answers {
         let Preview { plan, sync, sources_digest } =
             self.look(Look::Preview { done }, looked).await?;
         let applied = self.handle.applied.borrow().clone();
-        Ok(self.plan_document(&plan, &sync, &applied, Some(sources_digest), definitions).await)
+        let mut document =
+            self.plan_document(&plan, &sync, &applied, Some(sources_digest), definitions).await;
+        if let Some(pin) = &applied.pin {
+            document.notes.push(format!(
+                "the jobs are pinned at revision {}: this is applied after `cronwright sync resume`",
+                pin.revision
+            ));
+        }
+        Ok(document)
     }
 
     /// The document of a plan that was made against `applied`.

@@ -5,15 +5,43 @@ use tokio::time::timeout;
 
 use crate::daemon::api::{Answers, LOOK_WITHIN, busy, stopping};
 use crate::daemon::look::{Look, Looked};
-use crate::daemon::view::Sync;
-use crate::engine::condition::Condition;
+use crate::daemon::view::{Applied, Sync};
+use crate::engine::condition::{Condition, Unmet};
 use crate::engine::request::Refusal;
+use crate::engine::rollback::Pin;
 use crate::io::http::documents::diagnostics::DiagnosticEntry;
 use crate::io::http::documents::plan::ChangeEntry;
 use crate::io::http::documents::sync::{
-    AppliedChangeEntry, AppliedPlanEntry, PlansDocument, SourceEntry, SyncDocument,
+    AppliedChangeEntry, AppliedPlanEntry, DriftEntry, MendedEntry, PinEntry, PlansDocument,
+    SourceEntry, SyncDocument,
 };
 use crate::io::store;
+use crate::io::store::document::{Drift, DriftKind};
+
+/// A pin, as it is shown.
+fn pin_entry(pin: &Pin) -> PinEntry {
+    PinEntry {
+        revision: pin.revision.to_string(),
+        generation: pin.generation,
+        by: pin.by.clone(),
+        at: pin.at.fixed_offset(),
+        reason: pin.reason.clone(),
+    }
+}
+
+/// A drift, as it is shown.
+fn drift_entry(drift: &Drift) -> DriftEntry {
+    let fields = match &drift.kind {
+        DriftKind::Changed(fields) => fields.iter().map(|field| (*field).to_owned()).collect(),
+        DriftKind::Missing | DriftKind::Unknown | DriftKind::Damaged => Vec::new(),
+    };
+    DriftEntry {
+        job: drift.job.clone(),
+        uid: drift.uid.clone(),
+        kind: drift.kind.as_str().to_owned(),
+        fields,
+    }
+}
 
 impl Answers {
     pub(super) async fn apply(
@@ -25,8 +53,17 @@ impl Answers {
         let before = self.handle.applied.borrow().clone();
         let (done, looked) = oneshot::channel();
         let looked = self.look(Look::Asked { actor, only, done }, looked).await?;
+        self.looked(looked, &before).await
+    }
+
+    /// What a look led to, seen in the jobs as they were `before`.
+    pub(super) async fn looked(
+        &self,
+        looked: Result<Looked, Unmet>,
+        before: &Applied,
+    ) -> Result<SyncDocument, Refusal> {
         let Looked { plan, sync } = looked.map_err(|unmet| unmet.refusal())?;
-        let plan = self.plan_document(&plan, &sync, &before, None, false).await;
+        let plan = self.plan_document(&plan, &sync, before, None, false).await;
         Ok(SyncDocument { plan: Some(plan), ..self.sync_document(&sync) })
     }
 
@@ -92,6 +129,12 @@ impl Answers {
                 .collect(),
             confirm: sync.confirm.clone(),
             rejected: sync.rejected,
+            pinned: applied.pin.as_ref().map(pin_entry),
+            drift: sync.drift.iter().map(drift_entry).collect(),
+            mended: sync
+                .mended
+                .at
+                .map(|at| MendedEntry { jobs: sync.mended.jobs, at: at.fixed_offset() }),
             waiting: sync.waiting.clone(),
             plan: None,
         }

@@ -88,6 +88,7 @@ impl Loader<'_> {
             redis,
             listen,
             on_invalid: raw.on_invalid.unwrap_or_default(),
+            self_heal: raw.self_heal.unwrap_or_default(),
             prune_guard: prune_guard(raw.prune_guard.unwrap_or_default()),
             node: node.unwrap_or_else(|| environment.host_name.clone()),
             revision: environment.value("CRONWRIGHT_REVISION").map(str::to_owned),

@@ -64,10 +64,13 @@ impl<'d> Diff<'d> {
     /// A job that is declared and applied.
     fn both(&mut self, from: &AppliedJob, to: &DeclaredJob) {
         let source = source_of(self.sources, &to.source);
-        if from.owner.as_source() != Some(source) && !is_source(&from.owner, self.sources) {
+        // What the settings name is the operator's word: a job of a source that they dropped goes over to the
+        // one that declares it.
+        let is_taken_over = is_dropped(&from.owner, self.sources) && !source.is_empty();
+        if from.owner.as_source().is_none() {
             self.refused(&from.owner, to);
             self.plan.unchanged += 1;
-        } else if from.digest != to.digest {
+        } else if from.digest != to.digest || is_taken_over {
             let (from, to, owner) = (from.clone(), to.clone(), Owner::source(source));
             self.plan.changes.push(Change::Update { from, to, owner });
         } else {
@@ -96,7 +99,7 @@ impl<'d> Diff<'d> {
     /// A job that is applied and not declared: renamed, held or gone.
     fn undeclared(&mut self, from: &'d AppliedJob) {
         let name = &from.spec.name;
-        if !is_source(&from.owner, self.sources) {
+        if from.owner.as_source().is_none() {
             self.plan.unchanged += 1;
         } else if let Some(to) = self.renames.to.get(name).copied() {
             if let Some(hold) = self.hold_rename(from) {
@@ -173,6 +176,7 @@ impl<'d> Diff<'d> {
             .or(when(self.desired.is_empty(), Hold::EmptySource))
             .or(when(!is_absent, Hold::Unconfirmed))
             .or(when(from.spec.protect, Hold::Protected))
+            .or(when(is_dropped(&from.owner, self.sources), Hold::SourceDropped))
     }
 }
 
@@ -192,17 +196,23 @@ fn hold_unseen(from: &AppliedJob, sources: &Sources) -> Option<Hold> {
 }
 
 /// Which applied jobs go on under another name: those that exactly one new job lists (D5).
-fn renames<'d>(desired: &'d JobSet, actual: &'d AppliedSet, sources: &Sources) -> Renames<'d> {
+fn renames<'d>(desired: &'d JobSet, actual: &'d AppliedSet, sources: &'d Sources) -> Renames<'d> {
     let mut claims: BTreeMap<&JobName, Vec<&JobName>> = BTreeMap::new();
     for (name, to) in desired.iter().filter(|(_, to)| !to.spec.previous_names.is_empty()) {
         let is_former = |former: &&JobName| {
             !desired.contains_key(*former)
-                && actual.get(*former).is_some_and(|job| is_source(&job.owner, sources))
+                && actual.get(*former).is_some_and(|job| job.owner.as_source().is_some())
         };
         if !actual.contains_key(name)
             && let Some(former) = to.spec.previous_names.iter().find(is_former)
         {
             claims.entry(former).or_default().push(name);
+        }
+    }
+    for (former, name) in &sources.renamed {
+        let is_new = !actual.contains_key(name) && desired.contains_key(name);
+        if is_new && !desired.contains_key(former) {
+            claims.insert(former, vec![name]);
         }
     }
     let mut renames = Renames::default();
@@ -235,10 +245,9 @@ fn folder_of<'s>(source: &'s str, file: &str) -> Option<&'s str> {
     file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')).then_some(folder)
 }
 
-/// Whether the owner is one of the sources: jobs of a source that the settings no longer name, and of
-/// requests, are not this snapshot's to change.
-fn is_source(owner: &Owner, sources: &Sources) -> bool {
-    owner.as_source().is_some_and(|source| sources.names.iter().any(|name| name == source))
+/// Whether the owner is a source that the settings no longer name. Jobs of requests have none.
+fn is_dropped(owner: &Owner, sources: &Sources) -> bool {
+    owner.as_source().is_some_and(|source| sources.names.iter().all(|name| name != source))
 }
 
 #[cfg(test)]
@@ -393,6 +402,32 @@ mod tests {
     }
 
     #[test]
+    fn jobs_of_a_source_that_the_settings_dropped_go_over_to_the_one_that_declares_them() {
+        let only_s = |sources: &mut Sources| sources.names = vec!["s".to_owned()];
+        assert_eq!(planned("t/a t/b", "a", only_s), "~a ?b:source_dropped =0");
+        assert_eq!(planned("t/a t/b b", "a=2 b", only_s), "~a =1");
+        assert_eq!(planned("t/a x", "b<a x", only_s), "a>b =1");
+        let confirmed = |sources: &mut Sources| {
+            only_s(sources);
+            sources.confirmed = names("b");
+        };
+        assert_eq!(planned("t/a t/b", "a", confirmed), "~a -b =0");
+        // The next plan finds nothing to do.
+        let actual = applied("t/a");
+        let mut sources = sources(&actual);
+        only_s(&mut sources);
+        let desired = declared("a");
+        let plan = diff(7, "r".into(), &desired, &actual, &sources);
+        let at = Timestamp::default();
+        let taken: AppliedSet = plan
+            .changes
+            .iter()
+            .map(|change| (change.job().clone(), preview(at, change).unwrap()))
+            .collect();
+        assert_eq!(short(&diff(8, "r".into(), &desired, &taken, &sources)), "=1");
+    }
+
+    #[test]
     fn d5_a_job_goes_on_under_a_new_name_that_lists_its_old_one() {
         let plain = |applied: &str, declared: &str| planned(applied, declared, |_| {});
         assert_eq!(plain("a", "b<a"), "a>b =0");
@@ -416,8 +451,8 @@ mod tests {
             sources.confirmed = names("a");
         };
         assert_eq!(planned("t/a", "b<a", confirmed), "a>b =0");
-        let foreign = |sources: &mut Sources| sources.names = vec!["t".to_owned()];
-        assert_eq!(planned("a", "t/b<a", foreign), "+b =1", "a is somebody else's");
+        let dropped = |sources: &mut Sources| sources.names = vec!["t".to_owned()];
+        assert_eq!(planned("a", "t/b<a", dropped), "a>b =0", "nobody declares a's source now");
         let actual = applied("a");
         let plan = diff(7, "r".into(), &declared("b<a"), &actual, &sources(&actual));
         let at = "2026-02-01T00:00:00Z".parse().unwrap();

@@ -29,6 +29,8 @@ use crate::engine::execution::{ExecutionId, Range};
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::{AppliedJob, AppliedSet};
 use crate::engine::queue::FireQueue;
+use crate::engine::removed::Removed;
+use crate::engine::rollback::Pin;
 use crate::spec::job::JobName;
 use crate::time::{BootTime, Now, Timestamp};
 
@@ -64,8 +66,10 @@ pub struct Scheduler {
 
     generation: u64,
     revision: Arc<str>,
+    /// What is pinned.
+    pin: Option<Pin>,
     jobs: BTreeMap<JobName, Job>,
-    removed: AppliedSet,
+    removed: Removed,
     queue: FireQueue,
     overrides: OverrideState,
     plan: Option<PendingPlan>,
@@ -128,8 +132,9 @@ impl Scheduler {
             gap: None,
             generation: 0,
             revision: "".into(),
+            pin: None,
             jobs: BTreeMap::new(),
-            removed: AppliedSet::new(),
+            removed: Removed::default(),
             queue: FireQueue::default(),
             overrides: OverrideState::default(),
             plan: None,
@@ -190,6 +195,11 @@ impl Scheduler {
     /// The store's generation, as far as known.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// What is pinned.
+    pub fn pin(&self) -> Option<&Pin> {
+        self.pin.as_ref()
     }
 
     /// The revision that is applied.

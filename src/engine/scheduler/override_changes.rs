@@ -13,7 +13,7 @@ use crate::engine::execution::JobUid;
 use crate::engine::overrides::{
     JOBS_PER_CHANGE_MAX, Override, OverrideAction, OverrideWrite, Pause, SkipNext, skipped_by,
 };
-use crate::engine::plan::AppliedJob;
+use crate::engine::plan::{AppliedJob, Repair};
 use crate::engine::request::{Op, Refusal, ReplyStatus, Request, RequestId, Selection};
 use crate::engine::schedule::{self, Occurrence, just_before};
 use crate::engine::scheduler::overrides::who_and_why;
@@ -288,6 +288,8 @@ impl Scheduler {
             changes: Vec::new(),
             overrides,
             origin,
+            pin: self.pin.clone(),
+            repair: Repair::default(),
             deadline: BootTime::NEVER,
         };
         let kind = PlanKind::Overrides(change);

@@ -11,6 +11,7 @@ use crate::engine::event::{CLAIM_DEADLINE, Effect, PlanDone, PlanWrites};
 use crate::engine::execution::{Cancelled, JobUid, Outcome, Skipped};
 use crate::engine::overrides::Holds;
 use crate::engine::plan::{AppliedJob, Change, Owner, Plan};
+use crate::engine::rollback::PinChange;
 use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::anchors::anchors;
 use crate::engine::scheduler::claims::Draft;
@@ -90,6 +91,12 @@ impl Scheduler {
             changes: Vec::new(),
             overrides: Vec::new(),
             origin: plan.origin,
+            pin: match plan.pin {
+                None => self.pin.clone(),
+                Some(PinChange::Set(pin)) => Some(pin),
+                Some(PinChange::Clear) => None,
+            },
+            repair: plan.repair,
             deadline: BootTime::NEVER,
         };
         for change in &plan.changes {
@@ -173,7 +180,7 @@ impl Scheduler {
 
     /// A new job, or one that was removed and comes back under its uid (D4).
     fn created(&self, at: Timestamp, to: &DeclaredJob, owner: &Owner) -> AppliedJob {
-        let before = self.removed.get(&to.spec.name);
+        let before = self.removed.newest(&to.spec.name);
         let uid = before
             .map_or_else(|| JobUid::first_applied(&to.spec.name, at), |before| before.uid.clone());
         AppliedJob {
@@ -224,18 +231,16 @@ impl Scheduler {
             return self.overrides_changed(change, effects);
         }
         self.revision = plan.writes.revision;
+        self.pin = plan.writes.pin;
         self.rename(&plan.writes.changes);
         for gone in plan.writes.removed {
             self.jobs.remove(&gone.spec.name);
             self.cancel_removed(&gone, effects);
-            self.removed.insert(gone.spec.name.clone(), gone);
+            self.removed.push(gone);
         }
         for applied in plan.writes.upserts {
             let name = applied.spec.name.clone();
-            // The tombstone of another job that had the name stays.
-            if self.removed.get(&name).is_some_and(|gone| gone.uid == applied.uid) {
-                self.removed.remove(&name);
-            }
+            self.removed.take(&name, &applied.uid);
             self.queue_next(&applied, schedule::next_after(&applied, effective_at));
             self.jobs.insert(name, Job { applied, cursor: effective_at, covered: Vec::new() });
         }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::engine::admission::{Gap, GapKind};
 use crate::engine::event::{Effect, Note, Recovery, Resume};
-use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row};
+use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row, Skipped};
 use crate::engine::queue::FireQueue;
-use crate::engine::scheduler::claims::{Draft, PendingBatch};
+use crate::engine::request::RequestId;
+use crate::engine::scheduler::claims::{Draft, PendingBatch, Verdict};
 use crate::engine::scheduler::flights::{Flight, Stage, settled};
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::time::{Now, Timestamp};
@@ -20,6 +21,7 @@ impl Scheduler {
         self.note_gap(now, recovery.watermark, effects);
         self.generation = recovery.generation;
         self.revision = recovery.revision.clone();
+        self.pin.clone_from(&recovery.pin);
         self.removed = recovery.removed.clone();
         self.watermark = recovery.watermark;
         self.overrides.read(&recovery.overrides);
@@ -143,9 +145,9 @@ impl Scheduler {
             if let Some(row) = found {
                 self.settle_found(now, row, draft, effects);
             } else {
-                self.flights.remove(&draft.id);
+                let waiter = self.flights.remove(&draft.id).and_then(|flight| flight.waiter);
                 if draft.request.is_some() {
-                    self.ask_again(now, draft);
+                    self.ask_again(now, draft, waiter);
                 }
             }
         }
@@ -161,14 +163,17 @@ impl Scheduler {
         }
     }
 
-    /// A request whose claim was not written: its id is its row's, so that it can simply be sent again.
-    fn ask_again(&mut self, now: Now, draft: Draft) {
-        let Some(job) = self.jobs.get(&draft.job) else {
+    /// A request whose claim was not written: its id is its row's, so that it can simply be sent again. Its job
+    /// may have another name by now, or another job its name, so it is looked for by uid; if it is gone,
+    /// nothing starts and the caller is told.
+    fn ask_again(&mut self, now: Now, mut draft: Draft, waiter: Option<RequestId>) {
+        let Some(job) = self.jobs.values().find(|job| job.applied.uid == draft.uid) else {
+            draft.verdict = Verdict::End(Outcome::Skipped(Skipped::Removed));
+            draft.note = None;
             self.ready.push(draft);
             return;
         };
         let applied = job.applied.clone();
-        let waiter = self.flights.get(&draft.id).and_then(|flight| flight.waiter.clone());
         self.draft_run(now, &applied, draft.id, draft.request, draft.note, waiter);
     }
 }

@@ -14,6 +14,7 @@ mod problem;
 mod revision;
 mod snapshot;
 mod taken;
+mod touched;
 mod walk;
 
 pub use content::read_alone;

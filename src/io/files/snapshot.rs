@@ -85,6 +85,9 @@ pub struct Snapshot {
     git_fault: Option<Box<Diagnostic>>,
     /// Folders whose entries matter, without links.
     pub(crate) folders: Vec<PathBuf>,
+    /// Roots of the folders that are sources, without links, when each file has but one path: none was found
+    /// behind a link, and no source lies in another.
+    pub(super) plain_roots: Option<Vec<PathBuf>>,
 }
 
 /// A source at one moment.
@@ -209,8 +212,20 @@ impl Snapshot {
         let digest = digest.unwrap_or_else(|| digest_of(&readings, &taken.files));
         let revision = Revision::find(sources, &digest);
         let git_fault = sources.git.as_ref().and_then(|git| git.diagnostic()).map(Box::new);
-        Self { sources: readings, files: taken.files, digest, revision, git_fault, folders }
+        let plain_roots = plain_roots(walks).filter(|_| sources.git.is_none());
+        let files = taken.files;
+        Self { sources: readings, files, digest, revision, git_fault, folders, plain_roots }
     }
+}
+
+fn plain_roots(walks: &[Walk]) -> Option<Vec<PathBuf>> {
+    let root = |walk: &Walk| walk.root.clone().filter(|_| !walk.has_links);
+    let roots: Vec<PathBuf> = walks.iter().map(root).collect::<Option<_>>()?;
+    let lies_in = |at: usize| {
+        let mut others = roots.iter().enumerate().filter(|(other, _)| *other != at);
+        others.any(|(_, other)| roots[at].starts_with(other))
+    };
+    (!(0..roots.len()).any(lies_in)).then_some(roots)
 }
 
 fn walk_all(sources: &Sources) -> Vec<Walk> {
@@ -218,7 +233,7 @@ fn walk_all(sources: &Sources) -> Vec<Walk> {
     sources.folders.iter().map(walk).collect()
 }
 
-fn lock_of(sources: &Sources, patience: Patience) -> Option<PathBuf> {
+pub(super) fn lock_of(sources: &Sources, patience: Patience) -> Option<PathBuf> {
     match patience {
         Patience::Left => sources.folders.iter().find_map(|source| git_lock(&source.path)),
         Patience::Spent => None,
@@ -236,7 +251,7 @@ fn source_reading(name: &str, walk: &Walk, known: Option<(u64, u64)>) -> SourceR
 
 /// The digest over everything that makes a difference. Each text ends with a byte that no UTF-8 holds,
 /// so that no two snapshots spell the same.
-fn digest_of(sources: &[SourceReading], files: &[SnapshotFile]) -> Arc<str> {
+pub(super) fn digest_of(sources: &[SourceReading], files: &[SnapshotFile]) -> Arc<str> {
     const END: &[u8] = &[0xff];
     let mut hash = blake3::Hasher::new();
     for source in sources {

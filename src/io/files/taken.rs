@@ -84,7 +84,7 @@ impl Taken {
         let mut taken = Self { files: Vec::with_capacity(count), moved: None, same: true };
         let mut seen = HashSet::new();
         let mut left = TOTAL_BYTES_MAX;
-        let settled_before = wall().timestamp() - STAMP_RESOLUTION_SECONDS;
+        let settled_before = settled_before();
         pool.at = 0;
         for (source, walk) in walks.iter().enumerate() {
             let root = walk.root.as_deref().and_then(open_root);
@@ -182,6 +182,11 @@ impl Taken {
             }
         }
     }
+}
+
+/// The moment, in Unix seconds, before which a file must have changed for its stamp to stand for its contents.
+pub(super) fn settled_before() -> i64 {
+    wall().timestamp() - STAMP_RESOLUTION_SECONDS
 }
 
 /// Takes the room of a file from what all of them may hold, also when it need not be read.

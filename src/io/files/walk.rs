@@ -66,6 +66,8 @@ pub(super) struct Walk {
     pub(super) files: Vec<Found>,
     /// Every folder whose entries were looked at, and those of the targets of links: what to watch.
     pub(super) folders: Vec<PathBuf>,
+    /// Whether anything was found behind a link, so that a file may have several paths.
+    pub(super) has_links: bool,
 }
 
 /// Whether a file of this name is a manifest.
@@ -112,6 +114,7 @@ pub(super) fn walk(folder: &Path, shown: &str, guard: Guard) -> Walk {
         state: SourceState::Missing,
         files: Vec::new(),
         folders: Vec::new(),
+        has_links: false,
     };
     let (root, stat) = match folder.canonicalize().and_then(|r| r.metadata().map(|s| (r, s))) {
         Ok(found) => found,
@@ -197,7 +200,7 @@ impl Walker<'_> {
             return Ok(());
         }
         self.walk.folders.push(folder.real.clone());
-        let open_to_all = stat.mode() & 0o002 != 0;
+        let open_to_all = is_open_to_all(&stat);
         for entry in read_dir(&folder.real)? {
             let entry = entry?;
             self.entries += 1;
@@ -233,6 +236,7 @@ impl Walker<'_> {
 
     /// A link: to a manifest, to a folder, to nothing.
     fn link(&mut self, mut entry: Entry, folder: &Folder, open_to_all: bool) {
+        self.walk.has_links = true;
         let target = entry.real.canonicalize().and_then(|t| t.symlink_metadata().map(|s| (t, s)));
         let (target, stat) = match target {
             Ok(found) => found,
@@ -264,22 +268,57 @@ impl Walker<'_> {
         folder: &Folder,
         open_to_all: bool,
     ) {
-        let stamp = match stat {
-            Err(error) => Err(problem_of(&error)),
-            Ok(stat) if !stat.is_file() => Err(FileProblem::NotRegular(kind_of(&stat))),
-            Ok(_) if open_to_all => Err(FileProblem::FolderWorldWritable(folder.shown.clone())),
-            Ok(stat) if stat.size() > FILE_BYTES_MAX => Err(FileProblem::TooLarge(stat.size())),
-            Ok(stat) => Ok(Stamp::of(&stat)),
-        };
-        self.found(entry, stamp);
+        self.found(entry, stamp_of(stat, &folder.shown, open_to_all));
     }
 
     fn found(&mut self, entry: Entry, stamp: Result<Stamp, FileProblem>) {
         let real = entry.real.strip_prefix(self.root).unwrap_or(&entry.real).to_path_buf();
-        let judged = stamp.and_then(|stamp| Ok((stamp, judge(&stamp, self.guard)?)));
+        self.walk.files.push(Found::judged(entry.shown, real, stamp, self.guard));
+    }
+}
+
+impl Found {
+    fn judged(
+        path: String,
+        real: PathBuf,
+        stamp: Result<Stamp, FileProblem>,
+        guard: Guard,
+    ) -> Self {
+        let judged = stamp.and_then(|stamp| Ok((stamp, judge(&stamp, guard)?)));
         let warning = judged.as_ref().ok().and_then(|(_, warning)| *warning);
         let stamp = judged.map(|(stamp, _)| stamp);
-        self.walk.files.push(Found { path: entry.shown, real, stamp, warning });
+        Self { path, real, stamp, warning }
+    }
+
+    /// The manifest that people know as `shown`, at `real` below `root`, without a walk: what one would
+    /// find there if no link leads to it.
+    pub(super) fn look(root: &Path, real: &Path, shown: &str, guard: Guard) -> Option<Self> {
+        let place = root.join(real);
+        let folder = place.parent()?.symlink_metadata().ok()?;
+        let stat = place.symlink_metadata();
+        let is_plain = folder.is_dir() && stat.as_ref().is_ok_and(Metadata::is_file);
+        let shown_folder = shown.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let stamp = stamp_of(stat, shown_folder, is_open_to_all(&folder));
+        is_plain.then(|| Self::judged(shown.to_owned(), real.to_path_buf(), stamp, guard))
+    }
+}
+
+/// Whether every user may replace the entries of a folder.
+fn is_open_to_all(folder: &Metadata) -> bool {
+    folder.mode() & 0o002 != 0
+}
+
+fn stamp_of(
+    stat: Result<Metadata, Error>,
+    folder: &str,
+    open_to_all: bool,
+) -> Result<Stamp, FileProblem> {
+    match stat {
+        Err(error) => Err(problem_of(&error)),
+        Ok(stat) if !stat.is_file() => Err(FileProblem::NotRegular(kind_of(&stat))),
+        Ok(_) if open_to_all => Err(FileProblem::FolderWorldWritable(folder.to_owned())),
+        Ok(stat) if stat.size() > FILE_BYTES_MAX => Err(FileProblem::TooLarge(stat.size())),
+        Ok(stat) => Ok(Stamp::of(&stat)),
     }
 }
 

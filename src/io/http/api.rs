@@ -5,6 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::engine::condition::Condition;
 use crate::engine::request::Refusal;
 use crate::io::http::documents::request::Envelope;
+use crate::io::http::documents::sync::{GoBackDocument, ResumeDocument};
 use crate::time::Timestamp;
 
 /// How many questions may wait for the daemon.
@@ -82,6 +83,10 @@ pub enum Question {
         /// Under which conditions.
         only: Condition,
     },
+    /// The jobs as they were, until somebody resumes.
+    GoBack(GoBackDocument),
+    /// The sources count again.
+    Resume(ResumeDocument),
     /// How the daemon is.
     Status,
     /// An order; answered by its reply.

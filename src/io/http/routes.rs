@@ -1,7 +1,7 @@
 //! The routes: HTTP to questions, answers to HTTP. Everything is JSON, errors too.
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -13,7 +13,7 @@ use crate::engine::request::Refusal;
 use crate::io::clock;
 use crate::io::http::api::{Api, JobsWanted, Question, RowsWanted};
 use crate::io::http::documents::request::{ENVELOPE_BYTES_MAX, Envelope};
-use crate::io::http::documents::sync::ApplyDocument;
+use crate::io::http::documents::sync::{ApplyDocument, GoBackDocument, ResumeDocument};
 use crate::io::http::documents::{ErrorDocument, ErrorEntry};
 use crate::time::{Timestamp, parse_duration};
 
@@ -48,6 +48,8 @@ pub(super) fn router(api: Api) -> Router {
         .route("/plan", get(plan))
         .route("/plans", get(plans))
         .route("/sync", get(sync).post(apply))
+        .route("/sync/rollback", post(go_back))
+        .route("/sync/resume", post(resume))
         .route("/status", get(status))
         .route("/requests", post(requests));
     Router::new()
@@ -111,14 +113,28 @@ async fn sync(State(api): State<Api>) -> Response {
     answer(&api, Ok(Question::Sync)).await
 }
 
-async fn apply(State(api): State<Api>, body: Body) -> Response {
-    let only = match to_bytes(body, APPLY_BYTES_MAX).await {
-        Ok(body) => ApplyDocument::read(&body),
-        Err(_) => Err(bad(
+async fn go_back(State(api): State<Api>, body: Body) -> Response {
+    let document = small(body).await.and_then(|body| GoBackDocument::read(&body));
+    answer(&api, document.map(Question::GoBack)).await
+}
+
+async fn resume(State(api): State<Api>, body: Body) -> Response {
+    let document = small(body).await.and_then(|body| ResumeDocument::read(&body));
+    answer(&api, document.map(Question::Resume)).await
+}
+
+/// A body of a few words.
+async fn small(body: Body) -> Result<Bytes, Refusal> {
+    to_bytes(body, APPLY_BYTES_MAX).await.map_err(|_| {
+        bad(
             "the conditions are too large, or broke off".to_owned(),
             &format!("send at most {APPLY_BYTES_MAX} bytes"),
-        )),
-    };
+        )
+    })
+}
+
+async fn apply(State(api): State<Api>, body: Body) -> Response {
+    let only = small(body).await.and_then(|body| ApplyDocument::read(&body));
     let question = only.map(|only| Question::Apply { actor: "api".to_owned(), only });
     answer(&api, question).await
 }

@@ -13,7 +13,7 @@ use crate::engine::overrides::OverrideWrite;
 use crate::io::store::document::{JobDocument, NoteDocument, OverrideDocument, PlanDocument};
 use crate::io::store::{
     Answer, Bid, Contents, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
-    RowChange, Store,
+    RowChange, Store, StoredJobs,
 };
 use crate::spec::job::JobName;
 use crate::time::{BootTime, Timestamp};
@@ -100,6 +100,7 @@ impl Ledger {
         Contents {
             generation: self.generation,
             revision: self.revision.clone(),
+            pin: self.plans.last().and_then(|plan| plan.pin.clone()),
             jobs: self.jobs.values().cloned().collect(),
             overrides: self.overrides.values().cloned().collect(),
             watermark: self.watermark,
@@ -120,7 +121,7 @@ impl Ledger {
         }
         self.generation += 1;
         self.revision = plan.revision.to_string();
-        for job in &plan.upserts {
+        for job in plan.upserts.iter().chain(&plan.repair.write) {
             let document = JobDocument::of(job, None);
             self.specs.insert(document.spec_id(), document.clone());
             self.jobs.insert(document.uid.clone(), document);
@@ -128,6 +129,10 @@ impl Ledger {
         for job in &plan.removed {
             let document = JobDocument::of(job, Some(plan.effective_at));
             self.removals.push((document.uid.clone(), plan.effective_at));
+            self.jobs.insert(document.uid.clone(), document);
+        }
+        for job in &plan.repair.remove {
+            let document = JobDocument::of(job, Some(plan.effective_at));
             self.jobs.insert(document.uid.clone(), document);
         }
         for write in &plan.overrides {
@@ -374,6 +379,13 @@ impl Store for MemoryStore {
 
     fn in_flight(&self) -> Answer<'_, Vec<Row>> {
         Self::answer(self.ledger().in_flight())
+    }
+
+    fn stored_jobs(&self) -> Answer<'_, Option<StoredJobs>> {
+        let ledger = self.ledger();
+        let jobs = ledger.jobs.values().cloned().collect();
+        let (generation, damaged) = (ledger.generation, Vec::new());
+        Self::answer(Some(StoredJobs { generation, jobs, damaged }))
     }
 
     fn plans(&self, limit: usize) -> Answer<'_, Vec<PlanDocument>> {

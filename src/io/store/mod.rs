@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::engine::event::{ClaimAnswer, ClaimBatch, Note, PlanWrites};
 use crate::engine::execution::{Ending, ExecutionId, JobUid, Range, Row};
-use crate::io::store::document::{JobDocument, OverrideDocument, PlanDocument};
+use crate::io::store::document::{JobDocument, OverrideDocument, PinDocument, PlanDocument};
 use crate::spec::job::JobName;
 use crate::time::Timestamp;
 
@@ -117,6 +117,8 @@ pub struct Contents {
     pub generation: u64,
     /// Revision of the last applied plan.
     pub revision: String,
+    /// What is pinned: the last plan says it.
+    pub pin: Option<PinDocument>,
     /// Applied jobs, and removed ones (`removed_at` is set).
     pub jobs: Vec<JobDocument>,
     /// What operators have said about jobs.
@@ -195,6 +197,17 @@ pub enum PlanAnswer {
     Stale,
 }
 
+/// The jobs as they are stored, read at one generation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StoredJobs {
+    /// Number of changes that were applied.
+    pub generation: u64,
+    /// Applied and removed jobs.
+    pub jobs: Vec<JobDocument>,
+    /// The uids of documents that cannot be read.
+    pub damaged: Vec<String>,
+}
+
 /// News of rows that another node holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ForeignNews {
@@ -268,6 +281,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Reads rows that have not ended.
     fn in_flight(&self) -> Answer<'_, Vec<Row>>;
+
+    /// Reads the jobs as they are stored; none: a plan was written meanwhile.
+    fn stored_jobs(&self) -> Answer<'_, Option<StoredJobs>>;
 
     /// Reads the newest applied plans.
     fn plans(&self, limit: usize) -> Answer<'_, Vec<PlanDocument>>;

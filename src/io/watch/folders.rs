@@ -86,7 +86,7 @@ impl Watch {
     /// Call it after each snapshot.
     pub fn refresh(&mut self, snapshot: &Snapshot) {
         if self.follow(&snapshot.folders) {
-            self.slot.note(boot(), Sign::Written);
+            self.slot.note(boot(), Sign::Written, None);
         }
     }
 
@@ -212,14 +212,18 @@ struct Backend(notify::RecommendedWatcher);
 impl Backend {
     fn start(slot: &Arc<Slot>) -> Result<Self, WatchWarning> {
         let slot = Arc::clone(slot);
-        let handler = move |event: notify::Result<notify::Event>| {
-            let sign = match &event {
-                Ok(event) => crate::io::watch::sign::sign_of(event, &slot.seen().scope),
-                Err(_) => Some(Sign::Written),
-            };
-            if let Some(sign) = sign {
-                slot.note(boot(), sign);
+        let handler = move |event: notify::Result<notify::Event>| match &event {
+            Ok(event) => {
+                let sign = crate::io::watch::sign::sign_of(event, &slot.seen().scope);
+                let path = match &event.paths[..] {
+                    [path] => Some(path.as_path()),
+                    _ => None,
+                };
+                if let Some(sign) = sign {
+                    slot.note(boot(), sign, path);
+                }
             }
+            Err(_) => slot.note(boot(), Sign::Written, None),
         };
         notify::recommended_watcher(handler)
             .map(Self)

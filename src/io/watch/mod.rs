@@ -1,4 +1,4 @@
-//! Hints that the sources may have changed: "look again", never what changed.
+//! Hints that the sources may have changed: "look again", and, where only few files were [`Touched`], which.
 //!
 //! [`Watch`] tells the system which folders matter, [`Hints`] says when it is time to look, after the
 //! quiet that [`settle`] asks for. Events may merge, repeat or be lost: whoever acts on hints also looks
@@ -15,6 +15,8 @@ pub mod settle;
 mod sign;
 mod silent;
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +35,37 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How many folders are watched.
 pub const FOLDERS_WATCHED_MAX: usize = 8192;
 
+/// How many paths of one hint are told apart.
+const TOUCHED_MAX: usize = 64;
+
+/// What a hint is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// Perhaps everything.
+    Anything,
+    /// All that was heard is about these entries of folders, without links. Something else may have changed
+    /// unheard, so that sooner or later everything is looked at all the same.
+    Only(BTreeSet<PathBuf>),
+}
+
+impl Touched {
+    fn add(&mut self, path: Option<&Path>) {
+        match (&mut *self, path) {
+            (Self::Only(paths), Some(path)) if paths.len() < TOUCHED_MAX => {
+                paths.insert(path.to_path_buf());
+            }
+            (Self::Only(_), _) => *self = Self::Anything,
+            (Self::Anything, _) => {}
+        }
+    }
+}
+
+impl Default for Touched {
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
+}
+
 /// Where the watcher's thread leaves word. It is never made to wait.
 #[derive(Debug, Default)]
 struct Slot {
@@ -44,6 +77,7 @@ struct Slot {
 #[derive(Debug, Default)]
 struct Seen {
     settle: Settle,
+    touched: Touched,
     scope: folders::Scope,
     /// Not everything can be watched: hints also come by the clock.
     polling: bool,
@@ -56,8 +90,12 @@ impl Slot {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, now: BootTime, sign: Sign) {
-        self.seen().settle.note(now, sign);
+    /// Takes note of a sign about the entry `path`; none: about anything.
+    fn note(&self, now: BootTime, sign: Sign, path: Option<&Path>) {
+        let mut seen = self.seen();
+        seen.settle.note(now, sign);
+        seen.touched.add(path);
+        drop(seen);
         self.changed.notify_one();
     }
 }
@@ -69,8 +107,8 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// Waits until something has changed and is quiet again. Safe to drop before it ends.
-    pub async fn settled(&mut self) {
+    /// Waits until something has changed and is quiet again; answers what. Safe to drop before it ends.
+    pub async fn settled(&mut self) -> Touched {
         loop {
             let now = boot();
             match self.deadline() {
@@ -92,9 +130,11 @@ impl Hints {
         seen.settle.deadline().into_iter().chain(poll).min()
     }
 
-    fn take(&self, now: BootTime) {
+    fn take(&self, now: BootTime) -> Touched {
         let mut seen = self.slot.seen();
         seen.settle = Settle::default();
         seen.hinted_at = now;
+        let touched = std::mem::take(&mut seen.touched);
+        if seen.polling { Touched::Anything } else { touched }
     }
 }

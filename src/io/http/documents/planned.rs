@@ -241,6 +241,9 @@ fn because(
         Hold::EmptySource => format!("its source declares no job at all: {needs}"),
         Hold::Unconfirmed => "seen missing once: a second look decides".to_owned(),
         Hold::Protected => format!("protected: {needs}"),
+        Hold::SourceDropped => {
+            format!("the settings name its source no more: declare it in another; or {needs}")
+        }
         Hold::MassRemoval => {
             let is_mass = |held: &&HeldRemoval| held.hold == Hold::MassRemoval;
             let all = plan.held.iter().filter(is_mass).count();

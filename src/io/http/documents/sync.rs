@@ -54,6 +54,71 @@ impl ApplyDocument {
     }
 }
 
+/// How far to go back, and why: the body of `POST /api/v1/sync/rollback`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoBackDocument {
+    /// The beginning of the revision to go back to; none: the newest plan is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Who goes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Held removals are lifted; there must be exactly this many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_prune: Option<usize>,
+}
+
+/// Who ends a pin: the body of `POST /api/v1/sync/resume`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeDocument {
+    /// Who resumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+}
+
+/// The longest actor or reason, in bytes.
+const WORDS_BYTES_MAX: usize = 256;
+
+impl GoBackDocument {
+    /// Reads what was sent.
+    pub fn read(body: &[u8]) -> Result<Self, Refusal> {
+        let read: Self = or_nothing(body, "`revision`, `actor`, `reason`, `allow_prune`, or none")?;
+        let is_long = [&read.revision, &read.actor, &read.reason]
+            .into_iter()
+            .flatten()
+            .any(|words| words.len() > WORDS_BYTES_MAX);
+        if is_long {
+            let message = format!("a text is longer than {WORDS_BYTES_MAX} bytes");
+            return Err(Refusal { code: "E0400", message, help: Some("shorten it".to_owned()) });
+        }
+        Ok(read)
+    }
+}
+
+impl ResumeDocument {
+    /// Reads what was sent.
+    pub fn read(body: &[u8]) -> Result<Self, Refusal> {
+        or_nothing(body, "`actor`, or nothing")
+    }
+}
+
+/// Reads a body; an empty one says nothing.
+fn or_nothing<T: Default + for<'t> Deserialize<'t>>(body: &[u8], keys: &str) -> Result<T, Refusal> {
+    if body.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| Refusal {
+        code: "E0400",
+        message: format!("this cannot be read: {error}"),
+        help: Some(format!("send {keys}")),
+    })
+}
+
 /// The state of the sources.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SyncDocument {
@@ -82,9 +147,18 @@ pub struct SyncDocument {
     #[serde(default)]
     pub confirm: Option<String>,
     /// How many changes were read and are not applied, because a manifest is invalid and the settings say
-    /// `on_invalid = "reject"`.
+    /// `on_invalid = "reject"`, or because something is pinned.
     #[serde(default)]
     pub rejected: usize,
+    /// What keeps the sources from being applied: somebody went back.
+    #[serde(default)]
+    pub pinned: Option<PinEntry>,
+    /// Where somebody has edited the store, and it was not mended.
+    #[serde(default)]
+    pub drift: Vec<DriftEntry>,
+    /// What was mended in the store since the daemon began, if anything.
+    #[serde(default)]
+    pub mended: Option<MendedEntry>,
     /// What keeps a plan from being applied.
     #[serde(default)]
     pub waiting: Option<String>,
@@ -96,6 +170,43 @@ pub struct SyncDocument {
 impl SyncDocument {
     /// Name and version of this document.
     pub const SCHEMA: &str = "cronwright.sync/v1";
+}
+
+/// Where the store's copy of a job is another one than what is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftEntry {
+    /// The job.
+    pub job: String,
+    /// Its uid.
+    pub uid: String,
+    /// `changed`, `missing`, `unknown` or `damaged`.
+    pub kind: String,
+    /// The fields that differ, of a changed one.
+    pub fields: Vec<String>,
+}
+
+/// What was mended in the store since the daemon began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MendedEntry {
+    /// How many stored jobs.
+    pub jobs: u64,
+    /// When last.
+    pub at: At,
+}
+
+/// What somebody went back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinEntry {
+    /// The revision.
+    pub revision: String,
+    /// The generation after which the jobs were like that.
+    pub generation: u64,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: At,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// A source.

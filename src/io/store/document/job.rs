@@ -1,11 +1,11 @@
-//! An applied job, an applied plan and a note as they are stored.
+//! An applied job and a note as they are stored.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::event::{Note, PlanWrites};
+use crate::engine::event::Note;
 use crate::engine::execution::JobUid;
 use crate::engine::plan::{AppliedJob, Owner};
 use crate::io::store::STORE_VERSION;
@@ -40,33 +40,6 @@ pub struct JobDocument {
     /// Set once it is removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Timestamp>,
-}
-
-/// An applied plan as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlanDocument {
-    /// The generation that it led to.
-    #[serde(rename = "_id")]
-    pub generation: i64,
-    /// Version of this form.
-    pub v: u32,
-    /// The revision.
-    pub revision: String,
-    /// When it took effect.
-    pub effective_at: Timestamp,
-    /// What set it off.
-    pub origin: String,
-    /// What it changed.
-    pub changes: Vec<ChangeDocument>,
-}
-
-/// One change of an applied plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeDocument {
-    /// `create`, `update`, `remove`; of overrides: `pause`, `resume`, `skip_next`, `pause_ended`, `skip_used`.
-    pub action: String,
-    /// The job.
-    pub job: String,
 }
 
 /// A note as it is stored: kind, and facts as text.
@@ -124,28 +97,6 @@ impl JobDocument {
     /// The id of this definition in `specs`.
     pub fn spec_id(&self) -> String {
         format!("{}@{}", self.uid, crate::time::rfc3339(self.effective_at))
-    }
-}
-
-impl PlanDocument {
-    /// The stored form of a plan that led to `generation`.
-    pub fn of(plan: &PlanWrites, generation: u64) -> Self {
-        let changes = plan.changes.iter().map(|change| ChangeDocument {
-            action: change.action().to_owned(),
-            job: change.job().to_string(),
-        });
-        let overrides = plan.overrides.iter().map(|write| ChangeDocument {
-            action: write.action.as_str().to_owned(),
-            job: write.to.job.to_string(),
-        });
-        Self {
-            generation: i64::try_from(generation).unwrap_or(i64::MAX),
-            v: STORE_VERSION,
-            revision: plan.revision.to_string(),
-            effective_at: plan.effective_at,
-            origin: plan.origin.clone(),
-            changes: changes.chain(overrides).collect(),
-        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::io::store::document::{NoteDocument, PlanDocument};
 use crate::io::store::mongo::connection::{CALL_WITHIN, Connection};
 use crate::io::store::{
     Answer, Bid, Contents, ForeignNews, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
-    RowChange, Store, StoreError,
+    RowChange, Store, StoreError, StoredJobs,
 };
 use crate::time::Timestamp;
 
@@ -48,6 +48,7 @@ impl MongoStore {
         Ok(Contents {
             generation: position.generation,
             revision: position.revision,
+            pin: position.pin,
             jobs: plans::jobs(connection).await?,
             watermark,
             covered: rows::covered(connection, watermark, &overrides).await?,
@@ -155,6 +156,13 @@ impl Store for MongoStore {
         Box::pin(async move {
             self.connection.ready_to_read().await?;
             rows::in_flight(&self.connection).await
+        })
+    }
+
+    fn stored_jobs(&self) -> Answer<'_, Option<StoredJobs>> {
+        Box::pin(async move {
+            self.connection.ready_to_read().await?;
+            plans::stored_jobs(&self.connection).await
         })
     }
 

@@ -10,11 +10,11 @@ use mongodb::Database;
 use mongodb::error::Error;
 
 use crate::engine::event::PlanWrites;
-use crate::io::store::document::{JobDocument, PlanDocument};
+use crate::io::store::document::{JobDocument, PinDocument, PlanDocument};
 use crate::io::store::mongo::bulk::{self, Statement};
 use crate::io::store::mongo::connection::{CALL_WITHIN, Connection, READ_WITHIN, all};
 use crate::io::store::mongo::{form, overrides};
-use crate::io::store::{PlanAnswer, StoreError};
+use crate::io::store::{PlanAnswer, StoreError, StoredJobs};
 
 /// How many documents are looked for by id in one call.
 const IDS_MAX: usize = 1_000;
@@ -24,6 +24,7 @@ const IDS_MAX: usize = 1_000;
 pub(super) struct Position {
     pub(super) generation: u64,
     pub(super) revision: String,
+    pub(super) pin: Option<PinDocument>,
 }
 
 /// See `Store::save_plan`.
@@ -37,7 +38,7 @@ pub(super) async fn save(
     let generation = plan.expected_generation + 1;
     let mut pending = Vec::new();
     let mut definitions = Vec::new();
-    for job in &plan.upserts {
+    for job in plan.upserts.iter().chain(&plan.repair.write) {
         let job = JobDocument::of(job, None);
         let id = job.spec_id();
         let mut definition = form::of_job(&job)?;
@@ -47,7 +48,8 @@ pub(super) async fn save(
         definitions.push(Statement::put(doc! { "_id": id }, definition));
     }
     bulk::run(connection, "write definitions", "specs", definitions).await?;
-    let removed: Vec<String> = plan.removed.iter().map(|job| job.uid.to_string()).collect();
+    let removed = plan.removed.iter().chain(&plan.repair.remove);
+    let removed: Vec<String> = removed.map(|job| job.uid.to_string()).collect();
     let mut document = form::of_plan(&PlanDocument::of(plan, generation))?;
     let said = overrides::pending(&plan.overrides)?;
     document.insert("pending", doc! { "upserts": pending, "removed": removed, "overrides": said });
@@ -79,13 +81,15 @@ pub(super) async fn position(connection: &Connection) -> Result<Position, StoreE
         follow(connection, &plan).await?;
     }
     let plan = form::to_plan(plan)?;
-    Ok(Position { generation: plan.generation.unsigned_abs(), revision: plan.revision })
+    let generation = plan.generation.unsigned_abs();
+    Ok(Position { generation, revision: plan.revision, pin: plan.pin })
 }
 
 /// Lets the jobs follow a committed plan. A job that a later plan has changed already stays.
 async fn follow(connection: &Connection, plan: &Document) -> Result<(), StoreError> {
     let generation = form::number("plan", plan, "_id")?;
-    let older = doc! { "$lt": generation };
+    // Also one that somebody inserted by hand, which has none.
+    let older = doc! { "$not": { "$gte": generation } };
     let pending = plan.get_document("pending").cloned().unwrap_or_default();
     let list = |field: &str| pending.get_array(field).cloned().unwrap_or_default();
     let effective_at = plan.get("effective_at").cloned().unwrap_or(Bson::Null);
@@ -126,6 +130,44 @@ pub(super) async fn jobs(connection: &Connection) -> Result<Vec<JobDocument>, St
     let find = async { all(jobs.find(doc! {}).sort(doc! { "_id": 1 }).await?).await };
     let jobs = connection.call("read jobs", READ_WITHIN, find).await?;
     jobs.into_iter().map(form::to_job).collect()
+}
+
+/// See `Store::stored_jobs`.
+pub(super) async fn stored_jobs(connection: &Connection) -> Result<Option<StoredJobs>, StoreError> {
+    let before = settled_generation(connection).await?;
+    let jobs = connection.collection("jobs");
+    let find = async { all(jobs.find(doc! {}).sort(doc! { "_id": 1 }).await?).await };
+    let documents = connection.call("read jobs", READ_WITHIN, find).await?;
+    let Some(generation) = before else { return Ok(None) };
+    if settled_generation(connection).await? != Some(generation) {
+        return Ok(None);
+    }
+    let mut stored = StoredJobs { generation, ..StoredJobs::default() };
+    for document in documents {
+        let uid =
+            document.get("_id").map(|uid| uid.as_str().map_or(uid.to_string(), str::to_owned));
+        match form::to_job(document) {
+            Ok(job) => stored.jobs.push(job),
+            Err(_) => stored.damaged.extend(uid),
+        }
+    }
+    Ok(Some(stored))
+}
+
+/// The generation; none while the jobs have not all followed its plan.
+async fn settled_generation(connection: &Connection) -> Result<Option<u64>, StoreError> {
+    let plans = connection.collection("plans");
+    let newest = async {
+        let only = doc! { "_id": 1, "pending.removed": 1 };
+        plans.find_one(doc! {}).sort(doc! { "_id": -1 }).projection(only).await
+    };
+    let Some(plan) = connection.call("read plans", CALL_WITHIN, newest).await? else {
+        return Ok(Some(0));
+    };
+    if plan.contains_key("pending") {
+        return Ok(None);
+    }
+    form::number("plan", &plan, "_id").map(|generation| Some(generation.unsigned_abs()))
 }
 
 /// See `Store::plans`.

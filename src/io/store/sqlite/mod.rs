@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -21,7 +22,7 @@ use crate::engine::execution::{ExecutionId, Row};
 use crate::io::store::document::{JobDocument, NoteDocument, PlanDocument};
 use crate::io::store::{
     Answer, Bid, Contents, ForeignNews, Holder, LeaseAnswer, PlanAnswer, Query, RowAnswer,
-    RowChange, STORE_VERSION, Store, StoreError,
+    RowChange, STORE_VERSION, Store, StoreError, StoredJobs,
 };
 use crate::time::Timestamp;
 
@@ -183,6 +184,7 @@ fn load(connection: &Connection) -> Result<Contents, StoreError> {
     Ok(Contents {
         generation: generation(connection)?,
         revision: meta(connection, "revision")?.unwrap_or_default(),
+        pin: plans::pin(connection)?,
         jobs: jobs(connection)?,
         watermark,
         covered: rows::covered(connection, watermark, &overrides)?,
@@ -212,6 +214,25 @@ fn jobs(connection: &Connection) -> Result<Vec<JobDocument>, StoreError> {
             })
         })
         .collect()
+}
+
+/// See [`Store::stored_jobs`].
+fn stored_jobs(connection: &Connection) -> Result<StoredJobs, StoreError> {
+    let failed = |error: rusqlite::Error| failed("read jobs", &error);
+    // Within the savepoint of the worker: all of it is as it was at one moment.
+    let generation = generation(connection)?;
+    let mut stored = StoredJobs { generation, ..StoredJobs::default() };
+    let mut statement = connection.prepare_cached("SELECT uid, doc FROM jobs").map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let (uid, text): (String, String) =
+            (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
+        match serde_json::from_str::<JobDocument>(&text) {
+            Ok(job) => stored.jobs.push(JobDocument { uid, ..job }),
+            Err(_) => stored.damaged.push(uid),
+        }
+    }
+    Ok(stored)
 }
 
 fn json(kind: &'static str, value: &impl serde::Serialize) -> Result<String, StoreError> {
@@ -269,6 +290,14 @@ impl Store for SqliteStore {
                 act: "write a plan",
                 message: error.to_string(),
             })??;
+            let texts = Arc::new(texts);
+            for start in (0..texts.specs()).step_by(plans::SPECS_AT_ONCE) {
+                let (texts, end) = (Arc::clone(&texts), start + plans::SPECS_AT_ONCE);
+                let which = start..end.min(texts.specs());
+                let save =
+                    move |connection: &Connection| plans::save_specs(connection, &texts, which);
+                self.write("write definitions", save).await?;
+            }
             self.write("write a plan", move |connection| plans::save(connection, &texts)).await
         })
     }
@@ -310,6 +339,10 @@ impl Store for SqliteStore {
 
     fn in_flight(&self) -> Answer<'_, Vec<Row>> {
         self.read("read rows", rows::in_flight)
+    }
+
+    fn stored_jobs(&self) -> Answer<'_, Option<StoredJobs>> {
+        self.read("read jobs", |connection| stored_jobs(connection).map(Some))
     }
 
     fn plans(&self, limit: usize) -> Answer<'_, Vec<PlanDocument>> {

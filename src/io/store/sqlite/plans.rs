@@ -1,12 +1,13 @@
 //! Plans: the switch of the applied jobs, whole or not at all, and the record of it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
 use crate::engine::event::PlanWrites;
 use crate::engine::plan::AppliedJob;
-use crate::io::store::document::{JobDocument, PlanDocument};
+use crate::io::store::document::{JobDocument, PinDocument, PlanDocument};
 use crate::io::store::sqlite::writer::failed;
 use crate::io::store::sqlite::{generation, json, overrides, set_meta};
 use crate::io::store::{PlanAnswer, StoreError};
@@ -46,15 +47,48 @@ impl PlanTexts {
             removed: plan
                 .removed
                 .iter()
+                .chain(&plan.repair.remove)
                 .map(|gone| job(gone, Some(plan.effective_at)))
                 .collect::<Result<_, _>>()?,
-            upserts: plan.upserts.iter().map(|put| job(put, None)).collect::<Result<_, _>>()?,
+            upserts: plan
+                .upserts
+                .iter()
+                .chain(&plan.repair.write)
+                .map(|put| job(put, None))
+                .collect::<Result<_, _>>()?,
             overrides: overrides::texts(&plan.overrides)?,
         })
     }
 }
 
-/// Writes a plan, if the generation is the expected one.
+/// So many definitions are written in one transaction: claims wait for no more of them.
+pub(super) const SPECS_AT_ONCE: usize = 200;
+
+impl PlanTexts {
+    /// How many definitions it has.
+    pub(super) fn specs(&self) -> usize {
+        self.upserts.len()
+    }
+}
+
+/// Writes definitions of a plan, before the plan: under ids of their own, which nothing names if it is not
+/// written after all.
+pub(super) fn save_specs(
+    connection: &Connection,
+    plan: &PlanTexts,
+    which: Range<usize>,
+) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| failed("write definitions", &error);
+    let mut put = connection
+        .prepare_cached("INSERT OR REPLACE INTO specs VALUES (?1, ?2)")
+        .map_err(failed)?;
+    for JobTexts { spec_id, document, .. } in plan.upserts.get(which).unwrap_or_default() {
+        put.execute(params![spec_id, document]).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Writes a plan whose definitions are written, if the generation is the expected one.
 pub(super) fn save(connection: &Connection, plan: &PlanTexts) -> Result<PlanAnswer, StoreError> {
     if generation(connection)? != plan.expected_generation {
         return Ok(PlanAnswer::Stale);
@@ -63,16 +97,12 @@ pub(super) fn save(connection: &Connection, plan: &PlanTexts) -> Result<PlanAnsw
     let mut put_job = connection
         .prepare_cached("INSERT OR REPLACE INTO jobs VALUES (?1, ?2, ?3, ?4)")
         .map_err(failed)?;
-    let mut put_spec = connection
-        .prepare_cached("INSERT OR REPLACE INTO specs VALUES (?1, ?2)")
-        .map_err(failed)?;
     // Removals first: a name may pass to another uid in one plan.
     for JobTexts { uid, name, document, .. } in &plan.removed {
         put_job.execute(params![uid, name, 0, document]).map_err(failed)?;
     }
-    for JobTexts { uid, name, spec_id, document } in &plan.upserts {
+    for JobTexts { uid, name, document, .. } in &plan.upserts {
         put_job.execute(params![uid, name, 1, document]).map_err(failed)?;
-        put_spec.execute(params![spec_id, document]).map_err(failed)?;
     }
     overrides::write(connection, &plan.overrides)?;
     connection
@@ -82,6 +112,11 @@ pub(super) fn save(connection: &Connection, plan: &PlanTexts) -> Result<PlanAnsw
     set_meta(connection, "generation", &generation.to_string())?;
     set_meta(connection, "revision", &plan.revision)?;
     Ok(PlanAnswer::Saved { generation })
+}
+
+/// What is pinned.
+pub(super) fn pin(connection: &Connection) -> Result<Option<PinDocument>, StoreError> {
+    Ok(newest(connection, 1)?.pop().and_then(|plan| plan.pin))
 }
 
 /// The newest applied plans.

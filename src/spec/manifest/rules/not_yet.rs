@@ -25,7 +25,6 @@ const KEYS: [(&str, &[&str]); 9] = [
             "notifiers",
             "python",
             "requests",
-            "self_heal",
         ],
     ),
     ("Node", &["labels"]),

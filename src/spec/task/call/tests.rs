@@ -6,7 +6,7 @@ use super::{Argument, Call};
 fn the_notation_of_the_seed_and_all_kinds_of_values() {
     let rows = [
         (r#"test.main.Test("kinit", 1314, True)"#, r#"test.main.Test("kinit", 1314, True)"#),
-        ("  a . b()", "error 3..4: ` ` stands where `(` and the arguments is due"),
+        ("  a . b()", "error 4..5: `.` stands where `(` and the arguments is due"),
         ("a.B()", "a.B()"),
         (" a.B( ) ", "a.B()"),
         ("a.B('it\\'s', \"\\x41\\u00e9\\U0001f600\\n\",)", "a.B(\"it's\", \"Aé😀\\n\")"),
