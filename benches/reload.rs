@@ -13,6 +13,7 @@
     reason = "a benchmark: it starts a daemon, writes files, reads the clock and prints"
 )]
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -73,9 +74,18 @@ fn edit() {
 fn checkout() {
     let world = World::start(CHECKOUT_FILES, "");
     let before = world.generation();
-    let took = world.measure(CHECKOUT_ROUNDS, |round| world.rewrite(CHECKOUT_FILES, round));
+    let written = RefCell::new(Vec::new());
+    let took = world.measure(CHECKOUT_ROUNDS, |round| {
+        let begun = Instant::now();
+        world.rewrite(CHECKOUT_FILES, round);
+        written.borrow_mut().push(begun.elapsed());
+    });
     let plans = world.generation() - before;
+    let written = written.into_inner();
+    let after = took.iter().zip(&written).map(|(took, written)| took.saturating_sub(*written));
     println!("{CHECKOUT_FILES} files replaced, {CHECKOUT_ROUNDS} rounds, {plans} plans:");
+    print("the writing itself", &written);
+    print("last write to plan", &after.collect::<Vec<_>>());
     print("first write to plan", &took);
 }
 
