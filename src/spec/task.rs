@@ -25,15 +25,6 @@ pub enum Task {
 pub const DEFAULT_SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 
 impl Task {
-    /// The argument vector that starts the task; none: it is no process.
-    pub fn argv(&self) -> Option<Vec<String>> {
-        match self {
-            Self::Command(argv) => Some(argv.clone()),
-            Self::Script { text, shell } => Some(shell.iter().chain([text]).cloned().collect()),
-            Self::Class(_) => None,
-        }
-    }
-
     /// The key of the task in a manifest.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
-use crate::spec::task::signature::Classes;
 
 /// Flags of `serve` and of the verbs that look for the same places. What is not given is empty.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,8 +22,6 @@ pub struct Flags {
     pub redis: Option<String>,
     /// `--listen`, each.
     pub listen: Vec<String>,
-    /// No flag: the classes that are compiled into the program.
-    pub classes: Classes,
 }
 
 /// What the caller found out about its process.

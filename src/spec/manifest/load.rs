@@ -34,6 +34,8 @@ pub fn load(files: &[ManifestFile], known: &Known) -> Loaded {
 pub struct Loader {
     /// What became of the files of the last snapshot, by path.
     last: HashMap<Arc<str>, Remembered>,
+    /// The classes of that snapshot.
+    classes: Classes,
 }
 
 /// A file with all that decided what became of it.
@@ -70,6 +72,9 @@ impl Loader {
         let (defaults, manifests): (Vec<_>, Vec<_>) =
             files.iter().partition(|file| is_defaults(file));
         let mut loaded = Loaded { files: files.len(), ..Loaded::default() };
+        if self.classes != known.classes {
+            *self = Self { classes: known.classes.clone(), last: HashMap::new() };
+        }
         let folders = Folders::read(&defaults, known, &mut loaded);
         let manifests = folders.above(manifests);
         let texts = in_parallel(

@@ -40,7 +40,7 @@ pub fn job(
 ) -> Option<JobSpec> {
     let before = out.len();
     let own = Layer::read(raw.defaults(), site, out);
-    refuse_idle(&raw, &own, site, out);
+    refuse_idle_shell(&raw, &own, site, out);
     let layer = own.over(below);
     let zone = layer.timezone.value().unwrap_or_else(Zone::utc);
     let env = flatten(layer.env);
@@ -59,16 +59,14 @@ pub fn job(
     let previous_names = names::read(name, raw.previous_names, &site.child("previous_names"), out);
     let faulty = out.iter().skip(before).any(Diagnostic::is_error);
     let task = task.filter(|_| !faulty)?;
-    let is_process = !matches!(task, Task::Class(_));
     Some(JobSpec {
         name: name.clone(),
         description: raw.description,
         enabled: layer.enabled.unwrap_or(true),
         triggers,
         task,
-        // A default may well meet a job that starts no process.
-        env: if is_process { env } else { BTreeMap::new() },
-        working_dir: layer.working_dir.value().filter(|_| is_process),
+        env,
+        working_dir: layer.working_dir.value(),
         timeout: layer.timeout.value(),
         kill_grace: layer.kill_grace.unwrap_or(KILL_GRACE),
         output_bytes_max: layer.output_bytes_max.unwrap_or(OUTPUT_BYTES),
@@ -111,26 +109,19 @@ fn read_task(
     }
 }
 
-/// What does nothing beside this kind of task; a default may well meet such a job.
-fn refuse_idle(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
-    let mut refuse = |key: &str, is_given: bool, message: &str, help: &str| {
-        if is_given {
-            out.push(site.key(key).diagnostic(codes::IDLE_FIELD, message).help(help));
-        }
-    };
-    let has_shell = own.shell != Given::Absent;
-    if raw.command.is_some() {
-        let message = "`shell` does nothing beside `command`, which is started without one";
-        let help = "remove it, or write `script` in place of `command`";
-        refuse("shell", has_shell, message, help);
+/// `shell` in a job that has no script; a default may well meet such a job.
+fn refuse_idle_shell(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    let (kind, why) = if raw.command.is_some() {
+        ("command", "started without one")
     } else if raw.class.is_some() {
-        let has_folder = own.working_dir != Given::Absent;
-        let given =
-            [("shell", has_shell), ("env", own.env != Given::Absent), ("working_dir", has_folder)];
-        for (key, is_given) in given {
-            let message = format!("`{key}` does nothing beside `class`, which starts no process");
-            refuse(key, is_given, &message, "remove it, or hand it over as an argument");
-        }
+        ("class", "called without one")
+    } else {
+        return;
+    };
+    if own.shell != Given::Absent {
+        let message = format!("`shell` does nothing beside `{kind}`, which is {why}");
+        let help = format!("remove it, or write `script` in place of `{kind}`");
+        out.push(site.key("shell").diagnostic(codes::IDLE_FIELD, message).help(help));
     }
 }
 

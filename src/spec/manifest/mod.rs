@@ -54,7 +54,7 @@ pub enum Content {
 pub struct Known {
     /// `job_defaults` of the settings, over their time zone.
     pub defaults: Arc<Layer>,
-    /// The classes of this program; they do not change while it runs.
+    /// The classes that may be called.
     pub classes: Classes,
 }
 

@@ -1,47 +1,48 @@
-//! What arguments a class takes, and the closed set of classes that a program knows.
+//! The closed set of classes that may be called, and which arguments each of them takes.
 //!
-//! Pure: it says whether a call fits, and what each parameter gets. What a class does is `daemon::handlers`'.
+//! Pure: it says whether a call leads somewhere and fits. How the classes are found is `io::executor::python`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::diagnostic::suggest::nearest;
-use crate::spec::task::call::{Argument, Call};
+use serde::Deserialize;
 
-/// What kind of value a parameter takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Anything.
+use crate::diagnostic::quoted;
+use crate::diagnostic::suggest::nearest;
+use crate::spec::task::call::Call;
+
+/// How a parameter may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Passing {
+    /// By position or by name.
     Any,
-    /// `True` or `False`.
-    Boolean,
-    /// A whole number of 64 bits.
-    Integer,
-    /// Any number.
-    Number,
-    /// A text.
-    Text,
-    /// A list.
-    List,
-    /// A map.
-    Map,
+    /// By position only.
+    Position,
+    /// By name only.
+    Name,
 }
 
 /// A parameter of a class.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Parameter {
     /// Its name.
     pub name: String,
-    /// What it takes.
-    pub kind: Kind,
-    /// What it is where it is not given; none: it must be given.
-    pub default: Option<Argument>,
+    /// How it may be given.
+    pub by: Passing,
+    /// Whether it must be given.
+    pub required: bool,
 }
 
-/// The parameters of a class, in order.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// The arguments that a class takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Signature {
-    parameters: Vec<Parameter>,
+    /// In order.
+    pub parameters: Vec<Parameter>,
+    /// Whether it takes more of them by position.
+    pub rest: bool,
+    /// Whether it takes more of them by name.
+    pub rest_named: bool,
 }
 
 /// Which part of a call is wrong.
@@ -65,147 +66,221 @@ pub struct Misfit {
     pub message: String,
 }
 
-impl Kind {
-    /// In words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Any => "any value",
-            Self::Boolean => "True or False",
-            Self::Integer => "a whole number of 64 bits",
-            Self::Number => "a number",
-            Self::Text => "a text",
-            Self::List => "a list",
-            Self::Map => "a map",
-        }
-    }
-
-    /// Whether a value is of this kind.
-    pub fn takes(self, argument: &Argument) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Boolean => matches!(argument, Argument::Bool(_)),
-            Self::Integer => {
-                matches!(argument, Argument::Integer(number) if i64::try_from(*number).is_ok())
-            }
-            Self::Number => matches!(argument, Argument::Integer(_) | Argument::Float(_)),
-            Self::Text => matches!(argument, Argument::Text(_)),
-            Self::List => matches!(argument, Argument::List(_)),
-            Self::Map => matches!(argument, Argument::Map(_)),
-        }
-    }
-}
-
 impl Signature {
-    /// Without parameters.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// With one more parameter, which must be given.
-    #[must_use]
-    pub fn required(mut self, name: &str, kind: Kind) -> Self {
-        self.parameters.push(Parameter { name: name.to_owned(), kind, default: None });
-        self
-    }
-
-    /// With one more parameter, which has a default.
-    #[must_use]
-    pub fn optional(mut self, name: &str, kind: Kind, default: Argument) -> Self {
-        self.parameters.push(Parameter { name: name.to_owned(), kind, default: Some(default) });
-        self
-    }
-
-    /// What each parameter gets from a call.
-    pub fn bind(&self, call: &Call) -> Result<BTreeMap<String, Argument>, Misfit> {
-        let mut bound = BTreeMap::new();
-        let named = call.kwargs.iter().map(|(name, value)| (Some(name), value));
-        let given = call.args.iter().map(|value| (None, value)).chain(named);
-        for (index, (name, value)) in given.enumerate() {
-            let (part, parameter) = match name {
-                None => (Part::Position(index), self.at(index)),
-                Some(name) => (Part::Named(index - call.args.len()), self.named(name)),
-            };
-            let wrong = |message| Misfit { part, message };
-            let parameter = parameter.map_err(wrong)?;
-            let name = &parameter.name;
-            if !parameter.kind.takes(value) {
-                let (wanted, given) = (parameter.kind.words(), value.kind());
-                return Err(wrong(format!("`{name}` takes {wanted}, and this is {given}")));
-            }
-            if bound.insert(name.clone(), value.clone()).is_some() {
-                return Err(wrong(format!("`{name}` is given twice")));
+    /// Whether the arguments of a call fit.
+    pub fn check(&self, call: &Call) -> Result<(), Misfit> {
+        let mut given = BTreeSet::new();
+        for index in 0..call.args.len() {
+            let wrong = |message| Misfit { part: Part::Position(index), message };
+            given.extend(self.at(index).map_err(wrong)?);
+        }
+        for (index, (name, _)) in call.kwargs.iter().enumerate() {
+            let wrong = |message| Misfit { part: Part::Named(index), message };
+            if self.named(name).map_err(wrong)? && !given.insert(name.as_str()) {
+                return Err(wrong(format!("`{name}` is given by position already")));
             }
         }
-        self.complete(bound)
-    }
-
-    fn complete(
-        &self,
-        mut bound: BTreeMap<String, Argument>,
-    ) -> Result<BTreeMap<String, Argument>, Misfit> {
-        for Parameter { name, kind, default } in &self.parameters {
-            if bound.contains_key(name) {
-                continue;
+        let missing =
+            |parameter: &&Parameter| parameter.required && !given.contains(parameter.name.as_str());
+        match self.parameters.iter().find(missing) {
+            None => Ok(()),
+            Some(Parameter { name, .. }) => {
+                let message = format!("the argument `{name}` is missing");
+                Err(Misfit { part: Part::Path, message })
             }
-            let Some(default) = default else {
-                let message = format!("the argument `{name}` is missing: {}", kind.words());
-                return Err(Misfit { part: Part::Path, message });
-            };
-            bound.insert(name.clone(), default.clone());
         }
-        Ok(bound)
     }
 
-    fn at(&self, index: usize) -> Result<&Parameter, String> {
-        let count = self.parameters.len();
-        self.parameters.get(index).ok_or_else(|| {
-            let plural = if count == 1 { "" } else { "s" };
-            format!("this class takes {count} argument{plural}, and this is one more")
-        })
-    }
-
-    fn named(&self, name: &str) -> Result<&Parameter, String> {
-        let found = self.parameters.iter().find(|parameter| parameter.name == name);
-        found.ok_or_else(|| {
-            let names = self.parameters.iter().map(|parameter| parameter.name.as_str());
-            match nearest(name, names) {
-                Some(near) => format!("this class takes no `{name}`; did you mean `{near}`?"),
-                None => format!("this class takes no argument `{name}`"),
+    /// The parameter that the argument at this position is for; none: one of the rest.
+    fn at(&self, index: usize) -> Result<Option<&str>, String> {
+        let mut by_position = self.parameters.iter().filter(|one| one.by != Passing::Name);
+        match by_position.nth(index) {
+            Some(parameter) => Ok(Some(&parameter.name)),
+            None if self.rest => Ok(None),
+            None => {
+                let by_position = self.parameters.iter().filter(|one| one.by != Passing::Name);
+                let taken = match by_position.count() {
+                    0 => "none".to_owned(),
+                    count => count.to_string(),
+                };
+                Err(format!("it takes {taken} by position, and this is one more"))
             }
+        }
+    }
+
+    /// Whether the name is a parameter's; if not, it is one of the rest.
+    fn named(&self, name: &str) -> Result<bool, String> {
+        let by_name = || self.parameters.iter().filter(|one| one.by != Passing::Position);
+        if by_name().any(|parameter| parameter.name == name) {
+            return Ok(true);
+        }
+        if self.rest_named {
+            return Ok(false);
+        }
+        Err(match nearest(name, by_name().map(|parameter| parameter.name.as_str())) {
+            Some(near) => format!("it takes no `{name}`; did you mean `{near}`?"),
+            None => format!("it takes no argument `{name}`"),
         })
     }
 }
 
-/// The classes that a program knows; none in the plain program.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Classes(Arc<BTreeMap<String, Option<Signature>>>);
+/// What stands in the folder of classes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct FoundClasses {
+    /// The classes that may be called, by path; no signature: what one takes shows when it is called.
+    pub classes: BTreeMap<String, Option<Signature>>,
+    /// Classes without a method `main`.
+    pub without_main: BTreeSet<String>,
+    /// Modules that cannot be read, and why.
+    pub broken: BTreeMap<String, String>,
+}
+
+/// The classes that may be called.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Classes {
+    /// The settings name no folder of classes.
+    #[default]
+    Nowhere,
+    /// They could not be found out, and why.
+    Unknown(Arc<str>),
+    /// These.
+    Found(Arc<FoundClasses>),
+}
+
+/// Why a path leads to no class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoClass {
+    /// What is wrong.
+    pub message: String,
+    /// The next act.
+    pub help: String,
+}
 
 impl Classes {
-    /// Classes by path; without a signature a class takes any arguments.
-    pub fn new(classes: BTreeMap<String, Option<Signature>>) -> Self {
-        Self(Arc::new(classes))
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether there is a class with this path.
-    pub fn contains(&self, path: &str) -> bool {
-        self.0.contains_key(path)
-    }
-
-    /// The known path nearest to one that is not known.
-    pub fn nearest(&self, path: &str) -> Option<&str> {
-        nearest(path, self.0.keys().map(String::as_str))
-    }
-
-    /// Whether the arguments of a call fit its class, which is known.
-    pub fn check(&self, call: &Call) -> Result<(), Misfit> {
-        match self.0.get(&call.path) {
-            Some(Some(signature)) => signature.bind(call).map(drop),
-            Some(None) | None => Ok(()),
+    /// The signature of the class at a path, where it is known.
+    pub fn find(&self, path: &str) -> Result<Option<&Signature>, NoClass> {
+        let no = |message: String, help: &str| Err(NoClass { message, help: help.to_owned() });
+        let shown = quoted(path);
+        let found = match self {
+            Self::Nowhere => {
+                return no(
+                    format!("there is no class {shown}: the settings name no folder of classes"),
+                    "name it in `cronwright.toml`: a table `[python]` with `root = \"tasks\"`",
+                );
+            }
+            Self::Unknown(why) => {
+                let message = format!("whether there is a class {shown} cannot be told: {why}");
+                return no(message, "look at `[python]` in `cronwright.toml`");
+            }
+            Self::Found(found) => found,
+        };
+        if let Some(signature) = found.classes.get(path) {
+            return Ok(signature.as_ref());
         }
+        if found.without_main.contains(path) {
+            return no(
+                format!("the class {shown} has no method `main`"),
+                "add one, without arguments",
+            );
+        }
+        let module = path.rsplit_once('.').map_or("", |(module, _)| module);
+        if let Some(why) = found.broken.get(module) {
+            return no(format!("the module {} cannot be read: {why}", quoted(module)), "mend it");
+        }
+        let help = match nearest(path, found.classes.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                "it must be defined below the `root` of `[python]`, and one of its `allow`".into()
+            }
+        };
+        no(format!("there is no class {shown}"), &help)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parameters by name: `x=` has a default, `/x` goes by position only, `,x` by name only.
+    fn signature(words: &str) -> Signature {
+        let mut signature = Signature::default();
+        for word in words.split_whitespace() {
+            match word {
+                "*" => signature.rest = true,
+                "**" => signature.rest_named = true,
+                word => {
+                    let by = match word.get(..1) {
+                        Some("/") => Passing::Position,
+                        Some(",") => Passing::Name,
+                        _ => Passing::Any,
+                    };
+                    let name = word.trim_matches(['/', ',', '=']).to_owned();
+                    let required = !word.ends_with('=');
+                    signature.parameters.push(Parameter { name, by, required });
+                }
+            }
+        }
+        signature
+    }
+
+    #[test]
+    fn arguments_fit_or_it_is_said_which_does_not() {
+        let check = |words: &str, args: &str| {
+            let call = Call::parse(&format!("a.B({args})")).unwrap();
+            match signature(words).check(&call) {
+                Ok(()) => "fits".to_owned(),
+                Err(misfit) => format!("{:?}: {misfit}", misfit.part),
+            }
+        };
+        for (words, args, told) in [
+            ("name age", "\"kinit\", 1314", "fits"),
+            ("name age=", "\"kinit\"", "fits"),
+            ("name age", "age=1, name=2", "fits"),
+            ("name age", "1", "Path: the argument `age` is missing"),
+            ("name", "1, 2", "Position(1): it takes 1 by position, and this is one more"),
+            ("", "1", "Position(0): it takes none by position, and this is one more"),
+            ("*", "1, 2", "fits"),
+            ("name", "1, name=2", "Named(0): `name` is given by position already"),
+            ("name age=", "1, ago=2", "Named(0): it takes no `ago`; did you mean `age`?"),
+            ("name", "1, other=2", "Named(0): it takes no argument `other`"),
+            ("name **", "1, other=2", "fits"),
+            ("/name", "name=1", "Named(0): it takes no argument `name`"),
+            (",lang", "\"zh\"", "Position(0): it takes none by position, and this is one more"),
+            ("name ,lang", "1, lang=\"zh\"", "fits"),
+            ("name ,lang", "1", "Path: the argument `lang` is missing"),
+        ] {
+            assert_eq!(check(words, args), told, "({words}) called with ({args})");
+        }
+    }
+
+    #[test]
+    fn a_path_leads_to_a_class_or_it_is_said_why_not() {
+        let found = FoundClasses {
+            classes: [("test.main.Test".to_owned(), Some(signature("name")))].into(),
+            without_main: ["test.main.No".to_owned()].into(),
+            broken: [("bad".to_owned(), "SyntaxError in line 1: invalid syntax".to_owned())].into(),
+        };
+        let found = Classes::Found(found.into());
+        let told = |classes: &Classes, path: &str| match classes.find(path) {
+            Ok(_) => "there".to_owned(),
+            Err(no) => format!("{}; {}", no.message, no.help),
+        };
+        assert_eq!(told(&found, "test.main.Test"), "there");
+        assert_eq!(
+            told(&found, "test.main.Tes"),
+            "there is no class `test.main.Tes`; did you mean `test.main.Test`?"
+        );
+        assert_eq!(
+            told(&found, "test.main.No"),
+            "the class `test.main.No` has no method `main`; add one, without arguments"
+        );
+        assert_eq!(
+            told(&found, "bad.X"),
+            "the module `bad` cannot be read: SyntaxError in line 1: invalid syntax; mend it"
+        );
+        assert!(told(&Classes::Nowhere, "a.B").contains("name no folder of classes"));
+        assert!(
+            told(&Classes::Unknown("no such program".into()), "a.B").contains("no such program")
+        );
     }
 }

@@ -97,23 +97,19 @@ pub fn read_class(text: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Opt
 /// Whether a call of the text, which is sound, leads to a class and fits it.
 pub fn check_class(text: &str, classes: &Classes, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
     let Ok(placed) = Call::parse_placed(text) else { return };
-    let path = quoted(&placed.call.path);
-    if !classes.contains(&placed.call.path) {
-        let help = match classes.nearest(&placed.call.path) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if classes.is_empty() => {
-                "no class can be executed yet, neither in Rust nor in Python; write `command`"
-                    .to_owned()
-            }
-            None => "register it in the program, or write `command`".to_owned(),
-        };
-        let message = format!("this program has no class {path}");
-        let site = site.clone().part(placed.path);
-        out.push(site.diagnostic(codes::UNKNOWN_CLASS, message).help(help));
-    } else if let Err(misfit) = classes.check(&placed.call) {
-        let site = site.clone().part(place_of(&placed, misfit.part));
-        let message = format!("{path} cannot be called so: {misfit}");
-        out.push(site.diagnostic(codes::BAD_ARGUMENT, message));
+    let path = &placed.call.path;
+    match classes.find(path) {
+        Err(no) => {
+            let site = site.clone().part(placed.path);
+            out.push(site.diagnostic(codes::UNKNOWN_CLASS, no.message).help(no.help));
+        }
+        Ok(Some(signature)) => {
+            let Err(misfit) = signature.check(&placed.call) else { return };
+            let site = site.clone().part(place_of(&placed, misfit.part));
+            let message = format!("{} cannot be called so: {misfit}", quoted(path));
+            out.push(site.diagnostic(codes::BAD_ARGUMENT, message));
+        }
+        Ok(None) => {}
     }
 }
 

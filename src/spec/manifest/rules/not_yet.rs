@@ -23,7 +23,6 @@ const KEYS: [(&str, &[&str]); 9] = [
             "kinit",
             "max_running",
             "notifiers",
-            "python",
             "requests",
         ],
     ),
