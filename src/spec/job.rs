@@ -151,11 +151,6 @@ impl JobSpec {
             ("working_dir", json!(self.working_dir)),
         ];
         job.extend(fields.map(|(key, value)| (key.to_owned(), value)));
-        if matches!(self.task, Task::Class(_)) {
-            // Of a process only.
-            job.remove("env");
-            job.remove("working_dir");
-        }
         job.extend(self.said_only().map(|(key, value)| (key.to_owned(), value)));
         printable(&Value::Object(job).to_string())
     }

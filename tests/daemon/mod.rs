@@ -10,5 +10,6 @@ mod oracle;
 mod outage;
 mod overrides;
 mod plan;
+mod python;
 pub(crate) mod reload;
 mod sync;

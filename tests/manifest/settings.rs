@@ -82,10 +82,9 @@ Settings {
             protect: Absent,
             on_remove: Absent,
         },
-        classes: Classes(
-            {},
-        ),
+        classes: Nowhere,
     },
+    python: None,
     store: Sqlite(
         "/srv/.cronwright/cronwright.db",
     ),

@@ -1,5 +1,7 @@
 //! One manifest: its text read, checked and lowered. What it means beside others is `load`'s.
 
+mod classes;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -15,14 +17,12 @@ use crate::spec::manifest::lower;
 use crate::spec::manifest::lower::calendars::{self, Calendars, DeclaredCalendar};
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::lower::site::Site;
-use crate::spec::manifest::lower::task::check_class;
 use crate::spec::manifest::node::de::decode;
 use crate::spec::manifest::node::{Entry, Node, Parsed, Span, SyntaxFault, Value, toml, yaml};
 use crate::spec::manifest::raw::{RawCalendar, RawDefaults, RawJob};
 use crate::spec::manifest::text::text_of;
 use crate::spec::manifest::{Content, FILE_BYTES_MAX, ManifestFile};
 use crate::spec::schema;
-use crate::spec::task::signature::Classes;
 
 /// The most complaints about one file that are kept.
 pub const DIAGNOSTICS_MAX: usize = 200;
@@ -179,11 +179,8 @@ impl Document {
     /// Every name that the file declares, also where it is broken, and where.
     pub fn declared(&self) -> Vec<(JobName, Place)> {
         let place = |span: Span| Place::new(&self.source, span.start, span.end);
-        self.job_entries()
-            .filter_map(|entry| {
-                JobName::parse(&entry.key).ok().map(|name| (name, place(entry.key_span)))
-            })
-            .collect()
+        let named = |entry: &Entry| Some((JobName::parse(&entry.key).ok()?, place(entry.key_span)));
+        self.job_entries().filter_map(named).collect()
     }
 
     /// Decodes the first tree without the fields that are known to be wrong; none when that is not
@@ -333,22 +330,6 @@ impl Document {
         let source = SourcePlace { file: self.source.path.clone(), line };
         let digest = spec.digest();
         DeclaredJob { spec: Arc::new(spec), digest, source }
-    }
-
-    /// Whether every class that a job calls is one of `classes`, and takes the arguments. Complaints are
-    /// added. Not a part of [`Self::lower`]: what is stored was checked when it was declared.
-    pub fn check_classes(&mut self, classes: &Classes) {
-        let mut out = Vec::new();
-        for root in &self.parsed.documents {
-            let site = Site::root(&self.source, root).child("jobs");
-            for entry in root.get("jobs").map(Node::entries).unwrap_or_default() {
-                if let Some(text) = entry.node.get("class").and_then(Node::text) {
-                    let site = site.child(&entry.key).of_job(&entry.key).child("class");
-                    check_class(text, classes, &site, &mut out);
-                }
-            }
-        }
-        self.add(out);
     }
 
     /// Reads a file of defaults for a folder. Complaints are added.

@@ -180,7 +180,7 @@ pub struct RawJob {
     #[serde(default)]
     #[schemars(length(min = 1), example = "df -h /\ndu -sh /var/log\n")]
     pub script: Option<String>,
-    /// A class that is compiled into this program, with its arguments as Python writes them.
+    /// A class in Python below the folder that the settings name, with its arguments as Python writes them.
     #[serde(default)]
     #[schemars(length(min = 1), example = "reports.daily.Report(\"sales\", 7, lang=\"zh\")")]
     pub class: Option<String>,
