@@ -15,6 +15,7 @@ use crate::diagnostic::{Diagnostic, sort};
 use crate::io::files::{Patience, Reading, Snapshot, Source, Sources, read_alone};
 use crate::spec::job::DeclaredJob;
 use crate::spec::manifest::{Content, Known, ManifestFile, load};
+use crate::spec::task::signature::Classes;
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
@@ -83,7 +84,9 @@ pub(super) fn surroundings(
         name: folder.name.clone(),
         path: folder.path.clone(),
     };
-    Ok((settings.sources.iter().map(source).collect(), settings.known, diagnostics))
+    let sources = settings.sources.iter().map(source).collect();
+    let classes = settings.python.map_or(Classes::Nowhere, |python| python.classes());
+    Ok((sources, Known { classes, ..settings.known }, diagnostics))
 }
 
 /// What stands in folders and manifests; without any, in the sources of the settings.

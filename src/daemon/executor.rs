@@ -13,6 +13,7 @@ use crate::daemon::failpoint::failpoint;
 use crate::engine::event::{Event, Start};
 use crate::engine::execution::{AttemptId, Ending, Exception, Failed, Outcome, Output};
 use crate::io::clock;
+use crate::io::executor::python::Caller;
 use crate::io::executor::supervisor::{OrderError, SupervisorEvent, SupervisorHandle};
 use crate::io::executor::{Facts, Surroundings, ending_of, start_of};
 use crate::supervisor::protocol::RunningProcess;
@@ -24,17 +25,20 @@ pub(super) struct Executor {
     book: Arc<Book>,
     base_dir: PathBuf,
     environment: BTreeMap<String, String>,
+    caller: Option<Caller>,
 }
 
 impl Executor {
-    /// `base_dir` is what relative working directories count from; `environment` the daemon's own.
+    /// `base_dir` is what relative working directories count from; `environment` the daemon's own; `caller`
+    /// calls classes.
     pub(super) fn new(
         supervisor: SupervisorHandle,
         book: Arc<Book>,
         base_dir: &Path,
         environment: BTreeMap<String, String>,
+        caller: Option<Caller>,
     ) -> Self {
-        Self { supervisor, book, base_dir: base_dir.to_owned(), environment }
+        Self { supervisor, book, base_dir: base_dir.to_owned(), environment, caller }
     }
 
     /// Starts a task; an ending comes back at once when that cannot be.
@@ -60,9 +64,16 @@ impl Executor {
             revision: &row.provenance.revision,
             fence: row.claim.epoch,
         };
-        let surroundings =
-            Surroundings { base_dir: &self.base_dir, environment: &self.environment };
-        let ordered = self.supervisor.start(start_of(&facts, &spec, &surroundings));
+        let surroundings = Surroundings {
+            base_dir: &self.base_dir,
+            environment: &self.environment,
+            caller: self.caller.as_ref(),
+        };
+        let process = match start_of(&facts, &spec, &surroundings) {
+            Ok(process) => process,
+            Err(error) => return Some(not_started(&attempt, "NoCaller", error.to_string())),
+        };
+        let ordered = self.supervisor.start(process);
         failpoint("after_start");
         ordered.err().map(|error| not_started(&attempt, "SpawnError", error.to_string()))
     }

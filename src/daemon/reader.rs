@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tracing::warn;
 
 use crate::daemon::book::Book;
 use crate::engine::absence::Absences;
 use crate::io::background::Background;
 use crate::io::clock;
+use crate::io::executor::python::{Fingerprint, Python};
 use crate::io::files::{Patience, Reading, Snapshot, Sources, UNSETTLED_MAX};
 use crate::io::git::GitReading;
 use crate::io::watch::Touched;
 use crate::spec::manifest::load::Loader;
 use crate::spec::manifest::{Known, Loaded};
+use crate::spec::task::signature::Classes;
 use crate::time::BootTime;
 
 /// How long it waits while the sources are being written.
@@ -23,6 +26,8 @@ const UNSETTLED_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Reader {
     pub(super) sources: Sources,
     pub(super) known: Known,
+    /// Where classes are found.
+    pub(super) python: Option<Python>,
     pub(super) background: Background,
 }
 
@@ -33,6 +38,8 @@ pub(super) struct Seen {
     pub(super) loaded: Option<Arc<Loaded>>,
     /// Remembers files, so that only those that changed are parsed again.
     loader: Loader,
+    /// The files of the classes, when they were looked at last.
+    classes: Option<Fingerprint>,
     /// When the snapshot was taken.
     pub(super) taken_at: BootTime,
     /// Applied jobs that the snapshots lack.
@@ -60,8 +67,9 @@ impl Reader {
         let before = seen.snapshot.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
         let Some(snapshot) = self.read(seen.snapshot.as_ref(), touched).await else { return };
         seen.taken_at = clock::boot();
+        let new_classes = self.look_for_classes(seen).await;
         let unchanged = before.is_some_and(|digest| digest == snapshot.digest);
-        if !unchanged || seen.loaded.is_none() {
+        if !unchanged || new_classes || seen.loaded.is_none() {
             let (read, known) = (Arc::clone(&snapshot), self.known.clone());
             let mut loader = std::mem::take(&mut seen.loader);
             let load = move || (loader.load(&read.manifests(), &known), loader);
@@ -71,6 +79,25 @@ impl Reader {
             seen.loaded = Some(Arc::new(loaded));
         }
         seen.snapshot = Some(snapshot);
+    }
+
+    /// Finds out which classes there are, when their files are others than at the last look; whether they are.
+    async fn look_for_classes(&mut self, seen: &mut Seen) -> bool {
+        let Some(python) = self.python.clone() else { return false };
+        let last = seen.classes;
+        let look = move || {
+            // What cannot be looked at is asked for anew each time: the answer says why.
+            let now = python.fingerprint().ok();
+            (now.is_none() || now != last).then(|| (now, python.classes()))
+        };
+        let Some(Some((now, classes))) = self.background.run(look).await else { return false };
+        seen.classes = now;
+        if let Classes::Unknown(why) = &classes {
+            warn!(%why, "the classes cannot be found");
+        }
+        let are_new = classes != self.known.classes;
+        self.known.classes = classes;
+        are_new
     }
 
     /// Takes a snapshot, and waits for sources that are being written.

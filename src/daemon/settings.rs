@@ -19,6 +19,7 @@ pub use crate::daemon::settings::sources::{GitSettings, SourceFolder};
 pub use crate::daemon::settings::url::{PasswordError, PasswordSource, SecretUrl};
 use crate::diagnostic::{Diagnostic, sort};
 use crate::engine::plan::PruneGuard;
+use crate::io::executor::python::Python;
 use crate::spec::manifest::Known;
 pub use crate::spec::settings::{OnInvalid, SelfHeal};
 use crate::time::ZoneSource;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub git: Option<GitSettings>,
     /// What manifests build upon.
     pub known: Known,
+    /// Where classes are found; none: no class can be called.
+    pub python: Option<Python>,
     /// Where jobs and executions are kept.
     pub store: StoreUrl,
     /// Requests through Redis.

@@ -75,6 +75,9 @@ codes! {
     UNKNOWN_CALENDAR = "E0315", "a calendar that nothing declares";
     DUPLICATE_CALENDAR = "E0316", "the same calendar name twice";
     BAD_JITTER = "E0317", "a jitter that is too long";
+    BAD_CALL = "E0318", "a class that is not called as it should";
+    UNKNOWN_CLASS = "E0319", "a class that is not there";
+    BAD_ARGUMENT = "E0320", "an argument that a class does not take";
     EITHER_DAY = "W0301", "day and weekday both given: either of them fires";
     SHELL_WORDS = "W0302", "characters for a shell in a command that has none";
     SECRET_LITERAL = "W0303", "what looks like a secret, written out";

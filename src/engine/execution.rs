@@ -95,6 +95,10 @@ pub enum Failed {
     Signal,
     /// The process could not be started.
     Spawn,
+    /// The class raised an exception.
+    Exception,
+    /// The process of a class ended before its call had.
+    WorkerDied,
 }
 
 /// Reasons of [`Outcome::TimedOut`].
@@ -170,11 +174,13 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
         Self::Failed(Failed::Spawn),
+        Self::Failed(Failed::Exception),
+        Self::Failed(Failed::WorkerDied),
         Self::TimedOut(TimedOut::Attempt),
         Self::TimedOut(TimedOut::Total),
         Self::TimedOut(TimedOut::Unkillable),
@@ -214,6 +220,8 @@ impl Outcome {
             Self::Failed(Failed::Exit) => Some("exit"),
             Self::Failed(Failed::Signal) => Some("signal"),
             Self::Failed(Failed::Spawn) => Some("spawn"),
+            Self::Failed(Failed::Exception) => Some("exception"),
+            Self::Failed(Failed::WorkerDied) => Some("worker_died"),
             Self::TimedOut(TimedOut::Attempt) => Some("attempt"),
             Self::TimedOut(TimedOut::Total) => Some("total"),
             Self::TimedOut(TimedOut::Unkillable) => Some("unkillable"),

@@ -61,7 +61,9 @@ pub fn judged(rules: &AttemptRules, claimed_at: Timestamp, ending: &Ending) -> O
 /// Whether an outcome may be followed by another attempt, where a job asks for retries.
 pub fn may_follow(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Failed(Failed::Exit | Failed::Signal | Failed::Spawn)
+        Outcome::Failed(
+            Failed::Exit | Failed::Signal | Failed::Spawn | Failed::Exception | Failed::WorkerDied,
+        )
         | Outcome::TimedOut(TimedOut::Attempt) => true,
         // One that cannot be killed still runs; one that is lost may: a second would run beside it.
         Outcome::TimedOut(TimedOut::Unkillable | TimedOut::Total)

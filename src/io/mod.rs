@@ -5,6 +5,7 @@ pub mod clock;
 pub mod executor;
 pub mod files;
 pub mod git;
+pub mod helper;
 pub mod http;
 pub mod last_good;
 #[cfg(feature = "redis")]

@@ -128,6 +128,9 @@ impl JobSpec {
                 job.insert("script".to_owned(), json!(text));
                 job.insert("shell".to_owned(), json!(shell));
             }
+            Task::Class(call) => {
+                job.insert("class".to_owned(), json!(call.to_string()));
+            }
         }
         let triggers: Vec<Value> = self.triggers.iter().map(trigger_value).collect();
         let grace_time = match self.misfire.grace_time {

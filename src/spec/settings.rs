@@ -62,6 +62,29 @@ pub struct RawSettings {
     /// Requests through Redis; absent: no Redis.
     #[serde(default)]
     pub redis: Option<RawRedis>,
+    /// Classes in Python that jobs may call; absent: none.
+    #[serde(default)]
+    pub python: Option<RawPython>,
+}
+
+/// Classes in Python that jobs may call.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Python")]
+pub struct RawPython {
+    /// The interpreter, 3.8 or newer: a name that is looked up in the PATH, or a path relative to the folder of
+    /// this file. Built in: `python3`.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = &"python3", example = &"/opt/venv/bin/python")]
+    pub interpreter: Option<String>,
+    /// The folder that holds the modules, relative to the folder of this file. Its parent is importable too.
+    #[schemars(length(min = 1), example = &"tasks")]
+    pub root: String,
+    /// Packages, modules or classes below the folder that may be called; `*` and `?` stand for any letters.
+    /// Built in: all of them.
+    #[serde(default)]
+    #[schemars(length(min = 1), inner(length(min = 1)), example = ["reports", "test.main.Test"])]
+    pub allow: Option<Vec<String>>,
 }
 
 /// A source of manifests that is no folder.

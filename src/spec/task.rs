@@ -1,9 +1,12 @@
 //! Tasks: what an execution does.
 
 pub mod call;
+pub mod signature;
+
+use crate::spec::task::call::Call;
 
 /// What is done. Kinds that the program cannot do yet are refused when a manifest is lowered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Task {
     /// A program with its arguments; no shell. Never empty.
     Command(Vec<String>),
@@ -14,25 +17,20 @@ pub enum Task {
         /// The shell and its arguments, for example `["/bin/sh", "-e", "-c"]`. Never empty.
         shell: Vec<String>,
     },
+    /// A class of a closed registry, with its arguments.
+    Class(Call),
 }
 
 /// The shell of a script that names none.
 pub const DEFAULT_SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 
 impl Task {
-    /// The argument vector that starts the task.
-    pub fn argv(&self) -> Vec<String> {
-        match self {
-            Self::Command(argv) => argv.clone(),
-            Self::Script { text, shell } => shell.iter().chain([text]).cloned().collect(),
-        }
-    }
-
     /// The key of the task in a manifest.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Command(_) => "command",
             Self::Script { .. } => "script",
+            Self::Class(_) => "class",
         }
     }
 }

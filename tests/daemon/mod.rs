@@ -10,6 +10,7 @@ mod oracle;
 mod outage;
 mod overrides;
 mod plan;
+mod python;
 pub(crate) mod reload;
 mod retry;
 mod sync;

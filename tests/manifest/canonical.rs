@@ -7,6 +7,7 @@ use cronwright::spec::job::{JobMeta, JobName, JobSpec};
 use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
 use cronwright::spec::policy::{Backoff, GraceTime, Misfire, OnRemove, Overlap, Retry};
 use cronwright::spec::task::Task;
+use cronwright::spec::task::call::{Argument, Call};
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DateTrigger, DayCalendar, DayRange, Dialect, FireFilter, FoldRule,
     GapRule, IntervalStart, IntervalTrigger, Trigger, Window,
@@ -202,10 +203,33 @@ fn filter() -> impl Strategy<Value = FireFilter> {
         .prop_map(|(calendar, exclude)| FireFilter::new(calendar, exclude))
 }
 
+fn argument() -> impl Strategy<Value = Argument> {
+    let one = prop_oneof![
+        Just(Argument::None),
+        any::<bool>().prop_map(Argument::Bool),
+        any::<i128>().prop_map(Argument::Integer),
+        any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(Argument::Float),
+        any::<String>().prop_map(Argument::Text),
+    ];
+    one.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Argument::List),
+            btree_map(any::<String>(), inner, 0..3)
+                .prop_map(|map| Argument::Map(map.into_iter().collect())),
+        ]
+    })
+}
+
 fn spec() -> impl Strategy<Value = JobSpec> {
     let task = prop_oneof![
         vec(text(), 1..4).prop_map(Task::Command),
         (text(), vec(text(), 1..3)).prop_map(|(text, shell)| Task::Script { text, shell }),
+        (vec(argument(), 0..3), btree_map("[a-z]{1,5}", argument(), 0..3)).prop_map(
+            |(args, kwargs)| {
+                let (path, kwargs) = ("a.b.C".to_owned(), kwargs.into_iter().collect());
+                Task::Class(Call { path, args, kwargs })
+            }
+        ),
     ];
     let misfire =
         (of(duration()), any::<bool>(), 1..1000_u32).prop_map(|(grace, coalesce, max)| Misfire {

@@ -53,7 +53,7 @@ fn defaults_are_laid_over_each_other_from_settings_to_job() {
         file("jobs.d/top.yaml", "jobs: { top: { cron: '@daily', command: a } }"),
         file("other/b.yaml", "jobs: { other: { cron: '@daily', command: a } }"),
     ];
-    let loaded = clean(&files, &Known { defaults: settings.into() });
+    let loaded = clean(&files, &Known { defaults: settings.into(), ..Known::default() });
     let told = |name: &str| {
         let spec = spec(&loaded, name);
         format!(

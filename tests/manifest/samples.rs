@@ -9,6 +9,7 @@ use std::process::Command;
 use cronwright::daemon::settings::{Environment, Flags, Places, Settings, load as load_settings};
 use cronwright::diagnostic::render::{Colour, render_all};
 use cronwright::spec::manifest::{Known, Loaded, load};
+use cronwright::spec::task::Task;
 use cronwright::time::Timestamp;
 
 use super::cases::files_below;
@@ -52,6 +53,14 @@ fn the_full_job_files_are_valid_and_say_the_same_in_yaml_and_toml() {
     for (name, job) in &yaml.jobs {
         assert_eq!(job.spec.canonical(), toml.jobs[name].spec.canonical());
     }
+}
+
+#[test]
+fn the_example_of_kinits_tasks_is_valid() {
+    let settings = settings("examples/kinit/cronwright.toml");
+    let classes = settings.python.unwrap().classes();
+    let loaded = clean("examples/kinit", &["jobs.d"], &Known { classes, ..settings.known });
+    assert_eq!(loaded.jobs.len(), 2);
 }
 
 #[test]
@@ -100,6 +109,14 @@ fn tree(root: &Path, below: &Path, found: &mut BTreeSet<PathBuf>) {
     }
 }
 
+fn argv(task: &Task) -> Vec<String> {
+    match task {
+        Task::Command(argv) => argv.clone(),
+        Task::Script { text, shell } => shell.iter().chain([text]).cloned().collect(),
+        Task::Class(call) => panic!("{call} is no process of its own"),
+    }
+}
+
 /// Starts each shipped job once, as the supervisor would: about a second of bash and Python.
 #[test]
 fn the_shipped_jobs_succeed_and_write_only_under_the_state_directory() {
@@ -113,7 +130,7 @@ fn the_shipped_jobs_succeed_and_write_only_under_the_state_directory() {
     let mut before = BTreeSet::new();
     tree(folder.path(), folder.path(), &mut before);
     for (name, job) in &loaded.jobs {
-        let argv = job.spec.task.argv();
+        let argv = argv(&job.spec.task);
         let output = Command::new(&argv[0])
             .args(&argv[1..])
             .env_clear()

@@ -84,7 +84,9 @@ Settings {
             protect: Absent,
             on_remove: Absent,
         },
+        classes: Nowhere,
     },
+    python: None,
     store: Sqlite(
         "/srv/.cronwright/cronwright.db",
     ),

@@ -8,7 +8,7 @@ use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
 
 /// Flags of `serve` and of the verbs that look for the same places. What is not given is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Flags {
     /// `--config`.
     pub config: Option<PathBuf>,

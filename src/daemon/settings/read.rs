@@ -11,6 +11,7 @@ use crate::daemon::settings::{
 };
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
 use crate::engine::plan::PruneGuard;
+use crate::io::executor::python::Python;
 use crate::spec::manifest::check::Rules;
 use crate::spec::manifest::document::{Document, Format};
 use crate::spec::manifest::lower::layer::{Layer, read_zone};
@@ -19,7 +20,9 @@ use crate::spec::manifest::raw::{Given, RawDefaults};
 use crate::spec::manifest::text::text_of;
 use crate::spec::manifest::{FILE_BYTES_MAX, Known};
 use crate::spec::schema;
-use crate::spec::settings::{RawPassword, RawPruneGuard, RawRedis, RawSettings, RawStore};
+use crate::spec::settings::{
+    RawPassword, RawPruneGuard, RawPython, RawRedis, RawSettings, RawStore,
+};
 use crate::time::{ZoneSource, choose_zone_source};
 
 /// The schema of settings, compiled once.
@@ -27,6 +30,9 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| match Rules::compile(&schema::s
     Ok(rules) => rules,
     Err(error) => unreachable!("{error}; a test compiles it"),
 });
+
+/// The interpreter of classes where none is named.
+const PYTHON: &str = "python3";
 
 pub(super) struct Loader<'a> {
     pub(super) places: &'a Places,
@@ -83,7 +89,8 @@ impl Loader<'_> {
             state_dir: self.places.state_dir.clone(),
             sources: sources::read(raw, flags, self.places),
             git,
-            known: Known { defaults: defaults.into() },
+            known: Known { defaults: defaults.into(), ..Known::default() },
+            python: self.python(raw.python.as_ref()),
             store: store?,
             redis,
             listen,
@@ -128,6 +135,22 @@ impl Loader<'_> {
             Layer { timezone: zone.map_or(Given::Absent, Given::Value), ..Layer::default() };
         let raw: RawDefaults = raw.job_defaults.clone().unwrap_or_default();
         Layer::read(raw, &site.child("job_defaults"), &mut self.out).over(&lowest)
+    }
+
+    fn python(&self, raw: Option<&RawPython>) -> Option<Python> {
+        let raw = raw?;
+        let interpreter = raw.interpreter.as_deref().unwrap_or(PYTHON);
+        // A name alone is looked up in the PATH.
+        let interpreter = match interpreter.contains('/') {
+            true => self.places.base_dir.join(interpreter),
+            false => PathBuf::from(interpreter),
+        };
+        let everything = || vec!["*".to_owned()];
+        Some(Python {
+            interpreter,
+            root: self.places.base_dir.join(&raw.root),
+            allow: raw.allow.clone().unwrap_or_else(everything),
+        })
     }
 
     fn store(

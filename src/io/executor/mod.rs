@@ -5,6 +5,7 @@
 
 mod client;
 mod connection;
+pub mod python;
 pub mod supervisor;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,9 @@ use base64::engine::general_purpose::STANDARD;
 use crate::engine::execution::{
     AttemptId, Cancelled, Cause, Ending, Exception, Exit, Failed, Outcome, Output, TimedOut,
 };
+use crate::io::executor::python::{CALL_VARIABLE, Caller, Report};
 use crate::spec::job::JobSpec;
+use crate::spec::task::Task;
 use crate::spec::trigger::TriggerKind;
 use crate::supervisor::protocol::{
     HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, StartProcess,
@@ -57,14 +60,21 @@ pub struct Surroundings<'a> {
     pub base_dir: &'a Path,
     /// The daemon's environment, of which only [`INHERITED`] and `LC_*` go on.
     pub environment: &'a BTreeMap<String, String>,
+    /// What calls classes; none: the settings name no folder of them.
+    pub caller: Option<&'a Caller>,
 }
+
+/// A class that the daemon cannot call: its settings name no folder of classes any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the settings of this daemon name no folder of classes (`[python]`)")]
+pub struct NoCaller;
 
 /// The process that does `spec` for an execution.
 pub fn start_of(
     facts: &Facts<'_>,
     spec: &JobSpec,
     surroundings: &Surroundings<'_>,
-) -> StartProcess {
+) -> Result<StartProcess, NoCaller> {
     let base_dir = surroundings.base_dir;
     let working_dir = match &spec.working_dir {
         Some(working_dir) => base_dir.join(working_dir),
@@ -73,20 +83,47 @@ pub fn start_of(
     let mut env = inherited(surroundings.environment);
     env.extend(own_variables(facts, spec));
     env.extend(spec.env.clone());
-    StartProcess {
+    let argv = match &spec.task {
+        Task::Command(argv) => argv.clone(),
+        Task::Script { text, shell } => shell.iter().chain([text]).cloned().collect(),
+        Task::Class(call) => {
+            let (argv, call) = surroundings.caller.ok_or(NoCaller)?.process(call);
+            env.insert(CALL_VARIABLE.to_owned(), call);
+            argv
+        }
+    };
+    Ok(StartProcess {
         id: facts.attempt.to_string(),
-        argv: spec.task.argv(),
+        argv,
         env,
         working_dir: working_dir.to_string_lossy().into_owned(),
         timeout_ms: spec.timeout.into_iter().chain(facts.time_left).min().map(milliseconds),
         kill_grace_ms: milliseconds(spec.kill_grace),
         output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
-    }
+    })
 }
 
 /// What the end of a process means for its execution.
 pub fn ending_of(ending: ProcessEnding) -> Ending {
-    let (outcome, exit, exception) = match ending.how {
+    let (outcome, exit, exception) = meaning_of(ending.how);
+    let plain = Ending {
+        outcome,
+        started_at: ending.started_at_ms.map(timestamp),
+        finished_at: timestamp(ending.finished_at_ms),
+        duration: ending.duration_ms.map(Duration::from_millis),
+        exit,
+        result: ending.result,
+        exception,
+        output: output_of(&ending.output),
+    };
+    match plain.result.as_deref().and_then(Report::parse) {
+        None => plain,
+        Some(report) => ending_of_call(plain, report),
+    }
+}
+
+fn meaning_of(how: HowEnded) -> (Outcome, Option<Exit>, Option<Exception>) {
+    match how {
         HowEnded::Exited { code: 0 } => (Outcome::Succeeded, Some(Exit::Code(0)), None),
         HowEnded::Exited { code } => (Outcome::Failed(Failed::Exit), Some(Exit::Code(code)), None),
         HowEnded::Signalled { signal } => {
@@ -101,16 +138,31 @@ pub fn ending_of(ending: ProcessEnding) -> Ending {
         }
         HowEnded::Unkillable => (Outcome::TimedOut(TimedOut::Unkillable), None, None),
         HowEnded::Vanished => (Outcome::Lost, None, None),
-    };
-    Ending {
-        outcome,
-        started_at: ending.started_at_ms.map(timestamp),
-        finished_at: timestamp(ending.finished_at_ms),
-        duration: ending.duration_ms.map(Duration::from_millis),
-        exit,
-        result: ending.result,
-        exception,
-        output: output_of(&ending.output),
+    }
+}
+
+/// The same for the process of a call, which says what the call came to. That it was ended by a time limit or
+/// on purpose counts more.
+fn ending_of_call(plain: Ending, report: Report) -> Ending {
+    let ended_by_itself = plain.exit.is_some();
+    match report {
+        Report::Returned(result) => Ending { result, ..plain },
+        Report::Exited => Ending { result: None, ..plain },
+        Report::Raised(exception) => {
+            let raised = Outcome::Failed(Failed::Exception);
+            let outcome = if ended_by_itself { raised } else { plain.outcome };
+            Ending { outcome, result: None, exception: Some(exception), ..plain }
+        }
+        Report::Unended if ended_by_itself => {
+            let exception = Exception {
+                kind: "WorkerDied".to_owned(),
+                message: "the process ended before the call had".to_owned(),
+                traceback: None,
+            };
+            let outcome = Outcome::Failed(Failed::WorkerDied);
+            Ending { outcome, result: None, exception: Some(exception), ..plain }
+        }
+        Report::Unended => Ending { result: None, ..plain },
     }
 }
 

@@ -43,8 +43,8 @@ fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProce
     ];
     let environment =
         daemons.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let surroundings =
-        Surroundings { base_dir: Path::new("/etc/cronwright"), environment: &environment };
+    let base_dir = Path::new("/etc/cronwright");
+    let surroundings = Surroundings { base_dir, environment: &environment, caller: None };
     let facts = Facts {
         attempt: &AttemptId {
             execution: ExecutionId("backup-1@2026-01-02T03:00:00Z".into()),
@@ -58,7 +58,7 @@ fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProce
         revision: "abc",
         fence: 7,
     };
-    start_of(&facts, &spec(working_dir), &surroundings)
+    start_of(&facts, &spec(working_dir), &surroundings).unwrap()
 }
 
 #[test]
@@ -154,4 +154,54 @@ fn each_way_to_end_has_its_outcome() {
         };
         assert_eq!(ending, expected);
     }
+}
+
+#[test]
+fn the_process_of_a_call_says_what_the_call_came_to() {
+    let ending = |how: HowEnded, report: &str| {
+        let ending = ending_of(ProcessEnding {
+            id: "a".to_owned(),
+            started_at_ms: Some(1000),
+            finished_at_ms: 3500,
+            duration_ms: Some(2499),
+            how,
+            output: KeptOutput::default(),
+            result: Some(format!("{{\"cronwright.class\": 1, {report}}}")),
+        });
+        let outcome = (ending.outcome.as_str(), ending.outcome.reason().unwrap_or_default());
+        let exception = ending.exception.map(|e| format!("{}: {}", e.kind, e.message));
+        let result = ending.result.unwrap_or_default();
+        format!(
+            "{} {} {:?} {} {}",
+            outcome.0,
+            outcome.1,
+            ending.exit,
+            result,
+            exception.unwrap_or_default()
+        )
+    };
+    let exited = |code| HowEnded::Exited { code };
+    let raised = "\"ended\": true, \"exception\": {\"type\": \"E\", \"message\": \"m\", \"traceback\": \"t\"}";
+    for (how, report, meant) in [
+        (exited(0), "\"ended\": true, \"result\": [1]", "succeeded  Some(Code(0)) [1] "),
+        (exited(0), "\"ended\": true, \"result\": null", "succeeded  Some(Code(0))  "),
+        (exited(1), raised, "failed exception Some(Code(1))  E: m"),
+        (HowEnded::TimedOut, raised, "timed_out attempt None  E: m"),
+        (exited(3), "\"ended\": true, \"exit\": true", "failed exit Some(Code(3))  "),
+        (
+            exited(0),
+            "\"ended\": false",
+            "failed worker_died Some(Code(0))  WorkerDied: the process ended before the call had",
+        ),
+        (
+            HowEnded::Signalled { signal: 11 },
+            "\"ended\": false",
+            "failed worker_died Some(Signal(11))  WorkerDied: the process ended before the call had",
+        ),
+        (HowEnded::Stopped, "\"ended\": false", "cancelled requested None  "),
+    ] {
+        assert_eq!(ending(how, report), meant);
+    }
+    assert_eq!(Report::parse("{\"cronwright.class\": 2, \"ended\": true}"), None);
+    assert_eq!(Report::parse("[1]"), None);
 }

@@ -2,28 +2,15 @@
 //! surroundings than it needs.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, ioctl_fionbio, read, write};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
-
-use crate::io::clock::boot;
 use crate::io::git::GitError;
-use crate::time::BootTime;
+use crate::io::helper::{self, Bounds, HelperError};
 
-/// How much of its complaints is kept, in bytes.
-const COMPLAINT_BYTES_MAX: usize = 16 * 1024;
 /// How much of a complaint is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 400;
-/// How much is read at once, in bytes.
-const CHUNK_BYTES: usize = 64 * 1024;
-/// How often a run that may fill the disk is looked at.
-const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// Variables that would lead git to another repository, index or configuration, have it write traces, or
 /// open a window that asks for a password. A hook of git that calls this program sets many of them.
@@ -190,32 +177,17 @@ impl<'a> Git<'a> {
     }
 
     /// Runs it. It is an error when it cannot be started, or had to be ended with all that it started.
-    pub(super) fn run(mut self) -> Result<Finished, GitError> {
+    pub(super) fn run(self) -> Result<Finished, GitError> {
         let what = self.what;
-        self.command
-            .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A group of its own, so that ssh and all helpers can be ended with it.
-            .process_group(0);
-        let mut child =
-            self.command.spawn().map_err(|error| GitError::NoProgram(error.to_string()))?;
-        let heard = Talk::with(&mut child, &self).and_then(|mut talk| {
-            talk.listen()?;
-            Ok((talk.output.bytes, talk.complaint.bytes))
-        });
-        match heard {
-            Ok((output, complaint)) => {
-                let status = child.wait().map_err(|e| GitError::Failed(what, e.to_string()))?;
-                Ok(Finished { what, status, output, complaint })
-            }
-            Err(error) => {
-                // It has not been waited for, so that its number is nobody else's.
-                kill_process_group(Pid::from_child(&child), Signal::KILL).ok();
-                child.wait().ok();
-                Err(error)
-            }
-        }
+        let bounds =
+            Bounds { within: self.within, output_max: self.output_max, too_big: self.too_big };
+        let said = helper::run(self.command, self.input, &bounds).map_err(|error| match error {
+            HelperError::NotStarted(error) => GitError::NoProgram(error.to_string()),
+            HelperError::Failed(error) => GitError::Failed(what, error.to_string()),
+            HelperError::TimedOut(within) => GitError::TimedOut(what, within),
+            HelperError::TooMuch => GitError::TooMuch(what),
+        })?;
+        Ok(Finished { what, status: said.status, output: said.output, complaint: said.complaint })
     }
 
     /// Runs it; what it says, when it succeeds.
@@ -246,141 +218,10 @@ impl Finished {
     }
 }
 
-/// A pipe that is read, and what came out of it.
-struct Ear {
-    pipe: Option<OwnedFd>,
-    bytes: Vec<u8>,
-    max: u64,
-    over: bool,
-}
-
-/// Speaking with a run until it has ended.
-struct Talk<'a> {
-    what: &'static str,
-    exit: OwnedFd,
-    input: &'a [u8],
-    mouth: Option<OwnedFd>,
-    output: Ear,
-    complaint: Ear,
-    within: Duration,
-    deadline: BootTime,
-    too_big: Option<&'a dyn Fn() -> bool>,
-}
-
-impl<'a> Talk<'a> {
-    fn with(child: &mut Child, git: &Git<'a>) -> Result<Self, GitError> {
-        let failed = |errno: Errno| GitError::Failed(git.what, errno.to_string());
-        let exit = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).map_err(failed)?;
-        let talk = Self {
-            what: git.what,
-            exit,
-            input: git.input,
-            mouth: child.stdin.take().map(OwnedFd::from),
-            output: Ear::new(child.stdout.take().map(OwnedFd::from), git.output_max),
-            complaint: Ear::new(child.stderr.take().map(OwnedFd::from), COMPLAINT_BYTES_MAX as u64),
-            within: git.within,
-            deadline: boot().plus(git.within),
-            too_big: git.too_big,
-        };
-        let pipes = [&talk.mouth, &talk.output.pipe, &talk.complaint.pipe];
-        for pipe in pipes.into_iter().flatten() {
-            ioctl_fionbio(pipe, true).map_err(failed)?;
-        }
-        Ok(talk)
-    }
-
-    /// Until it has ended. A helper that lives on and keeps a pipe open is not waited for.
-    fn listen(&mut self) -> Result<(), GitError> {
-        loop {
-            let ended = self.wait()?;
-            self.speak();
-            self.output.hear();
-            self.complaint.hear();
-            if self.output.over {
-                return Err(GitError::TooMuch(self.what));
-            }
-            if ended {
-                return Ok(());
-            }
-            if self.deadline <= boot() {
-                return Err(GitError::TimedOut(self.what, self.within));
-            }
-            if self.too_big.is_some_and(|too_big| too_big()) {
-                return Err(GitError::TooMuch(self.what));
-            }
-        }
-    }
-
-    /// Waits until there is something to do; whether it has ended.
-    fn wait(&self) -> Result<bool, GitError> {
-        let left = self.deadline.since(boot()).min(match self.too_big {
-            Some(_) => CHECK_EVERY,
-            None => Duration::MAX,
-        });
-        let left = Timespec::try_from(left).ok();
-        let ears = [&self.output.pipe, &self.complaint.pipe].into_iter().flatten();
-        let mut fds = vec![PollFd::new(&self.exit, PollFlags::IN)];
-        fds.extend(ears.map(|pipe| PollFd::new(pipe, PollFlags::IN)));
-        fds.extend(self.mouth.iter().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
-        match poll(&mut fds, left.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {
-                Ok(fds.first().is_some_and(|exit| exit.revents().contains(PollFlags::IN)))
-            }
-            Err(errno) => Err(GitError::Failed(self.what, errno.to_string())),
-        }
-    }
-
-    /// Writes what it can take; what it does not want to read is its own affair.
-    fn speak(&mut self) {
-        let Some(pipe) = &self.mouth else { return };
-        match write(pipe, self.input) {
-            Ok(written) => self.input = self.input.get(written..).unwrap_or_default(),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => self.input = &[],
-        }
-        if self.input.is_empty() {
-            self.mouth = None;
-        }
-    }
-}
-
-impl Ear {
-    fn new(pipe: Option<OwnedFd>, max: u64) -> Self {
-        Self { pipe, bytes: Vec::new(), max, over: false }
-    }
-
-    /// Takes in what there is; beyond the bound it is thrown away.
-    fn hear(&mut self) {
-        while let Some(pipe) = &self.pipe {
-            match take(pipe.as_fd(), &mut self.bytes) {
-                Ok(0) => self.pipe = None,
-                Ok(_) => {}
-                Err(Errno::AGAIN) => return,
-                Err(Errno::INTR) => continue,
-                Err(_) => self.pipe = None,
-            }
-            let max = usize::try_from(self.max).unwrap_or(usize::MAX);
-            if self.bytes.len() > max {
-                self.bytes.truncate(max);
-                self.over = true;
-                return;
-            }
-        }
-    }
-}
-
-/// Reads a piece of what is there; how much it was.
-fn take(pipe: BorrowedFd<'_>, bytes: &mut Vec<u8>) -> Result<usize, Errno> {
-    let before = bytes.len();
-    bytes.resize(before + CHUNK_BYTES, 0);
-    let taken = read(pipe, bytes.get_mut(before..).unwrap_or_default());
-    bytes.truncate(before + taken.unwrap_or(0));
-    taken
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::clock::boot;
 
     /// A bare repository with an alias that runs a shell; none: without `git` the test is left out.
     fn repository(script: &str) -> Option<tempfile::TempDir> {

@@ -1,5 +1,7 @@
 //! One manifest: its text read, checked and lowered. What it means beside others is `load`'s.
 
+mod classes;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -177,11 +179,8 @@ impl Document {
     /// Every name that the file declares, also where it is broken, and where.
     pub fn declared(&self) -> Vec<(JobName, Place)> {
         let place = |span: Span| Place::new(&self.source, span.start, span.end);
-        self.job_entries()
-            .filter_map(|entry| {
-                JobName::parse(&entry.key).ok().map(|name| (name, place(entry.key_span)))
-            })
-            .collect()
+        let named = |entry: &Entry| Some((JobName::parse(&entry.key).ok()?, place(entry.key_span)));
+        self.job_entries().filter_map(named).collect()
     }
 
     /// Decodes the first tree without the fields that are known to be wrong; none when that is not

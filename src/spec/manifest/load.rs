@@ -22,6 +22,7 @@ use crate::spec::manifest::load::previous::PreviousName;
 use crate::spec::manifest::lower::calendars::{Calendars, DeclaredCalendar, KnownCalendar};
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::{Content, InvalidManifest, Known, Loaded, ManifestFile};
+use crate::spec::task::signature::Classes;
 
 /// Reads all manifests of a snapshot. Never fails; reports everything.
 pub fn load(files: &[ManifestFile], known: &Known) -> Loaded {
@@ -33,6 +34,8 @@ pub fn load(files: &[ManifestFile], known: &Known) -> Loaded {
 pub struct Loader {
     /// What became of the files of the last snapshot, by path.
     last: HashMap<Arc<str>, Remembered>,
+    /// The classes of that snapshot.
+    classes: Classes,
 }
 
 /// A file with all that decided what became of it.
@@ -69,6 +72,9 @@ impl Loader {
         let (defaults, manifests): (Vec<_>, Vec<_>) =
             files.iter().partition(|file| is_defaults(file));
         let mut loaded = Loaded { files: files.len(), ..Loaded::default() };
+        if self.classes != known.classes {
+            *self = Self { classes: known.classes.clone(), last: HashMap::new() };
+        }
         let folders = Folders::read(&defaults, known, &mut loaded);
         let manifests = folders.above(manifests);
         let texts = in_parallel(
@@ -80,14 +86,15 @@ impl Loader {
         let mut outcomes = in_parallel(
             manifests.iter().zip(texts).collect(),
             |(manifest, text)| text.unchanged(&calendars).map_err(|text| (manifest, text)),
-            |(manifest, text)| text.outcome(manifest, &calendars),
+            |(manifest, text)| text.outcome(manifest, &calendars, &known.classes),
         );
         // A manifest that cannot be used changes nothing (D7), nor do its calendars, which may make
         // their users invalid in turn. Each round takes at least one calendar out of use.
         while calendars.disown(&invalid(&manifests, &outcomes)) {
             for (manifest, outcome) in manifests.iter().zip(&mut outcomes) {
                 if outcome.uses_calendars {
-                    *outcome = Text::read(manifest.file).outcome(manifest, &calendars);
+                    *outcome =
+                        Text::read(manifest.file).outcome(manifest, &calendars, &known.classes);
                 }
             }
         }
@@ -167,11 +174,17 @@ impl Text<'_> {
     }
 
     /// What becomes of the file among the calendars of the snapshot.
-    fn outcome(self, manifest: &Manifest<'_>, calendars: &Calendars) -> Arc<Outcome> {
+    fn outcome(
+        self,
+        manifest: &Manifest<'_>,
+        calendars: &Calendars,
+        classes: &Classes,
+    ) -> Arc<Outcome> {
         match self {
-            Self::Same(_) => Self::read(manifest.file).outcome(manifest, calendars),
+            Self::Same(_) => Self::read(manifest.file).outcome(manifest, calendars, classes),
             Self::Read(document, declared) => {
-                Arc::new(Outcome::of(*document, declared, manifest.below.layer, calendars))
+                let below = manifest.below.layer;
+                Arc::new(Outcome::of(*document, declared, below, calendars, classes))
             }
         }
     }
@@ -193,8 +206,10 @@ impl Outcome {
         calendars: Vec<DeclaredCalendar>,
         below: &Layer,
         known: &Calendars,
+        classes: &Classes,
     ) -> Self {
         let jobs = document.lower(below, known);
+        document.check_classes(classes);
         let declared = document.declared();
         let places: BTreeMap<&JobName, &Place> =
             declared.iter().map(|(name, place)| (name, place)).collect();

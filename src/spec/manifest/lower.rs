@@ -94,26 +94,36 @@ fn read_task(
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Task> {
-    match (&raw.command, &raw.script) {
-        (Some(command), _) => {
+    match (&raw.command, &raw.script, &raw.class) {
+        (Some(command), _, _) => {
             task::read_command(command, &site.child("command"), out).map(Task::Command)
         }
-        (None, Some(script)) => {
+        (None, Some(script), _) => {
             task::check_script(script, &site.child("script"), out)?;
             let built_in = || DEFAULT_SHELL.map(str::to_owned).to_vec();
             let shell = shell.value().unwrap_or_else(built_in);
             Some(Task::Script { text: script.clone(), shell })
         }
+        (None, None, Some(class)) => {
+            task::read_class(class, &site.child("class"), out).map(Task::Class)
+        }
         // The schema asks for one of them.
-        (None, None) => None,
+        (None, None, None) => None,
     }
 }
 
 /// `shell` in a job that has no script; a default may well meet such a job.
 fn refuse_idle_shell(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
-    if raw.command.is_some() && own.shell != Given::Absent {
-        let message = "`shell` does nothing beside `command`, which is started without one";
-        let help = "remove it, or write `script` in place of `command`";
+    let (kind, why) = if raw.command.is_some() {
+        ("command", "started without one")
+    } else if raw.class.is_some() {
+        ("class", "called without one")
+    } else {
+        return;
+    };
+    if own.shell != Given::Absent {
+        let message = format!("`shell` does nothing beside `{kind}`, which is {why}");
+        let help = format!("remove it, or write `script` in place of `{kind}`");
         out.push(site.key("shell").diagnostic(codes::IDLE_FIELD, message).help(help));
     }
 }

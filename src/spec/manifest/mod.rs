@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, SourceText};
 use crate::spec::job::{JobName, JobSet};
 use crate::spec::manifest::lower::layer::Layer;
+use crate::spec::task::signature::Classes;
 
 pub use crate::spec::manifest::load::{Loader, load};
 
@@ -53,6 +54,8 @@ pub enum Content {
 pub struct Known {
     /// `job_defaults` of the settings, over their time zone.
     pub defaults: Arc<Layer>,
+    /// The classes that may be called.
+    pub classes: Classes,
 }
 
 /// What a snapshot declares.

@@ -152,11 +152,11 @@ pub struct RawDefaults {
     pub on_remove: Given<OnRemove>,
 }
 
-/// A job: one kind of task (`command` or `script`), and when it is due: `cron`, `interval` or `date`,
+/// A job: one kind of task (`command`, `script` or `class`), and when it is due: `cron`, `interval` or `date`,
 /// or any number of `triggers`; without any of them it only runs on request.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Job", extend("oneOf" = [{ "required": ["command"] }, { "required": ["script"] }]))]
+#[schemars(rename = "Job", extend("oneOf" = [{ "required": ["command"] }, { "required": ["script"] }, { "required": ["class"] }]))]
 pub struct RawJob {
     /// What it is for, in words.
     #[serde(default)]
@@ -191,6 +191,10 @@ pub struct RawJob {
     #[serde(default)]
     #[schemars(length(min = 1), example = "df -h /\ndu -sh /var/log\n")]
     pub script: Option<String>,
+    /// A class in Python below the folder that the settings name, with its arguments as Python writes them.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = "reports.daily.Report(\"sales\", 7, lang=\"zh\")")]
+    pub class: Option<String>,
     /// Time zone of the triggers: an IANA name, never an abbreviation or an offset.
     #[serde(default)]
     #[schemars(example = "Asia/Shanghai", example = &"UTC")]

@@ -1,10 +1,9 @@
-//! Calls: the text of a `class` task, `reports.daily.Report("sales", 7, lang="zh")`. Manifests cannot hold
-//! class tasks yet; this is how their text will be read.
+//! Calls: the text of a `class` task, `reports.daily.Report("sales", 7, lang="zh")`.
 //!
 //! A dotted path, then arguments as Python writes them: texts in either quote, whole numbers, floats, `True`,
 //! `False`, `None`, lists, maps, and arguments with a name. Nothing is dropped silently: what is not
 //! understood is an error with its place. What the path leads to, and whether the arguments fit, is not
-//! decided here.
+//! decided here (`signature`).
 
 mod parse;
 

@@ -23,7 +23,6 @@ const KEYS: [(&str, &[&str]); 9] = [
             "kinit",
             "max_running",
             "notifiers",
-            "python",
             "requests",
         ],
     ),
@@ -33,7 +32,6 @@ const KEYS: [(&str, &[&str]); 9] = [
 ];
 
 const JOB: &[&str] = &[
-    "class",
     "concurrency_group",
     "expect_success_within",
     "heartbeat",
@@ -69,7 +67,7 @@ const TRIGGER: &[&str] = &["params"];
 const VALUES: [(&str, &[&str]); 1] = [("Overlap", &["queue", "replace"])];
 
 /// Kinds of task that a job may name one day.
-pub const TASK_KINDS: [&str; 2] = ["http", "class"];
+pub const TASK_KINDS: [&str; 1] = ["http"];
 
 /// Whether a key of this definition is one of those to come.
 pub fn is_key(about: &str, key: &str) -> bool {
@@ -95,7 +93,8 @@ pub fn misplaced(about: &str, key: &str) -> Option<&'static str> {
         "exclude",
         "jitter",
     ];
-    const OF_JOBS: [&str; 6] = ["cron", "interval", "date", "triggers", "command", "script"];
+    const OF_JOBS: [&str; 7] =
+        ["cron", "interval", "date", "triggers", "command", "script", "class"];
     match about {
         "Job" if OF_TRIGGERS.contains(&key) || (TRIGGER.contains(&key) && !JOB.contains(&key)) => {
             Some("this belongs to an entry of `triggers`")
