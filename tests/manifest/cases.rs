@@ -13,7 +13,7 @@ use snapbox::{Data, assert_data_eq};
 
 /// Codes that no manifest can show: settings have their own cases, and files that are not read or
 /// too large for a fixture stand in `files.rs`.
-const SHOWN_ELSEWHERE: [&str; 11] = [
+const SHOWN_ELSEWHERE: [&str; 12] = [
     "E0320",
     codes::MISSING_FIELD,
     codes::FILE_TOO_LARGE,
