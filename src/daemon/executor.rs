@@ -1,7 +1,7 @@
 //! Starting and ending tasks: between the scheduler's effects and the supervisor.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
@@ -10,6 +10,8 @@ use tracing::{error, warn};
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::failpoint::failpoint;
+use crate::daemon::parts::DaemonError;
+use crate::daemon::settings::Settings;
 use crate::engine::event::{Event, Start};
 use crate::engine::execution::{AttemptId, Ending, Exception, Failed, Outcome, Output};
 use crate::io::clock;
@@ -29,16 +31,15 @@ pub(super) struct Executor {
 }
 
 impl Executor {
-    /// `base_dir` is what relative working directories count from; `environment` the daemon's own; `caller`
-    /// calls classes.
+    /// Puts what calls classes into the state directory. `environment` is the daemon's own.
     pub(super) fn new(
+        settings: &Settings,
         supervisor: SupervisorHandle,
         book: Arc<Book>,
-        base_dir: &Path,
         environment: BTreeMap<String, String>,
-        caller: Option<Caller>,
-    ) -> Self {
-        Self { supervisor, book, base_dir: base_dir.to_owned(), environment, caller }
+    ) -> Result<Self, DaemonError> {
+        let caller = caller_of(settings)?;
+        Ok(Self { supervisor, book, base_dir: settings.base_dir.clone(), environment, caller })
     }
 
     /// Starts a task; an ending comes back at once when that cannot be.
@@ -92,6 +93,13 @@ impl Executor {
     pub(super) fn forget(&self, id: &AttemptId) {
         note_refusal(self.supervisor.recorded(&id.to_string()), id);
     }
+}
+
+fn caller_of(settings: &Settings) -> Result<Option<Caller>, DaemonError> {
+    let Some(python) = &settings.python else { return Ok(None) };
+    let state_dir = &settings.state_dir;
+    let installed = python.clone().install(state_dir);
+    installed.map(Some).map_err(|source| DaemonError::StateDir { path: state_dir.clone(), source })
 }
 
 fn note_refusal(ordered: Result<(), OrderError>, id: &AttemptId) {

@@ -24,7 +24,6 @@ use crate::engine::plan::AppliedSet;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::io::background::Background;
 use crate::io::clock;
-use crate::io::executor::python::Caller;
 use crate::io::executor::supervisor::{Launch, SupervisorError, SupervisorEvent, SupervisorHandle};
 use crate::io::files::{Guard, Source, Sources};
 use crate::io::last_good::LastGood;
@@ -119,7 +118,6 @@ pub async fn start(
 ) -> Result<(Handle, JoinHandle<Ended>), DaemonError> {
     let launch = Launch::new(&settings.state_dir, exe);
     let (supervisor, news) = SupervisorHandle::connect_or_start(launch).await?;
-    let caller = caller_of(&settings)?;
     let node: Arc<str> = settings.node.as_str().into();
     let holder = holder(&node);
     let book = book_of(&settings);
@@ -160,7 +158,7 @@ pub async fn start(
         incoming,
         store: Arc::clone(&store),
         holder: holder.clone(),
-        executor: Executor::new(supervisor.clone(), book, &settings.base_dir, environment, caller),
+        executor: Executor::new(&settings, supervisor.clone(), book, environment)?,
         waiting: Waiting::default(),
         parts: Parts {
             events: events.clone(),
@@ -204,13 +202,6 @@ fn reader_of(settings: &Settings) -> Result<Reader, DaemonError> {
     let background = Background::start().map_err(DaemonError::Thread)?;
     let (sources, known) = (sources_of(settings), settings.known.clone());
     Ok(Reader { sources, known, python: settings.python.clone(), background })
-}
-
-fn caller_of(settings: &Settings) -> Result<Option<Caller>, DaemonError> {
-    let Some(python) = &settings.python else { return Ok(None) };
-    let state_dir = &settings.state_dir;
-    let installed = python.clone().install(state_dir);
-    installed.map(Some).map_err(|source| DaemonError::StateDir { path: state_dir.clone(), source })
 }
 
 fn sources_of(settings: &Settings) -> Sources {

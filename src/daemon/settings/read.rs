@@ -141,9 +141,10 @@ impl Loader<'_> {
         let raw = raw?;
         let interpreter = raw.interpreter.as_deref().unwrap_or(PYTHON);
         // A name alone is looked up in the PATH.
-        let interpreter = match interpreter.contains('/') {
-            true => self.places.base_dir.join(interpreter),
-            false => PathBuf::from(interpreter),
+        let interpreter = if interpreter.contains('/') {
+            self.places.base_dir.join(interpreter)
+        } else {
+            PathBuf::from(interpreter)
         };
         let everything = || vec!["*".to_owned()];
         Some(Python {

@@ -147,7 +147,6 @@ fn ending_of_call(plain: Ending, report: Report) -> Ending {
     let ended_by_itself = plain.exit.is_some();
     match report {
         Report::Returned(result) => Ending { result, ..plain },
-        Report::Exited => Ending { result: None, ..plain },
         Report::Raised(exception) => {
             let raised = Outcome::Failed(Failed::Exception);
             let outcome = if ended_by_itself { raised } else { plain.outcome };
@@ -162,7 +161,7 @@ fn ending_of_call(plain: Ending, report: Report) -> Ending {
             let outcome = Outcome::Failed(Failed::WorkerDied);
             Ending { outcome, result: None, exception: Some(exception), ..plain }
         }
-        Report::Unended => Ending { result: None, ..plain },
+        Report::Exited | Report::Unended => Ending { result: None, ..plain },
     }
 }
 
