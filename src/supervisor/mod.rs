@@ -10,9 +10,11 @@
 //! of it is found and killed, [`spool`] how endings are kept.
 
 mod capture;
+mod child;
 mod clock;
 mod connection;
 mod detach;
+mod image;
 mod job;
 mod known;
 mod lifecycle;

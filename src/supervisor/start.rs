@@ -16,6 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use crate::supervisor::detach::{Report, begin_log, leave_starter, own_pid};
 use crate::supervisor::places::Places;
 use crate::supervisor::server::{Setup, Supervisor};
+use crate::supervisor::spawn::Spawner;
 use crate::supervisor::spool::Spool;
 use crate::supervisor::tree::{Mark, kill_marked};
 use crate::supervisor::watch::{Signals, Watch};
@@ -88,7 +89,7 @@ fn prepare(places: &Places, options: &Options) -> io::Result<Option<(File, Setup
         spool_wake,
         mark,
         results: places.results(),
-        open_files,
+        spawner: Spawner::new(open_files),
         jobs_max,
         leave_after: options.leave_after,
     };

@@ -13,7 +13,6 @@ use crate::supervisor::protocol::{
 };
 use crate::supervisor::result_file::ResultFile;
 use crate::supervisor::server::Supervisor;
-use crate::supervisor::spawn::spawn;
 use crate::supervisor::tree::Table;
 use crate::supervisor::watch::Source;
 
@@ -39,7 +38,7 @@ impl Supervisor {
             (RESULT_VARIABLE, result.path().to_string_lossy().into_owned()),
             (MARK_VARIABLE, self.setup.mark.value(number)),
         ]);
-        match spawn(process, &own, &self.setup.open_files) {
+        match self.setup.spawner.spawn(process, &own) {
             Err(message) => self.not_started(process, message),
             Ok(spawned) => self.started(number, Job::new(process, spawned, result)),
         }

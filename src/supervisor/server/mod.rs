@@ -13,7 +13,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Rlimit};
+use rustix::process::Pid;
 
 use crate::supervisor::clock;
 use crate::supervisor::connection::Connection;
@@ -21,6 +21,7 @@ use crate::supervisor::job::{Job, Stream};
 use crate::supervisor::known::KnownIds;
 use crate::supervisor::lifecycle::{Phase, Step};
 use crate::supervisor::protocol::FromSupervisor;
+use crate::supervisor::spawn::Spawner;
 use crate::supervisor::spool::Spool;
 use crate::supervisor::tree::{Mark, Table};
 use crate::supervisor::watch::{OwnSignal, Signals, Source, Watch};
@@ -48,8 +49,7 @@ pub(super) struct Setup {
     pub(super) spool_wake: OwnedFd,
     pub(super) mark: Mark,
     pub(super) results: PathBuf,
-    /// The limit of open files that job processes get.
-    pub(super) open_files: Rlimit,
+    pub(super) spawner: Spawner,
     /// How many executions there are descriptors for.
     pub(super) jobs_max: usize,
     /// After this long with nothing to do, the supervisor leaves.

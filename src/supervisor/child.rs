@@ -1,0 +1,179 @@
+//! A child process between its creation and its exec.
+//!
+//! The child is made as `vfork` makes one: it borrows the supervisor's memory instead of getting a copy of
+//! its page tables, and the supervisor's thread stands still until the child has become the program or
+//! has failed. So what it does here is system calls alone: it takes no lock, allocates nothing and
+//! does not panic, and it runs on a stack of its own.
+
+use std::convert::Infallible;
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, fchdir, getppid, set_parent_process_death_signal,
+    setrlimit, setsid, waitpid,
+};
+use rustix::stdio::{dup2_stderr, dup2_stdout};
+
+use crate::supervisor::image::Image;
+
+/// The stack of a child, in units of 16 bytes: 64 KiB, of which it uses a few hundred bytes.
+const STACK_UNITS: usize = 4096;
+
+/// What a child does before it becomes the program.
+#[derive(Debug)]
+pub(super) struct Child<'a> {
+    /// Its parent, whose death is its own.
+    pub(super) supervisor: Pid,
+    /// Its limit of open files.
+    pub(super) open_files: Rlimit,
+    /// Where it begins.
+    pub(super) working_dir: OwnedFd,
+    /// Becomes its stdout.
+    pub(super) stdout: OwnedFd,
+    /// Becomes its stderr. Its stdin is the supervisor's own, which is `/dev/null`.
+    pub(super) stderr: OwnedFd,
+    /// What it becomes.
+    pub(super) image: &'a Image,
+}
+
+/// Memory for the stack of one child at a time.
+#[derive(Debug)]
+pub(super) struct Stack(Box<[MaybeUninit<u128>]>);
+
+/// What parent and child share.
+struct Shared<'a> {
+    child: &'a Child<'a>,
+    /// Why it has not become the program; 0: it has.
+    errno: AtomicI32,
+}
+
+impl Stack {
+    /// A stack.
+    pub(super) fn new() -> Self {
+        Self(Box::new_uninit_slice(STACK_UNITS))
+    }
+}
+
+impl Child<'_> {
+    /// Starts it. Returns when it has become the program: its number, and a descriptor that is readable
+    /// when it has ended.
+    ///
+    /// Must be called on a thread that lives as long as the supervisor: the kernel kills the process when
+    /// the thread that started it dies.
+    pub(super) fn start(&self, stack: &mut Stack) -> io::Result<(Pid, OwnedFd)> {
+        let mut shared = Shared { child: self, errno: AtomicI32::new(0) };
+        let mut pidfd: c_int = -1;
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        // A handler of ours must not run in the child, which would write to our memory.
+        let mask = set_signal_mask(&all_signals())?;
+        #[expect(
+            unsafe_code,
+            reason = "neither std nor rustix makes a child that borrows our memory"
+        )]
+        // SAFETY: until the child has its own memory this thread stands still, so `shared`, what it
+        // refers to, and the stack outlive the child's use of them, and nobody else touches them.
+        // The stack grows down from its end, which is aligned to 16 bytes. `run` keeps to what the
+        // module says.
+        let cloned = unsafe {
+            let top = stack.0.as_mut_ptr_range().end.cast();
+            let argument = (&raw mut shared).cast();
+            libc::clone(run, top, flags, argument, &raw mut pidfd)
+        };
+        let error = io::Error::last_os_error();
+        set_signal_mask(&mask)?;
+        let Some(pid) = Pid::from_raw(cloned).filter(|_| cloned > 0) else { return Err(error) };
+        #[expect(unsafe_code, reason = "the kernel gave the descriptor as a number")]
+        // SAFETY: it is open, and nobody else's.
+        let exit = unsafe { OwnedFd::from_raw_fd(pidfd) };
+        match shared.errno.load(Ordering::Relaxed) {
+            0 => Ok((pid, exit)),
+            errno => {
+                waitpid(Some(pid), WaitOptions::empty())?;
+                Err(io::Error::from_raw_os_error(errno))
+            }
+        }
+    }
+
+    /// Becomes the program; returns only when something fails.
+    fn become_program(&self) -> Result<Infallible, Errno> {
+        setsid()?;
+        self.die_with_supervisor()?;
+        setrlimit(Resource::Nofile, self.open_files)?;
+        fchdir(&self.working_dir)?;
+        dup2_stdout(&self.stdout)?;
+        dup2_stderr(&self.stderr)?;
+        close_on_exec();
+        default_signals()?;
+        Err(self.image.exec())
+    }
+
+    /// Makes the kernel kill this process when the supervisor dies.
+    fn die_with_supervisor(&self) -> Result<(), Errno> {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have died before the line above.
+        if getppid() == Some(self.supervisor) { Ok(()) } else { Err(Errno::SRCH) }
+    }
+}
+
+/// The child's whole life before the exec; it ends with what is returned.
+extern "C" fn run(shared: *mut c_void) -> c_int {
+    #[expect(unsafe_code, reason = "the C library passes a pointer")]
+    // SAFETY: `start` passed it, and waits.
+    let shared = unsafe { &*shared.cast::<Shared<'_>>() };
+    let Err(errno) = shared.child.become_program();
+    shared.errno.store(errno.raw_os_error(), Ordering::Relaxed);
+    1
+}
+
+fn all_signals() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    #[expect(unsafe_code, reason = "std and rustix leave the signal mask alone")]
+    // SAFETY: `sigfillset` initialises the set.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+/// The mask that was in force before.
+fn set_signal_mask(set: &libc::sigset_t) -> io::Result<libc::sigset_t> {
+    let mut former = MaybeUninit::uninit();
+    #[expect(unsafe_code, reason = "std and rustix leave the signal mask alone")]
+    // SAFETY: `set` is alive, and `former` is written when there is no error.
+    unsafe {
+        match libc::pthread_sigmask(libc::SIG_SETMASK, set, former.as_mut_ptr()) {
+            0 => Ok(former.assume_init()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+}
+
+/// The supervisor takes its signals from a descriptor, and has blocked them for that; it ignores PIPE.
+fn default_signals() -> Result<(), Errno> {
+    let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    #[expect(unsafe_code, reason = "std and rustix leave signals alone")]
+    // SAFETY: `sigemptyset` initialises the set; an action of zeros but for its handler is a valid one.
+    let set = unsafe {
+        (*action.as_mut_ptr()).sa_sigaction = libc::SIG_DFL;
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigaction(libc::SIGPIPE, action.as_ptr(), std::ptr::null_mut())
+            | libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut())
+    };
+    if set == 0 { Ok(()) } else { Err(Errno::INVAL) }
+}
+
+/// Everything from 3 on closes with the exec. All descriptors of the supervisor do so already; this
+/// is for those it may have inherited.
+fn close_on_exec() {
+    #[expect(unsafe_code, reason = "rustix has no close_range")]
+    // SAFETY: nothing is closed now, only at the exec.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+}
