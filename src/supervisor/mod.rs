@@ -18,6 +18,7 @@ mod image;
 mod job;
 mod known;
 mod lifecycle;
+mod lock;
 pub mod places;
 pub mod protocol;
 mod result_file;

@@ -1,32 +1,27 @@
 //! From a fresh process to a supervisor that listens, and back: the lock, what a predecessor left,
 //! the socket, the loop.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::rc::Rc;
 
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
+use crate::supervisor::Options;
 use crate::supervisor::detach::{Report, begin_log, leave_starter, own_pid};
+use crate::supervisor::lock::Lock;
 use crate::supervisor::places::Places;
 use crate::supervisor::server::{Setup, Supervisor};
 use crate::supervisor::spawn::Spawner;
 use crate::supervisor::spool::Spool;
 use crate::supervisor::tree::{Mark, kill_marked};
 use crate::supervisor::watch::{Signals, Watch};
-use crate::supervisor::{Options, clock};
-
-/// How long a lock is waited for whose holder does not listen: it is about to end.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How often it is tried.
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Descriptors of an execution: two pipes, the process.
 const FILES_PER_JOB: u64 = 3;
@@ -48,8 +43,10 @@ pub(super) fn supervise(places: &Places, options: &Options, report: Report) -> E
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some((lock, setup))) => {
             let worked = Supervisor::new(setup).and_then(Supervisor::work);
-            // While the lock is held: the socket cannot be a successor's.
-            remove_file(&places.socket());
+            // While the lock is held and in its place, the socket cannot be a successor's.
+            if lock.is_in_place() {
+                remove_file(&places.socket());
+            }
             drop(lock);
             match worked {
                 Ok(()) => tracing::info!("leaves"),
@@ -65,16 +62,17 @@ pub(super) fn supervise(places: &Places, options: &Options, report: Report) -> E
 }
 
 /// Everything that is needed; none: another supervisor listens already.
-fn prepare(places: &Places, options: &Options) -> io::Result<Option<(File, Setup)>> {
+fn prepare(places: &Places, options: &Options) -> io::Result<Option<(Rc<Lock>, Setup)>> {
     make_folder(places.state_dir())?;
     leave_starter(&places.log())?;
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(io::stderr).finish();
     if let Err(error) = tracing::subscriber::set_global_default(subscriber) {
         return Err(io::Error::other(error));
     }
-    let Some(mut lock) = take_lock(places)? else { return Ok(None) };
+    let Some(mut lock) = Lock::take(places)? else { return Ok(None) };
     begin_log(&places.log())?;
     let mark = take_over(&mut lock, places)?;
+    let lock = Rc::new(lock);
     let signals = Signals::new()?;
     let listener = listen(&places.socket())?;
     let (open_files, jobs_max) = raise_open_files();
@@ -92,46 +90,15 @@ fn prepare(places: &Places, options: &Options) -> io::Result<Option<(File, Setup
         spawner: Spawner::new(open_files),
         jobs_max,
         leave_after: options.leave_after,
+        lock: Rc::clone(&lock),
     };
     Ok(Some((lock, setup)))
 }
 
-/// Locks the file for as long as it is open; none: its holder listens.
-fn take_lock(places: &Places) -> io::Result<Option<File>> {
-    let path = places.lock();
-    let lock = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)?;
-    let give_up_at = clock::now() + LOCK_PATIENCE;
-    loop {
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(lock)),
-            Err(rustix::io::Errno::WOULDBLOCK) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        if UnixStream::connect(places.socket()).is_ok() {
-            tracing::info!("another supervisor listens already");
-            return Ok(None);
-        }
-        if clock::now() >= give_up_at {
-            let text =
-                format!("`{}` is locked by a supervisor that does not listen", path.display());
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
-        }
-        std::thread::sleep(LOCK_PAUSE);
-    }
-}
-
 /// Ends what a predecessor that died has left, and writes down our own mark.
-fn take_over(lock: &mut File, places: &Places) -> io::Result<Mark> {
-    let mut text = String::new();
-    lock.read_to_string(&mut text)?;
-    if let Some(instance) = text.split_ascii_whitespace().nth(1) {
-        kill_marked(&Mark::new(instance.to_owned()));
+fn take_over(lock: &mut Lock, places: &Places) -> io::Result<Mark> {
+    if let Some(instance) = lock.instance()? {
+        kill_marked(&Mark::new(instance));
     }
     match fs::remove_dir_all(places.results()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -140,9 +107,7 @@ fn take_over(lock: &mut File, places: &Places) -> io::Result<Mark> {
     make_folder(&places.results())?;
 
     let instance = uuid::Uuid::now_v7().simple().to_string();
-    lock.set_len(0)?;
-    lock.seek(SeekFrom::Start(0))?;
-    writeln!(lock, "{} {instance}", own_pid())?;
+    lock.write(own_pid(), &instance)?;
     Ok(Mark::new(instance))
 }
 

@@ -9,7 +9,9 @@ use cronwright::io::executor::supervisor::{
 use cronwright::supervisor::protocol::{FromSupervisor, HowEnded, ToSupervisor};
 use rustix::process::{Pid, Signal, getsid, kill_process};
 
-use crate::supervisor::support::{Client, Raw, StateDir, alive, processes_of, told, unique, until};
+use crate::supervisor::support::{
+    Client, Raw, StateDir, alive, processes_of, text, told, unique, until,
+};
 
 const GATE: &str = "mkfifo gate.$$ && mv gate.$$ gate && read x < gate; echo through";
 
@@ -160,6 +162,50 @@ async fn a_supervisor_leaves_when_there_is_nothing_to_do() {
     drop(client);
     until("its end", || !alive(supervisor)).await;
     assert!(!dir.file("supervisor.sock").exists());
+}
+
+#[tokio::test]
+async fn a_supervisor_does_not_wait_for_ever_for_endings_to_be_recorded() {
+    let dir = StateDir::new();
+    let launch = Launch { leave_after: Duration::from_millis(20), ..dir.launch() };
+    let (mut client, _) = Client::new(launch).await;
+    let supervisor = dir.supervisor();
+    client.run(dir.script("a", "echo kept")).await;
+    drop(client);
+    until("its end", || !alive(supervisor)).await;
+
+    let (_client, said) = dir.client().await;
+    assert!(
+        matches!(&said[..], [_, SupervisorEvent::Ended(ending), _] if text(ending) == "kept\n"),
+        "its successor says it: {said:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_supervisor_whose_state_directory_was_removed_leaves_and_spares_its_successor() {
+    let dir = StateDir::new();
+    let launch = Launch { leave_after: Duration::from_millis(20), ..dir.launch() };
+    let (mut client, _) = Client::new(launch).await;
+    let supervisor = dir.supervisor();
+    client.handle.start(dir.script("a", GATE)).unwrap();
+    client.started().await;
+    until("gate", || dir.file("gate").exists()).await;
+    drop(client);
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).unwrap();
+        } else if !path.ends_with("gate") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+
+    let _successor = dir.fresh_client().await;
+    assert_ne!(dir.supervisor(), supervisor);
+    std::fs::write(dir.file("gate"), "x\n").unwrap();
+    until("its end", || !alive(supervisor)).await;
+    let spooled = std::fs::read_dir(dir.file("spool")).unwrap().count();
+    assert_eq!((spooled, dir.file("supervisor.sock").exists()), (0, true));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
@@ -20,6 +21,7 @@ use crate::supervisor::connection::Connection;
 use crate::supervisor::job::{Job, Stream};
 use crate::supervisor::known::KnownIds;
 use crate::supervisor::lifecycle::{Phase, Step};
+use crate::supervisor::lock::Lock;
 use crate::supervisor::protocol::FromSupervisor;
 use crate::supervisor::spawn::Spawner;
 use crate::supervisor::spool::Spool;
@@ -54,6 +56,7 @@ pub(super) struct Setup {
     pub(super) jobs_max: usize,
     /// After this long with nothing to do, the supervisor leaves.
     pub(super) leave_after: Duration,
+    pub(super) lock: Rc<Lock>,
 }
 
 /// A supervisor at work.
@@ -216,9 +219,7 @@ impl Supervisor {
                 free
             }
             Leave::Idle => {
-                let idle =
-                    nothing_runs && self.connections.is_empty() && self.setup.spool.is_empty();
-                if !idle {
+                if !(nothing_runs && self.connections.is_empty() && self.needs_no_keeper()) {
                     self.idle_since = None;
                     return false;
                 }
@@ -226,6 +227,12 @@ impl Supervisor {
                 now.saturating_duration_since(since) >= self.setup.leave_after
             }
         }
+    }
+
+    /// Whether a successor will know all that this one knows: what is on disk is said by whoever comes next.
+    /// What the disk refused is kept for as long as a daemon can come and ask.
+    fn needs_no_keeper(&self) -> bool {
+        self.setup.spool.is_durable() || !self.setup.lock.is_in_place()
     }
 
     /// Carries out what a daemon has sent so far and takes no more; whether still nothing runs.

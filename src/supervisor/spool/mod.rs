@@ -4,34 +4,29 @@
 //! A file holds the endings of one group commit, one JSON line each, and is removed when the last of
 //! them is recorded. Writing happens on a thread ([`writer`]), so that a slow disk delays no kill and
 //! no pipe. While the disk refuses, endings are kept in memory, said all the same, and written again
-//! later. File names are numbers, never ids.
+//! later.
 
-#![expect(clippy::disallowed_methods, reason = "the supervisor reads its own files")]
-
+mod folder;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::supervisor::protocol::{FromSupervisor, KeptOutput, ProcessEnding};
+use crate::supervisor::spool::folder::{Folder, Place};
 use crate::supervisor::spool::writer::{Commit, Ending, Writer};
 
 /// How long after a refusal the disk is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Name of files that hold endings, after the number.
-const SUFFIX: &str = ".jsonl";
-
 /// Endings that are not recorded.
 #[derive(Debug)]
 pub(super) struct Spool {
-    folder: PathBuf,
+    folder: Folder,
     writer: Writer,
     entries: HashMap<Arc<str>, Entry>,
     /// How many unrecorded endings each file holds.
@@ -50,14 +45,6 @@ enum Entry {
     Memory(Arc<str>),
 }
 
-/// A line of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    file: u64,
-    offset: u64,
-    length: usize,
-}
-
 /// An ending, as far as it may be said.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
@@ -73,12 +60,12 @@ impl Spool {
     /// Opens the folder, and takes over what a predecessor left. `wake` is written to when
     /// [`Spool::committed`] has something.
     pub(super) fn open(folder: &Path, wake: OwnedFd) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let files = spooled_files(folder)?;
+        let folder = Folder::open(folder)?;
+        let files = folder.files()?;
         let next = files.last().map_or(1, |last| last + 1);
         let mut spool = Self {
-            folder: folder.to_owned(),
-            writer: Writer::start(folder.to_owned(), next, wake)?,
+            writer: Writer::start(folder.clone(), next, wake)?,
+            folder,
             entries: HashMap::new(),
             files: BTreeMap::new(),
             retry_at: None,
@@ -109,13 +96,13 @@ impl Spool {
             match commit {
                 Commit::Written { file, endings } => {
                     let mut unrecorded = 0;
-                    for (id, offset, length) in endings {
+                    for (id, place) in endings {
                         let Some(entry) = self.entries.get_mut(&id) else { continue };
                         unrecorded += 1;
                         if matches!(entry, Entry::Pending(_)) {
                             ready.push(id);
                         }
-                        *entry = Entry::Disk(Place { file, offset, length });
+                        *entry = Entry::Disk(place);
                     }
                     self.holds(file, unrecorded);
                 }
@@ -169,7 +156,7 @@ impl Spool {
             None => Line::Gone,
             Some(Entry::Pending(_)) => Line::NotYet,
             Some(Entry::Memory(line)) => Line::Ready(line.to_string()),
-            Some(Entry::Disk(place)) => match self.read(*place) {
+            Some(Entry::Disk(place)) => match self.folder.line(*place) {
                 Ok(line) => Line::Ready(line),
                 Err(error) => {
                     tracing::error!(id, file = place.file, %error, "cannot read a spooled ending");
@@ -183,7 +170,7 @@ impl Spool {
     pub(super) fn output(&self, id: &str) -> Option<KeptOutput> {
         let line = match self.entries.get(id)? {
             Entry::Pending(line) | Entry::Memory(line) => line.to_string(),
-            Entry::Disk(place) => self.read(*place).ok()?,
+            Entry::Disk(place) => self.folder.line(*place).ok()?,
         };
         match serde_json::from_str(&line) {
             Ok(FromSupervisor::Ended(ending)) => Some(ending.output),
@@ -208,11 +195,6 @@ impl Spool {
         ids.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Whether nothing is unrecorded.
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Whether all that is unrecorded is on disk, or about to be.
     pub(super) fn is_durable(&self) -> bool {
         !self.entries.values().any(|entry| matches!(entry, Entry::Memory(_)))
@@ -232,29 +214,21 @@ impl Spool {
         }
     }
 
-    fn read(&self, place: Place) -> io::Result<String> {
-        let mut bytes = vec![0; place.length];
-        File::open(file_path(&self.folder, place.file))?.read_exact_at(&mut bytes, place.offset)?;
-        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-    }
-
     /// Takes the endings of a file; one that is damaged is moved aside, and its good lines written
     /// anew.
     fn take_over(&mut self, file: u64) {
-        let path = file_path(&self.folder, file);
-        let bytes = match fs::read(&path) {
+        let bytes = match self.folder.read(file) {
             Ok(bytes) => bytes,
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "cannot read spooled endings");
+                tracing::error!(file, %error, "cannot read spooled endings");
                 return;
             }
         };
         let (endings, damaged) = parse_file(file, &bytes);
         if damaged {
-            let aside = path.with_extension("damaged");
-            tracing::error!(path = %aside.display(), "spooled endings are damaged; moved aside");
-            if let Err(error) = fs::rename(&path, &aside) {
-                tracing::error!(path = %path.display(), %error, "cannot move a damaged file aside");
+            match self.folder.move_aside(file) {
+                Ok(aside) => tracing::error!(aside, "spooled endings are damaged; moved aside"),
+                Err(error) => tracing::error!(file, %error, "cannot move damaged endings aside"),
             }
             for (ending, _) in endings {
                 self.add(ending);
@@ -285,22 +259,6 @@ fn parse_file(file: u64, bytes: &[u8]) -> (Vec<(ProcessEnding, Place)>, bool) {
         offset += line.len() as u64;
     }
     (endings, damaged)
-}
-
-/// The numbers of the files in the folder, in order.
-fn spooled_files(folder: &Path) -> io::Result<Vec<u64>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse::<u64>().ok());
-        files.extend(number);
-    }
-    files.sort_unstable();
-    Ok(files)
-}
-
-fn file_path(folder: &Path, file: u64) -> PathBuf {
-    folder.join(format!("{file:012}{SUFFIX}"))
 }
 
 #[cfg(test)]

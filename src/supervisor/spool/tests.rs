@@ -1,6 +1,7 @@
 //! The spool against a real folder.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::os::fd::OwnedFd;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -66,7 +67,7 @@ fn endings_outlive_the_spool_until_they_are_recorded() {
     assert!(spool.recorded("a/../b") && !spool.recorded("a/../b"));
     assert!(spool.recorded("c"));
     assert_eq!(spool.line("c"), Line::Gone);
-    assert!(spool.is_empty());
+    assert!(spool.ids().is_empty());
     spool.close();
     assert_eq!(names(folder.path()), Vec::<String>::new());
 }
@@ -92,7 +93,8 @@ fn while_the_disk_refuses_endings_are_said_from_memory_and_written_later() {
     let outer = tempfile::tempdir().unwrap();
     let folder = outer.path().join("spool");
     let (mut spool, wake) = open(&folder);
-    fs::remove_dir(&folder).unwrap();
+    let in_the_way = folder.join("000000000001.draft");
+    fs::create_dir(&in_the_way).unwrap();
     spool.add(ending("a"));
     spool.add(ending("b"));
     assert_eq!(committed(&mut spool, &wake, 2), ["a".into(), "b".into()].into());
@@ -100,7 +102,7 @@ fn while_the_disk_refuses_endings_are_said_from_memory_and_written_later() {
     assert!(!spool.is_durable() && spool.retry_at().is_some());
     assert!(spool.recorded("b"));
 
-    fs::create_dir(&folder).unwrap();
+    fs::remove_dir(&in_the_way).unwrap();
     spool.retry();
     while !spool.is_durable() {
         poll(&mut [PollFd::new(&wake, PollFlags::IN)], None).unwrap();
@@ -111,4 +113,18 @@ fn while_the_disk_refuses_endings_are_said_from_memory_and_written_later() {
     let (spool, _wake) = open(&folder);
     assert_eq!(spool.ids(), [std::sync::Arc::<str>::from("a")]);
     spool.close();
+}
+
+#[test]
+fn a_spool_whose_folder_was_replaced_writes_nothing_among_the_successors_files() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("spool");
+    let (mut spool, wake) = open(&folder);
+    fs::remove_dir(&folder).unwrap();
+    let (successor, _wake) = open(&folder);
+    spool.add(ending("a"));
+    assert_eq!(committed(&mut spool, &wake, 1), ["a".into()].into());
+    spool.close();
+    assert_eq!(names(&folder), Vec::<String>::new());
+    successor.close();
 }

@@ -1,15 +1,12 @@
 //! The thread that makes endings durable in groups: one file, one fsync for all that waits.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use crate::supervisor::spool::file_path;
+use crate::supervisor::spool::folder::{Folder, Place};
 
 /// The most endings in one file.
 const GROUP_ENDINGS_MAX: usize = 256;
@@ -29,8 +26,8 @@ pub(super) struct Ending {
 /// What became of a group.
 #[derive(Debug)]
 pub(super) enum Commit {
-    /// On disk: id, offset and length of each.
-    Written { file: u64, endings: Vec<(Arc<str>, u64, usize)> },
+    /// On disk: the place of each.
+    Written { file: u64, endings: Vec<(Arc<str>, Place)> },
     /// The disk refused.
     Refused { endings: Vec<Ending>, error: io::Error },
 }
@@ -51,7 +48,7 @@ enum Order {
 
 impl Writer {
     /// Starts the thread; its first file has the number `next`.
-    pub(super) fn start(folder: PathBuf, next: u64, wake: OwnedFd) -> io::Result<Self> {
+    pub(super) fn start(folder: Folder, next: u64, wake: OwnedFd) -> io::Result<Self> {
         let (orders, to_do) = channel();
         let (done, commits) = channel();
         let thread = std::thread::Builder::new()
@@ -91,7 +88,7 @@ impl Writer {
 }
 
 fn work(
-    folder: &Path,
+    folder: &Folder,
     mut next: u64,
     orders: &Receiver<Order>,
     done: &Sender<Commit>,
@@ -107,7 +104,7 @@ fn work(
                     bytes += ending.line.len();
                     group.push(ending);
                 }
-                Order::Delete(file) => delete(folder, file),
+                Order::Delete(file) => folder.remove(file),
             }
             let full = group.len() >= GROUP_ENDINGS_MAX || bytes >= GROUP_BYTES_MAX;
             order = if full { None } else { orders.try_recv().ok() };
@@ -129,47 +126,15 @@ fn work(
     }
 }
 
-fn commit(folder: &Path, file: u64, group: &[Ending]) -> io::Result<Vec<(Arc<str>, u64, usize)>> {
+fn commit(folder: &Folder, file: u64, group: &[Ending]) -> io::Result<Vec<(Arc<str>, Place)>> {
     let mut bytes = Vec::new();
     let mut places = Vec::new();
     for ending in group {
-        places.push((Arc::clone(&ending.id), bytes.len() as u64, ending.line.len()));
+        let place = Place { file, offset: bytes.len() as u64, length: ending.line.len() };
+        places.push((Arc::clone(&ending.id), place));
         bytes.extend_from_slice(ending.line.as_bytes());
         bytes.push(b'\n');
     }
-    let path = file_path(folder, file);
-    let draft = path.with_extension("draft");
-    let written = write_durably(&draft, &bytes).and_then(|()| fs::rename(&draft, &path));
-    if written.is_err() {
-        delete_path(&draft);
-    }
-    written?;
-    sync_folder(folder)?;
+    folder.write(file, &bytes)?;
     Ok(places)
-}
-
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_data()
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    #[expect(clippy::disallowed_methods, reason = "a folder has to be opened to be synced")]
-    File::open(folder)?.sync_all()
-}
-
-/// A file that stays is read at the next start; its endings are then said once more.
-fn delete(folder: &Path, file: u64) {
-    delete_path(&file_path(folder, file));
-}
-
-fn delete_path(path: &Path) {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), %error, "cannot remove a spool file");
-        }
-        Ok(()) | Err(_) => {}
-    }
 }
