@@ -45,7 +45,7 @@ const IMPURE: [&str; 14] = [
 ];
 
 /// Libraries and the beginnings of the paths that may name them.
-const PLACES: [(&str, &[&str]); 14] = [
+const PLACES: [(&str, &[&str]); 17] = [
     ("annotate_snippets", &["diagnostic/"]),
     ("anstream", &["cli/"]),
     ("axum", &["io/http/"]),
@@ -53,11 +53,14 @@ const PLACES: [(&str, &[&str]); 14] = [
     ("clap", &["cli/"]),
     ("hyper", &["cli/client.rs"]),
     ("hyper_util", &["cli/client.rs"]),
+    ("ipnet", &["daemon/settings", "io/executor/http.rs", "io/http_task/"]),
     ("jiff", &["time.rs", "time/"]),
     ("mongodb", &["io/store/mongo/"]),
     ("notify", &["io/watch/"]),
     ("redis", &["io/redis/"]),
+    ("reqwest", &["io/http_task/"]),
     ("rusqlite", &["io/store/sqlite/"]),
+    ("rustls", &["io/http_task/"]),
     // Reading it is a matter of places and stands in one folder; the output only writes it.
     ("serde_yaml", &["spec/manifest/node", "cli/output.rs", "cli/plan/unified.rs", "cli/show.rs"]),
     ("toml", &["spec/manifest/node/toml.rs"]),

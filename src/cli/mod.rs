@@ -41,7 +41,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{ColourChoice, Format, Output};
 use crate::cli::times::Clock;
 use crate::daemon::settings::Flags;
-use crate::io::clock;
+use crate::io::{clock, http_task};
 use crate::time::Zone;
 
 /// A declarative scheduler with hot reload that can account for every due time.
@@ -150,6 +150,9 @@ enum Verb {
     /// Owns the processes of jobs; started by the daemon.
     #[command(hide = true)]
     Supervisor(supervisor::SupervisorArgs),
+    /// Makes the HTTP call of a job; started by the supervisor.
+    #[command(hide = true, name = http_task::VERB)]
+    HttpCall,
     /// The program's version.
     Version(version::VersionArgs),
 }
@@ -208,6 +211,9 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Status(args) => wait_for(status::status(args, session()?))?,
         Verb::Supervisor(args) => {
             return supervisor::supervisor(&args, global.state_dir.clone());
+        }
+        Verb::HttpCall => {
+            wait_for(async { Ok(if http_task::run().await { Exit::Done } else { Exit::No }) })?
         }
         Verb::Version(args) => version::version(args, output)?,
     };

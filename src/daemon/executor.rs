@@ -15,6 +15,7 @@ use crate::daemon::settings::Settings;
 use crate::engine::event::{Event, Start};
 use crate::engine::execution::{AttemptId, Ending, Exception, Failed, Outcome, Output};
 use crate::io::clock;
+use crate::io::executor::http::HttpCaller;
 use crate::io::executor::python::Caller;
 use crate::io::executor::supervisor::{OrderError, SupervisorEvent, SupervisorHandle};
 use crate::io::executor::{Facts, Surroundings, ending_of, start_of};
@@ -28,18 +29,22 @@ pub(super) struct Executor {
     base_dir: PathBuf,
     environment: BTreeMap<String, String>,
     caller: Option<Caller>,
+    http: HttpCaller,
 }
 
 impl Executor {
-    /// Puts what calls classes into the state directory. `environment` is the daemon's own.
+    /// Puts what calls classes into the state directory. `exe` is this program, `environment` the daemon's own.
     pub(super) fn new(
         settings: &Settings,
+        exe: PathBuf,
         supervisor: SupervisorHandle,
         book: Arc<Book>,
         environment: BTreeMap<String, String>,
     ) -> Result<Self, DaemonError> {
         let caller = caller_of(settings)?;
-        Ok(Self { supervisor, book, base_dir: settings.base_dir.clone(), environment, caller })
+        let http = HttpCaller { exe, allow: settings.http_allow.clone() };
+        let base_dir = settings.base_dir.clone();
+        Ok(Self { supervisor, book, base_dir, environment, caller, http })
     }
 
     /// Starts a task; an ending comes back at once when that cannot be.
@@ -69,6 +74,7 @@ impl Executor {
             base_dir: &self.base_dir,
             environment: &self.environment,
             caller: self.caller.as_ref(),
+            http: &self.http,
         };
         let process = match start_of(&facts, &spec, &surroundings) {
             Ok(process) => process,

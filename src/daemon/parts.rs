@@ -116,7 +116,7 @@ pub async fn start(
     exe: PathBuf,
     environment: BTreeMap<String, String>,
 ) -> Result<(Handle, JoinHandle<Ended>), DaemonError> {
-    let launch = Launch::new(&settings.state_dir, exe);
+    let launch = Launch::new(&settings.state_dir, &exe);
     let (supervisor, news) = SupervisorHandle::connect_or_start(launch).await?;
     let node: Arc<str> = settings.node.as_str().into();
     let holder = holder(&node);
@@ -158,7 +158,7 @@ pub async fn start(
         incoming,
         store: Arc::clone(&store),
         holder: holder.clone(),
-        executor: Executor::new(&settings, supervisor.clone(), book, environment)?,
+        executor: Executor::new(&settings, exe, supervisor.clone(), book, environment)?,
         waiting: Waiting::default(),
         parts: Parts {
             events: events.clone(),

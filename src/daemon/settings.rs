@@ -13,6 +13,8 @@ mod url;
 
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
+
 pub use crate::daemon::settings::environment::{Environment, Flags, Places};
 use crate::daemon::settings::read::Loader;
 pub use crate::daemon::settings::sources::{GitSettings, SourceFolder};
@@ -44,6 +46,8 @@ pub struct Settings {
     pub known: Known,
     /// Where classes are found; none: no class can be called.
     pub python: Option<Python>,
+    /// Addresses that HTTP tasks may call although they are of a kind that may not.
+    pub http_allow: Vec<IpNet>,
     /// Where jobs and executions are kept.
     pub store: StoreUrl,
     /// Requests through Redis.

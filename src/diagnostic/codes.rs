@@ -78,6 +78,7 @@ codes! {
     BAD_CALL = "E0318", "a class that is not called as it should";
     UNKNOWN_CLASS = "E0319", "a class that is not there";
     BAD_ARGUMENT = "E0320", "an argument that a class does not take";
+    BAD_HTTP = "E0321", "an HTTP call that cannot be made";
     EITHER_DAY = "W0301", "day and weekday both given: either of them fires";
     SHELL_WORDS = "W0302", "characters for a shell in a command that has none";
     SECRET_LITERAL = "W0303", "what looks like a secret, written out";
@@ -125,6 +126,7 @@ codes! {
     BAD_TZDB = "E0606", "time zone data that cannot be used";
     PATH_TOO_LONG = "E0604", "a path that is too long for a socket";
     BAD_GIT_SOURCE = "E0607", "a git source that cannot be used";
+    BAD_ADDRESS = "E0608", "not an address or a network";
     UNKNOWN_VARIABLE = "W0601", "an environment variable that is not read";
     NO_SETTINGS_FILE = "E0605", "a settings file that is not there";
 }

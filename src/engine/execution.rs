@@ -99,6 +99,8 @@ pub enum Failed {
     Exception,
     /// The process of a class ended before its call had.
     WorkerDied,
+    /// An HTTP call: no answer, or not one of those that are expected.
+    Http,
 }
 
 /// Reasons of [`Outcome::TimedOut`].
@@ -174,13 +176,14 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
         Self::Failed(Failed::Spawn),
         Self::Failed(Failed::Exception),
         Self::Failed(Failed::WorkerDied),
+        Self::Failed(Failed::Http),
         Self::TimedOut(TimedOut::Attempt),
         Self::TimedOut(TimedOut::Total),
         Self::TimedOut(TimedOut::Unkillable),
@@ -222,6 +225,7 @@ impl Outcome {
             Self::Failed(Failed::Spawn) => Some("spawn"),
             Self::Failed(Failed::Exception) => Some("exception"),
             Self::Failed(Failed::WorkerDied) => Some("worker_died"),
+            Self::Failed(Failed::Http) => Some("http"),
             Self::TimedOut(TimedOut::Attempt) => Some("attempt"),
             Self::TimedOut(TimedOut::Total) => Some("total"),
             Self::TimedOut(TimedOut::Unkillable) => Some("unkillable"),

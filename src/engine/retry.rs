@@ -62,7 +62,12 @@ pub fn judged(rules: &AttemptRules, claimed_at: Timestamp, ending: &Ending) -> O
 pub fn may_follow(outcome: Outcome) -> bool {
     match outcome {
         Outcome::Failed(
-            Failed::Exit | Failed::Signal | Failed::Spawn | Failed::Exception | Failed::WorkerDied,
+            Failed::Exit
+            | Failed::Signal
+            | Failed::Spawn
+            | Failed::Exception
+            | Failed::WorkerDied
+            | Failed::Http,
         )
         | Outcome::TimedOut(TimedOut::Attempt) => true,
         // One that cannot be killed still runs; one that is lost may: a second would run beside it.

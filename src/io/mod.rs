@@ -7,6 +7,7 @@ pub mod files;
 pub mod git;
 pub mod helper;
 pub mod http;
+pub mod http_task;
 pub mod last_good;
 #[cfg(feature = "redis")]
 pub mod plan_file;

@@ -131,6 +131,9 @@ impl JobSpec {
             Task::Class(call) => {
                 job.insert("class".to_owned(), json!(call.to_string()));
             }
+            Task::Http(call) => {
+                job.insert("http".to_owned(), json!(call));
+            }
         }
         let triggers: Vec<Value> = self.triggers.iter().map(trigger_value).collect();
         let grace_time = match self.misfire.grace_time {

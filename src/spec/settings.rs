@@ -65,6 +65,21 @@ pub struct RawSettings {
     /// Classes in Python that jobs may call; absent: none.
     #[serde(default)]
     pub python: Option<RawPython>,
+    /// HTTP calls that jobs make.
+    #[serde(default)]
+    pub http_tasks: Option<RawHttpTasks>,
+}
+
+/// HTTP calls that jobs make.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "HttpTasks")]
+pub struct RawHttpTasks {
+    /// Addresses, or networks as `10.0.0.0/8`, that may be called although they are loopback, link-local, metadata
+    /// or multicast addresses. Built in: none.
+    #[serde(default)]
+    #[schemars(length(max = 64), inner(length(min = 1)), example = ["127.0.0.1", "::1"])]
+    pub allow_addresses: Vec<String>,
 }
 
 /// Classes in Python that jobs may call.

@@ -1,9 +1,12 @@
 //! Tasks: what an execution does.
 
 pub mod call;
+pub mod http;
 pub mod signature;
+pub mod template;
 
 use crate::spec::task::call::Call;
+use crate::spec::task::http::HttpCall;
 
 /// What is done. Kinds that the program cannot do yet are refused when a manifest is lowered.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,8 @@ pub enum Task {
     },
     /// A class of a closed registry, with its arguments.
     Class(Call),
+    /// An HTTP call.
+    Http(HttpCall),
 }
 
 /// The shell of a script that names none.
@@ -31,6 +36,7 @@ impl Task {
             Self::Command(_) => "command",
             Self::Script { .. } => "script",
             Self::Class(_) => "class",
+            Self::Http(_) => "http",
         }
     }
 }

@@ -266,6 +266,29 @@ impl World {
         }
     }
 
+    /// Waits until the manifests as they are now have been applied.
+    pub(crate) fn until_synced(&mut self) {
+        self.until("applied manifests", |world| world.sync_state() == "Synced");
+    }
+
+    /// Runs a job now; its execution, once that has ended.
+    pub(crate) fn runs(&mut self, job: &str) -> Value {
+        let told = self.verb(&["run", job]);
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        self.until_ended(job)
+    }
+
+    /// The newest execution of a job, once it has ended.
+    pub(crate) fn until_ended(&mut self, job: &str) -> Value {
+        let mut found = Value::Null;
+        self.until("end of the execution", |world| {
+            let history = world.ask(&["history", job]);
+            found = history["executions"][0].clone();
+            found["state"] == "ended"
+        });
+        found
+    }
+
     /// Waits until the daemon has accounted for every occurrence up to the moment of asking.
     pub(crate) fn until_caught_up(&mut self) {
         let asked_at = wall();

@@ -5,6 +5,7 @@
 mod drift;
 mod git;
 pub(crate) mod harness;
+mod http;
 mod kill;
 mod oracle;
 mod outage;

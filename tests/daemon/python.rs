@@ -60,27 +60,6 @@ impl World {
         self.save("jobs.d/jobs.yaml", &format!("jobs:\n{jobs}"));
     }
 
-    fn until_synced(&mut self) {
-        self.until("applied manifests", |world| world.sync_state() == "Synced");
-    }
-
-    /// Runs a job now; its execution, once that has ended.
-    fn runs(&mut self, job: &str) -> Value {
-        let told = self.verb(&["run", job]);
-        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-        self.until_ended(job)
-    }
-
-    fn until_ended(&mut self, job: &str) -> Value {
-        let mut found = Value::Null;
-        self.until("end of the execution", |world| {
-            let history = world.ask(&["history", job]);
-            found = history["executions"][0].clone();
-            found["state"] == "ended"
-        });
-        found
-    }
-
     fn validated(&self) -> String {
         let output = self.verb(&["validate"]);
         String::from_utf8_lossy(&output.stdout).into_owned()

@@ -8,6 +8,7 @@ use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
 use cronwright::spec::policy::{Backoff, GraceTime, Misfire, OnRemove, Overlap, Retry};
 use cronwright::spec::task::Task;
 use cronwright::spec::task::call::{Argument, Call};
+use cronwright::spec::task::http::{Expected, HttpCall, Method};
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DateTrigger, DayCalendar, DayRange, Dialect, FireFilter, FoldRule,
     GapRule, IntervalStart, IntervalTrigger, Trigger, Window,
@@ -220,6 +221,42 @@ fn argument() -> impl Strategy<Value = Argument> {
     })
 }
 
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        text().prop_map(serde_json::Value::from),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(serde_json::Value::from),
+            btree_map(text(), inner, 0..3)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn http() -> impl Strategy<Value = HttpCall> {
+    let methods = vec![Method::Get, Method::Post, Method::Put, Method::Delete];
+    let headers = btree_map("X-[A-Z]{1,8}", "[a-z ]{0,8}", 0..3);
+    let sent = prop_oneof![
+        Just((None, None)),
+        json().prop_map(|json| (Some(json), None)),
+        text().prop_map(|body| (None, Some(body))),
+    ];
+    (select(methods), headers, sent, btree_set(200..600_u16, 0..3), 0..20_u32).prop_map(
+        |(method, headers, (json, body), status, max_redirects)| HttpCall {
+            method,
+            url: "https://example.com/${execution.id}".to_owned(),
+            headers,
+            json,
+            body,
+            expect: Expected { status },
+            max_redirects,
+        },
+    )
+}
+
 fn spec() -> impl Strategy<Value = JobSpec> {
     let task = prop_oneof![
         vec(text(), 1..4).prop_map(Task::Command),
@@ -230,6 +267,7 @@ fn spec() -> impl Strategy<Value = JobSpec> {
                 Task::Class(Call { path, args, kwargs })
             }
         ),
+        http().prop_map(Task::Http),
     ];
     let misfire =
         (of(duration()), any::<bool>(), 1..1000_u32).prop_map(|(grace, coalesce, max)| Misfire {

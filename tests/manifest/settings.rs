@@ -87,6 +87,7 @@ Settings {
         classes: Nowhere,
     },
     python: None,
+    http_allow: [],
     store: Sqlite(
         "/srv/.cronwright/cronwright.db",
     ),
@@ -579,6 +580,30 @@ error[E0601]: this is not the URL of Redis: it has no `://`
   = help: write `redis://[USER[:PASSWORD]@]HOST[:PORT][/NUMBER]`
 
 "#]].raw());
+}
+
+#[test]
+fn addresses_that_http_tasks_may_call_are_addresses_or_networks() {
+    let text = "[http_tasks]\nallow_addresses = [\"127.0.0.1\", \"fd00::/8\"]\n";
+    let (settings, diagnostics) =
+        loaded(text, &Flags::default(), &environment(&["/srv/cronwright.toml"], &[]));
+    assert_eq!(diagnostics, []);
+    let allowed: Vec<_> = settings.unwrap().http_allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["127.0.0.1/32", "fd00::/8"]);
+    assert_data_eq!(
+        complaints("[http_tasks]\nallow_addresses = [\"::1\", \"localhost\"]\n"),
+        str![[r#"
+error[E0608]: `localhost` is neither an address nor a network
+ --> cronwright.toml:2:27
+  |
+2 | allow_addresses = ["::1", "localhost"]
+  |                           ^^^^^^^^^^^
+  |
+  = help: write for example `127.0.0.1` or `10.0.0.0/8`
+
+"#]]
+        .raw()
+    );
 }
 
 /// The repository of settings, and the folders beside it.

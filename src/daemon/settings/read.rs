@@ -1,6 +1,7 @@
 //! Values of settings out of the file, the environment and the flags, with a complaint at the place of
 //! each mistake.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -9,6 +10,8 @@ use crate::daemon::settings::url::{PasswordSource, Scheme, SecretUrl, UrlError, 
 use crate::daemon::settings::{
     REDIS_PREFIX, RedisSettings, SOCKET_PATH_BYTES_MAX, Settings, StoreUrl, sources,
 };
+use ipnet::IpNet;
+
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
 use crate::engine::plan::PruneGuard;
 use crate::io::executor::python::Python;
@@ -21,7 +24,7 @@ use crate::spec::manifest::text::text_of;
 use crate::spec::manifest::{FILE_BYTES_MAX, Known};
 use crate::spec::schema;
 use crate::spec::settings::{
-    RawPassword, RawPruneGuard, RawPython, RawRedis, RawSettings, RawStore,
+    RawHttpTasks, RawPassword, RawPruneGuard, RawPython, RawRedis, RawSettings, RawStore,
 };
 use crate::time::{ZoneSource, choose_zone_source};
 
@@ -82,6 +85,7 @@ impl Loader<'_> {
         let redis = self.redis(raw.redis.as_ref(), site.as_ref(), flags, environment);
         let listen = self.listen(raw, site.as_ref(), flags, environment);
         let git = sources::read_git(raw, site.as_ref(), flags, environment, &mut self.out);
+        let http_allow = self.http_allow(raw.http_tasks.as_ref(), site.as_ref());
         let node = raw.node.as_ref().and_then(|node| node.name.clone());
         Some(Settings {
             file: self.places.file.clone(),
@@ -91,6 +95,7 @@ impl Loader<'_> {
             git,
             known: Known { defaults: defaults.into(), ..Known::default() },
             python: self.python(raw.python.as_ref()),
+            http_allow,
             store: store?,
             redis,
             listen,
@@ -135,6 +140,24 @@ impl Loader<'_> {
             Layer { timezone: zone.map_or(Given::Absent, Given::Value), ..Layer::default() };
         let raw: RawDefaults = raw.job_defaults.clone().unwrap_or_default();
         Layer::read(raw, &site.child("job_defaults"), &mut self.out).over(&lowest)
+    }
+
+    fn http_allow(&mut self, raw: Option<&RawHttpTasks>, site: Option<&Site<'_>>) -> Vec<IpNet> {
+        let Some((raw, site)) = raw.zip(site) else { return Vec::new() };
+        let site = site.child("http_tasks").child("allow_addresses");
+        let mut allow = Vec::new();
+        for (index, text) in raw.allow_addresses.iter().enumerate() {
+            match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(net) => allow.push(net),
+                Err(_) => {
+                    let message = format!("{} is neither an address nor a network", quoted(text));
+                    let help = "write for example `127.0.0.1` or `10.0.0.0/8`";
+                    let place = site.item(index);
+                    self.out.push(place.diagnostic(codes::BAD_ADDRESS, message).help(help));
+                }
+            }
+        }
+        allow
     }
 
     fn python(&self, raw: Option<&RawPython>) -> Option<Python> {

@@ -5,7 +5,9 @@
 
 mod client;
 mod connection;
+pub mod http;
 pub mod python;
+pub mod report;
 pub mod supervisor;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,10 @@ use base64::engine::general_purpose::STANDARD;
 use crate::engine::execution::{
     AttemptId, Cancelled, Cause, Ending, Exception, Exit, Failed, Outcome, Output, TimedOut,
 };
-use crate::io::executor::python::{CALL_VARIABLE, Caller, Report};
+use crate::io::executor::http::HttpCaller;
+use crate::io::executor::python::{CALL_VARIABLE, Caller};
+use crate::io::executor::report::Report;
+use crate::io::http_task::ORDER_VARIABLE;
 use crate::spec::job::JobSpec;
 use crate::spec::task::Task;
 use crate::spec::trigger::TriggerKind;
@@ -62,6 +67,8 @@ pub struct Surroundings<'a> {
     pub environment: &'a BTreeMap<String, String>,
     /// What calls classes; none: the settings name no folder of them.
     pub caller: Option<&'a Caller>,
+    /// What makes HTTP calls.
+    pub http: &'a HttpCaller,
 }
 
 /// A class that the daemon cannot call: its settings name no folder of classes any more.
@@ -89,6 +96,11 @@ pub fn start_of(
         Task::Class(call) => {
             let (argv, call) = surroundings.caller.ok_or(NoCaller)?.process(call);
             env.insert(CALL_VARIABLE.to_owned(), call);
+            argv
+        }
+        Task::Http(call) => {
+            let (argv, order) = surroundings.http.process(call);
+            env.insert(ORDER_VARIABLE.to_owned(), order);
             argv
         }
     };
@@ -147,9 +159,9 @@ fn ending_of_call(plain: Ending, report: Report) -> Ending {
     let ended_by_itself = plain.exit.is_some();
     match report {
         Report::Returned(result) => Ending { result, ..plain },
-        Report::Raised(exception) => {
-            let raised = Outcome::Failed(Failed::Exception);
-            let outcome = if ended_by_itself { raised } else { plain.outcome };
+        Report::Failed(failed, exception) => {
+            let failed = Outcome::Failed(failed);
+            let outcome = if ended_by_itself { failed } else { plain.outcome };
             Ending { outcome, result: None, exception: Some(exception), ..plain }
         }
         Report::Unended if ended_by_itself => {

@@ -44,7 +44,9 @@ fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProce
     let environment =
         daemons.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let base_dir = Path::new("/etc/cronwright");
-    let surroundings = Surroundings { base_dir, environment: &environment, caller: None };
+    let http = HttpCaller { exe: "/bin/cronwright".into(), allow: Vec::new() };
+    let surroundings =
+        Surroundings { base_dir, environment: &environment, caller: None, http: &http };
     let facts = Facts {
         attempt: &AttemptId {
             execution: ExecutionId("backup-1@2026-01-02T03:00:00Z".into()),

@@ -3,6 +3,7 @@
 
 pub mod calendars;
 pub mod conditions;
+pub mod http;
 pub mod layer;
 pub mod names;
 pub mod retry;
@@ -94,21 +95,24 @@ fn read_task(
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Task> {
-    match (&raw.command, &raw.script, &raw.class) {
-        (Some(command), _, _) => {
+    match (&raw.command, &raw.script, &raw.class, &raw.http) {
+        (Some(command), _, _, _) => {
             task::read_command(command, &site.child("command"), out).map(Task::Command)
         }
-        (None, Some(script), _) => {
+        (None, Some(script), _, _) => {
             task::check_script(script, &site.child("script"), out)?;
             let built_in = || DEFAULT_SHELL.map(str::to_owned).to_vec();
             let shell = shell.value().unwrap_or_else(built_in);
             Some(Task::Script { text: script.clone(), shell })
         }
-        (None, None, Some(class)) => {
+        (None, None, Some(class), _) => {
             task::read_class(class, &site.child("class"), out).map(Task::Class)
         }
+        (None, None, None, Some(call)) => {
+            http::read(call, &site.child("http"), out).map(Task::Http)
+        }
         // The schema asks for one of them.
-        (None, None, None) => None,
+        (None, None, None, None) => None,
     }
 }
 
@@ -118,6 +122,8 @@ fn refuse_idle_shell(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<D
         ("command", "started without one")
     } else if raw.class.is_some() {
         ("class", "called without one")
+    } else if raw.http.is_some() {
+        ("http", "made without one")
     } else {
         return;
     };

@@ -8,6 +8,7 @@
 mod calendars;
 mod command;
 mod given;
+mod http;
 mod retry;
 mod texts;
 mod trigger;
@@ -22,6 +23,7 @@ pub use crate::spec::manifest::raw::calendars::{
 };
 pub use crate::spec::manifest::raw::command::RawCommand;
 pub use crate::spec::manifest::raw::given::{Given, NULLABLE};
+pub use crate::spec::manifest::raw::http::{RawExpected, RawHeaderValue, RawHeaders, RawHttp};
 pub use crate::spec::manifest::raw::retry::{RawRetry, RawRetryMap};
 pub use crate::spec::manifest::raw::texts::{
     RawDate, RawDays, RawDuration, RawGraceTime, RawGroup, RawJobName, RawLine, RawSize, RawTag,
@@ -152,11 +154,11 @@ pub struct RawDefaults {
     pub on_remove: Given<OnRemove>,
 }
 
-/// A job: one kind of task (`command`, `script` or `class`), and when it is due: `cron`, `interval` or `date`,
+/// A job: one kind of task (`command`, `script`, `class` or `http`), and when it is due: `cron`, `interval` or `date`,
 /// or any number of `triggers`; without any of them it only runs on request.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Job", extend("oneOf" = [{ "required": ["command"] }, { "required": ["script"] }, { "required": ["class"] }]))]
+#[schemars(rename = "Job", extend("oneOf" = [{ "required": ["command"] }, { "required": ["script"] }, { "required": ["class"] }, { "required": ["http"] }]))]
 pub struct RawJob {
     /// What it is for, in words.
     #[serde(default)]
@@ -195,6 +197,9 @@ pub struct RawJob {
     #[serde(default)]
     #[schemars(length(min = 1), example = "reports.daily.Report(\"sales\", 7, lang=\"zh\")")]
     pub class: Option<String>,
+    /// An HTTP call.
+    #[serde(default)]
+    pub http: Option<RawHttp>,
     /// Time zone of the triggers: an IANA name, never an abbreviation or an offset.
     #[serde(default)]
     #[schemars(example = "Asia/Shanghai", example = &"UTC")]

@@ -2,9 +2,7 @@
 //!
 //! Each call is a process of its own under the supervisor, so that it survives the daemon, is bounded and
 //! captured like any job, and ends alone whatever it does. What the call came to stands in its result file
-//! ([`Report`]), not on stdout. Finding the classes executes nothing of them.
-
-mod report;
+//! ([`Report`](crate::io::executor::report::Report)), not on stdout. Finding the classes executes nothing of them.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -18,8 +16,6 @@ use std::time::Duration;
 use crate::io::helper::{self, Bounds};
 use crate::spec::task::call::Call;
 use crate::spec::task::signature::{Classes, FoundClasses};
-
-pub use crate::io::executor::python::report::Report;
 
 /// The variable that holds the call, as Python writes it.
 pub const CALL_VARIABLE: &str = "CRONWRIGHT_CALL";

@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use super::*;
 use crate::engine::execution::Exception;
+use crate::engine::execution::Failed;
+use crate::io::executor::report::Report;
 
 const MODULE: &str = r#"
 import datetime, os, sys
@@ -93,7 +95,11 @@ impl Tasks {
 
     fn raised(&self, text: &str) -> Exception {
         match self.call(text) {
-            (status, Report::Raised(exception), _) if status.code() == Some(1) => exception,
+            (status, Report::Failed(Failed::Exception, exception), _)
+                if status.code() == Some(1) =>
+            {
+                exception
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -269,10 +269,8 @@ fn bad_name(fault: &Fault<'_>, key: &str) -> SyntaxFault {
 fn not_exactly_one(fault: &Fault<'_>, keys: &[String]) -> Option<SyntaxFault> {
     let present: Vec<_> =
         fault.node.entries().iter().filter(|entry| keys.contains(&entry.key)).collect();
-    let slip = |key: &str| {
-        not_yet::TASK_KINDS.contains(&key)
-            || nearest(key, keys.iter().map(String::as_str)).is_some_and(|word| word != key)
-    };
+    let slip =
+        |key: &str| nearest(key, keys.iter().map(String::as_str)).is_some_and(|word| word != key);
     if present.is_empty() && fault.node.entries().iter().any(|entry| slip(&entry.key)) {
         return None;
     }

@@ -6,9 +6,9 @@ use crate::diagnostic::{Diagnostic, codes, quoted};
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::RawCommand;
 use crate::spec::manifest::rules::environment::TEXT_BYTES_MAX;
-use crate::spec::manifest::rules::template;
 use crate::spec::task::call::{Call, PlacedCall};
 use crate::spec::task::signature::{Classes, Part};
+use crate::spec::task::template;
 use crate::spec::words::split;
 
 /// The most bytes of all arguments together.

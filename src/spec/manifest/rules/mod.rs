@@ -3,4 +3,3 @@
 pub mod cron;
 pub mod environment;
 pub mod not_yet;
-pub mod template;

@@ -19,7 +19,6 @@ const KEYS: [(&str, &[&str]); 9] = [
             "environment",
             "heartbeat",
             "http",
-            "http_tasks",
             "kinit",
             "max_running",
             "notifiers",
@@ -35,7 +34,6 @@ const JOB: &[&str] = &[
     "concurrency_group",
     "expect_success_within",
     "heartbeat",
-    "http",
     "inherit_env",
     "leftovers",
     "limits",
@@ -66,9 +64,6 @@ const TRIGGER: &[&str] = &["params"];
 /// Words by the definition of which they are a value.
 const VALUES: [(&str, &[&str]); 1] = [("Overlap", &["queue", "replace"])];
 
-/// Kinds of task that a job may name one day.
-pub const TASK_KINDS: [&str; 1] = ["http"];
-
 /// Whether a key of this definition is one of those to come.
 pub fn is_key(about: &str, key: &str) -> bool {
     KEYS.iter().any(|(definition, keys)| *definition == about && keys.contains(&key))
@@ -93,8 +88,8 @@ pub fn misplaced(about: &str, key: &str) -> Option<&'static str> {
         "exclude",
         "jitter",
     ];
-    const OF_JOBS: [&str; 7] =
-        ["cron", "interval", "date", "triggers", "command", "script", "class"];
+    const OF_JOBS: [&str; 8] =
+        ["cron", "interval", "date", "triggers", "command", "script", "class", "http"];
     match about {
         "Job" if OF_TRIGGERS.contains(&key) || (TRIGGER.contains(&key) && !JOB.contains(&key)) => {
             Some("this belongs to an entry of `triggers`")

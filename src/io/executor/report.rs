@@ -1,9 +1,9 @@
-//! What a call came to, as its process wrote it to the result file.
+//! What a call of a class or an HTTP call came to, as its process wrote it to the result file.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::engine::execution::Exception;
+use crate::engine::execution::{Exception, Failed};
 
 /// What a call came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,14 +14,18 @@ pub enum Report {
     Exited,
     /// `main` returned this JSON text; none: `None`.
     Returned(Option<String>),
-    /// An exception came out of it.
-    Raised(Exception),
+    /// It failed, and why.
+    Failed(Failed, Exception),
 }
 
 #[derive(Deserialize)]
 struct Document<'d> {
+    /// The mark of a call of a class: the version of the form.
     #[serde(rename = "cronwright.class")]
-    version: u32,
+    class: Option<u32>,
+    /// The mark of an HTTP call.
+    #[serde(rename = "cronwright.http")]
+    http: Option<u32>,
     ended: bool,
     #[serde(default)]
     exit: bool,
@@ -45,14 +49,16 @@ impl Report {
     /// The report in a result file; none: it was written by something else.
     pub fn parse(text: &str) -> Option<Self> {
         let document: Document<'_> = serde_json::from_str(text).ok()?;
-        if document.version != VERSION {
-            return None;
-        }
+        let failed = match (document.class, document.http) {
+            (Some(VERSION), None) => Failed::Exception,
+            (None, Some(VERSION)) => Failed::Http,
+            (_, _) => return None,
+        };
         if !document.ended {
             return Some(Self::Unended);
         }
         if let Some(ExceptionDocument { kind, message, traceback }) = document.exception {
-            return Some(Self::Raised(Exception { kind, message, traceback }));
+            return Some(Self::Failed(failed, Exception { kind, message, traceback }));
         }
         if document.exit {
             return Some(Self::Exited);

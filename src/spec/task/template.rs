@@ -1,0 +1,102 @@
+//! Templates in texts: `${execution.id}` and the like.
+//!
+//! Only HTTP calls fill them in, when they are made. Everywhere else they are refused: passing them on as
+//! they stand would start the wrong thing.
+
+use std::ops::Range;
+
+/// The names before the dot.
+const NAMESPACES: [&str; 4] = ["params", "secrets", "env", "execution"];
+
+/// What `${execution.…}` can name, and the variable of a job process that holds it.
+pub const EXECUTION_FACTS: [(&str, &str); 6] = [
+    ("id", "CRONWRIGHT_EXECUTION_ID"),
+    ("job", "CRONWRIGHT_JOB"),
+    ("attempt", "CRONWRIGHT_ATTEMPT"),
+    ("fire_time", "CRONWRIGHT_SCHEDULED_TIME"),
+    ("cause", "CRONWRIGHT_CAUSE"),
+    ("revision", "CRONWRIGHT_REVISION"),
+];
+
+/// A template in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template<'t> {
+    /// Where it stands, from `$` to `}`.
+    pub place: Range<usize>,
+    /// Before the dot: `params`, `secrets`, `env` or `execution`.
+    pub namespace: &'static str,
+    /// Behind the dot.
+    pub name: &'t str,
+}
+
+impl Template<'_> {
+    /// The variable of the job process that holds what is to be filled in; none: nothing does.
+    pub fn variable(&self) -> Option<&str> {
+        match self.namespace {
+            "env" => Some(self.name),
+            "execution" => EXECUTION_FACTS
+                .iter()
+                .find(|(name, _)| *name == self.name)
+                .map(|(_, variable)| *variable),
+            _ => None,
+        }
+    }
+}
+
+/// The templates in a text. `${HOME}` is none: a shell in an argument may want it.
+pub fn templates(text: &str) -> impl Iterator<Item = Template<'_>> {
+    text.match_indices("${").filter_map(|(start, sign)| {
+        let inner = start + sign.len();
+        let (inside, _) = text.get(inner..)?.split_once('}')?;
+        let (before, name) = inside.split_once('.')?;
+        let namespace = *NAMESPACES.iter().find(|namespace| **namespace == before)?;
+        Some(Template { place: start..inner + inside.len() + 1, namespace, name })
+    })
+}
+
+/// The place of the first template in a text.
+pub fn find(text: &str) -> Option<Range<usize>> {
+    templates(text).next().map(|template| template.place)
+}
+
+/// The text with its templates filled in. The error is the template that nothing can be filled in for.
+pub fn expand(
+    text: &str,
+    fill: impl Fn(&Template<'_>) -> Option<String>,
+) -> Result<String, String> {
+    let mut expanded = String::new();
+    let mut done = 0;
+    for template in templates(text) {
+        let Template { place, .. } = &template;
+        let written = || text.get(place.clone()).unwrap_or_default().to_owned();
+        expanded.push_str(text.get(done..place.start).unwrap_or_default());
+        expanded.push_str(&fill(&template).ok_or_else(written)?);
+        done = place.end;
+    }
+    expanded.push_str(text.get(done..).unwrap_or_default());
+    Ok(expanded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{expand, find};
+
+    #[test]
+    fn only_the_four_namespaces_are_templates() {
+        assert_eq!(find("--day ${params.day} x"), Some(6..19));
+        assert_eq!(find("${HOME} ${execution.id}"), Some(8..23));
+        assert_eq!(find("${HOME}"), None);
+        assert_eq!(find("${params.day"), None);
+    }
+
+    #[test]
+    fn what_is_filled_in_is_not_looked_at_again() {
+        let filled = |text| expand(text, |template| Some(format!("<${{env.{}}}>", template.name)));
+        assert_eq!(
+            filled("a ${env.X}${execution.id} ${HOME} b"),
+            Ok("a <${env.X}><${env.id}> ${HOME} b".into())
+        );
+        assert_eq!(filled("plain"), Ok("plain".into()));
+        assert_eq!(expand("a ${env.X}", |_| None), Err("${env.X}".into()));
+    }
+}
