@@ -1,4 +1,5 @@
 //! The spool against a real folder.
+#![expect(clippy::disallowed_methods, reason = "the tests write what the spool finds")]
 
 use std::collections::BTreeSet;
 use std::fs;
