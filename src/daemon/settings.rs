@@ -9,6 +9,7 @@
 mod environment;
 mod read;
 mod sources;
+mod tasks;
 mod url;
 
 use std::path::{Path, PathBuf};

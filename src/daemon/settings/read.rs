@@ -1,20 +1,16 @@
 //! Values of settings out of the file, the environment and the flags, with a complaint at the place of
 //! each mistake.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use crate::daemon::settings::environment::{Environment, Flags, Places};
 use crate::daemon::settings::url::{PasswordSource, Scheme, SecretUrl, UrlError, has_password};
 use crate::daemon::settings::{
-    REDIS_PREFIX, RedisSettings, SOCKET_PATH_BYTES_MAX, Settings, StoreUrl, sources,
+    REDIS_PREFIX, RedisSettings, SOCKET_PATH_BYTES_MAX, Settings, StoreUrl, sources, tasks,
 };
-use ipnet::IpNet;
-
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
 use crate::engine::plan::PruneGuard;
-use crate::io::executor::python::Python;
 use crate::spec::manifest::check::Rules;
 use crate::spec::manifest::document::{Document, Format};
 use crate::spec::manifest::lower::layer::{Layer, read_zone};
@@ -23,9 +19,7 @@ use crate::spec::manifest::raw::{Given, RawDefaults};
 use crate::spec::manifest::text::text_of;
 use crate::spec::manifest::{FILE_BYTES_MAX, Known};
 use crate::spec::schema;
-use crate::spec::settings::{
-    RawHttpTasks, RawPassword, RawPruneGuard, RawPython, RawRedis, RawSettings, RawStore,
-};
+use crate::spec::settings::{RawPassword, RawPruneGuard, RawRedis, RawSettings, RawStore};
 use crate::time::{ZoneSource, choose_zone_source};
 
 /// The schema of settings, compiled once.
@@ -33,9 +27,6 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| match Rules::compile(&schema::s
     Ok(rules) => rules,
     Err(error) => unreachable!("{error}; a test compiles it"),
 });
-
-/// The interpreter of classes where none is named.
-const PYTHON: &str = "python3";
 
 pub(super) struct Loader<'a> {
     pub(super) places: &'a Places,
@@ -85,7 +76,7 @@ impl Loader<'_> {
         let redis = self.redis(raw.redis.as_ref(), site.as_ref(), flags, environment);
         let listen = self.listen(raw, site.as_ref(), flags, environment);
         let git = sources::read_git(raw, site.as_ref(), flags, environment, &mut self.out);
-        let http_allow = self.http_allow(raw.http_tasks.as_ref(), site.as_ref());
+        let http_allow = tasks::read_http(raw, site.as_ref(), &mut self.out);
         let node = raw.node.as_ref().and_then(|node| node.name.clone());
         Some(Settings {
             file: self.places.file.clone(),
@@ -94,7 +85,7 @@ impl Loader<'_> {
             sources: sources::read(raw, flags, self.places),
             git,
             known: Known { defaults: defaults.into(), ..Known::default() },
-            python: self.python(raw.python.as_ref()),
+            python: tasks::read_python(raw, self.places),
             http_allow,
             store: store?,
             redis,
@@ -140,41 +131,6 @@ impl Loader<'_> {
             Layer { timezone: zone.map_or(Given::Absent, Given::Value), ..Layer::default() };
         let raw: RawDefaults = raw.job_defaults.clone().unwrap_or_default();
         Layer::read(raw, &site.child("job_defaults"), &mut self.out).over(&lowest)
-    }
-
-    fn http_allow(&mut self, raw: Option<&RawHttpTasks>, site: Option<&Site<'_>>) -> Vec<IpNet> {
-        let Some((raw, site)) = raw.zip(site) else { return Vec::new() };
-        let site = site.child("http_tasks").child("allow_addresses");
-        let mut allow = Vec::new();
-        for (index, text) in raw.allow_addresses.iter().enumerate() {
-            match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
-                Ok(net) => allow.push(net),
-                Err(_) => {
-                    let message = format!("{} is neither an address nor a network", quoted(text));
-                    let help = "write for example `127.0.0.1` or `10.0.0.0/8`";
-                    let place = site.item(index);
-                    self.out.push(place.diagnostic(codes::BAD_ADDRESS, message).help(help));
-                }
-            }
-        }
-        allow
-    }
-
-    fn python(&self, raw: Option<&RawPython>) -> Option<Python> {
-        let raw = raw?;
-        let interpreter = raw.interpreter.as_deref().unwrap_or(PYTHON);
-        // A name alone is looked up in the PATH.
-        let interpreter = if interpreter.contains('/') {
-            self.places.base_dir.join(interpreter)
-        } else {
-            PathBuf::from(interpreter)
-        };
-        let everything = || vec!["*".to_owned()];
-        Some(Python {
-            interpreter,
-            root: self.places.base_dir.join(&raw.root),
-            allow: raw.allow.clone().unwrap_or_else(everything),
-        })
     }
 
     fn store(

@@ -179,6 +179,8 @@ fn client(call: &HttpCall, policy: Policy) -> Result<Client, CallError> {
         .connect_timeout(CONNECT_WITHIN)
         .read_timeout(SILENT_FOR)
         .redirect(redirects)
+        // A server may close a connection at the moment in which a redirect would use it again.
+        .pool_max_idle_per_host(0)
         .dns_resolver(policy)
         .build()?;
     Ok(client)

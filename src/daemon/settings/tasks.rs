@@ -1,0 +1,56 @@
+//! What the settings say about tasks that need more than a program: classes and HTTP calls.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::daemon::settings::environment::Places;
+use crate::diagnostic::{Diagnostic, codes, quoted};
+use crate::io::executor::python::Python;
+use crate::spec::manifest::lower::site::Site;
+use crate::spec::settings::RawSettings;
+
+/// The interpreter of classes where none is named.
+const PYTHON: &str = "python3";
+
+/// Where classes are found, when the settings say that there are some.
+pub(super) fn read_python(raw: &RawSettings, places: &Places) -> Option<Python> {
+    let raw = raw.python.as_ref()?;
+    let interpreter = raw.interpreter.as_deref().unwrap_or(PYTHON);
+    // A name alone is looked up in the PATH.
+    let interpreter = if interpreter.contains('/') {
+        places.base_dir.join(interpreter)
+    } else {
+        PathBuf::from(interpreter)
+    };
+    let everything = || vec!["*".to_owned()];
+    Some(Python {
+        interpreter,
+        root: places.base_dir.join(&raw.root),
+        allow: raw.allow.clone().unwrap_or_else(everything),
+    })
+}
+
+/// The addresses that HTTP tasks may call although the machine keeps them to itself.
+pub(super) fn read_http(
+    raw: &RawSettings,
+    site: Option<&Site<'_>>,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<IpNet> {
+    let Some((raw, site)) = raw.http_tasks.as_ref().zip(site) else { return Vec::new() };
+    let site = site.child("http_tasks").child("allow_addresses");
+    let mut allow = Vec::new();
+    for (index, text) in raw.allow_addresses.iter().enumerate() {
+        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+            Ok(net) => allow.push(net),
+            Err(_) => {
+                let message = format!("{} is neither an address nor a network", quoted(text));
+                let help = "write for example `127.0.0.1` or `10.0.0.0/8`";
+                let place = site.item(index);
+                out.push(place.diagnostic(codes::BAD_ADDRESS, message).help(help));
+            }
+        }
+    }
+    allow
+}
