@@ -213,7 +213,8 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
             return supervisor::supervisor(&args, global.state_dir.clone());
         }
         Verb::HttpCall => {
-            wait_for(async { Ok(if http_task::run().await { Exit::Done } else { Exit::No }) })?
+            let succeeded = wait_for(async { Ok(http_task::run(&process::variables()).await) })?;
+            if succeeded { Exit::Done } else { Exit::No }
         }
         Verb::Version(args) => version::version(args, output)?,
     };

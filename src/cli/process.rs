@@ -1,6 +1,7 @@
 //! What this process finds around it: variables, folders, the settings file.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::{Exit, Failure};
@@ -12,18 +13,22 @@ use crate::time;
 /// The socket's name in the state directory.
 const SOCKET_NAME: &str = "cronwright.sock";
 
-/// The environment of this process. Variables that are not UTF-8 are left out.
+/// The variables of this process; those that are not UTF-8 are left out.
+pub fn variables() -> BTreeMap<String, String> {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// The environment of this process.
 pub fn environment() -> Result<Environment, Failure> {
     let cwd = std::env::current_dir().map_err(|error| {
         Failure::new(Exit::Usage, format!("cannot find the current folder: {error}"))
     })?;
-    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    let variables: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
     let present = Places::to_look_for(&cwd).into_iter().filter(|path| path.exists()).collect();
     Ok(Environment {
-        variables,
+        variables: variables(),
         cwd,
         is_root: rustix::process::geteuid().is_root(),
         host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),

@@ -42,14 +42,13 @@ pub(super) fn read_http(
     let site = site.child("http_tasks").child("allow_addresses");
     let mut allow = Vec::new();
     for (index, text) in raw.allow_addresses.iter().enumerate() {
-        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(net) => allow.push(net),
-            Err(_) => {
-                let message = format!("{} is neither an address nor a network", quoted(text));
-                let help = "write for example `127.0.0.1` or `10.0.0.0/8`";
-                let place = site.item(index);
-                out.push(place.diagnostic(codes::BAD_ADDRESS, message).help(help));
-            }
+        let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        if let Ok(net) = net {
+            allow.push(net);
+        } else {
+            let message = format!("{} is neither an address nor a network", quoted(text));
+            let help = "write for example `127.0.0.1` or `10.0.0.0/8`";
+            out.push(site.item(index).diagnostic(codes::BAD_ADDRESS, message).help(help));
         }
     }
     allow

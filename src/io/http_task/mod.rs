@@ -6,10 +6,10 @@
 
 mod address;
 
-use std::env;
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::io::clock;
 use crate::io::http_task::address::Policy;
 use crate::spec::task::http::HttpCall;
 use crate::spec::task::template::{self, Template};
@@ -50,6 +51,9 @@ pub struct Order {
     /// Addresses that may be called although they are of a kind that may not.
     pub allow: Vec<IpNet>,
 }
+
+/// The variables of this process, by name.
+pub type Variables = BTreeMap<String, String>;
 
 /// Why a call did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -101,10 +105,10 @@ impl From<reqwest::Error> for CallError {
     }
 }
 
-/// Makes the call that the environment orders; whether it succeeded.
-pub async fn run() -> bool {
-    let outcome = match order() {
-        Ok(order) => make(&order).await,
+/// Makes the call that the variables order; whether it succeeded.
+pub async fn run(variables: &Variables) -> bool {
+    let outcome = match order(variables) {
+        Ok(order) => make(&order, variables).await,
         Err(error) => Err(error),
     };
     let report = match &outcome {
@@ -115,39 +119,38 @@ pub async fn run() -> bool {
             json!({ REPORT_MARK: 1, "ended": true, "exception": exception })
         }
     };
-    if let Err(error) = write_report(&report) {
+    if let Err(error) = write_report(&report, variables) {
         say(&format!("cannot report what the call came to: {error}"));
     }
     outcome.is_ok()
 }
 
-fn order() -> Result<Order, CallError> {
-    let text = env::var(ORDER_VARIABLE)
-        .map_err(|_| CallError::BadCall(format!("`{ORDER_VARIABLE}` holds no call")))?;
-    serde_json::from_str(&text)
+fn order(variables: &Variables) -> Result<Order, CallError> {
+    let text = variables.get(ORDER_VARIABLE).map_or("", String::as_str);
+    serde_json::from_str(text)
         .map_err(|error| CallError::BadCall(format!("`{ORDER_VARIABLE}` holds no call: {error}")))
 }
 
 /// Makes the call; its result is the body, when that is JSON and not too long.
-async fn make(order: &Order) -> Result<Option<Value>, CallError> {
+async fn make(order: &Order, variables: &Variables) -> Result<Option<Value>, CallError> {
     let call = &order.call;
     let policy = Policy::new(order.allow.clone());
-    let url = Url::parse(&filled(&call.url, percent_encoded)?)
+    let url = Url::parse(&filled(&call.url, variables, percent_encoded)?)
         .map_err(|error| CallError::BadCall(format!("`{}` is no address: {error}", call.url)))?;
     policy.check_url(&url)?;
-    let begun = Instant::now();
+    let begun = clock::boot();
     let method = reqwest::Method::from_bytes(call.method.as_str().as_bytes())
         .map_err(|error| CallError::BadCall(error.to_string()))?;
-    let mut request = client(call, policy)?.request(method, url).headers(headers(call)?);
+    let mut request = client(call, policy)?.request(method, url).headers(headers(call, variables)?);
     if let Some(json) = &call.json {
-        request = request.body(filled_json(json)?.to_string());
+        request = request.body(filled_json(json, variables)?.to_string());
     } else if let Some(body) = &call.body {
-        request = request.body(filled(body, |text| text)?);
+        request = request.body(filled(body, variables, str::to_owned)?);
     }
     let response = request.send().await?;
     let status = response.status();
     let (bytes, kept) = pass_on(response).await?;
-    let took = begun.elapsed().as_millis();
+    let took = clock::boot().0.saturating_sub(begun.0).as_millis();
     let method = call.method.as_str();
     say(&format!("{method} {}: {status}, {bytes} bytes, {took} ms", call.url));
     if !call.expect.contains(status.as_u16()) {
@@ -187,14 +190,14 @@ fn client(call: &HttpCall, policy: Policy) -> Result<Client, CallError> {
 }
 
 /// The header fields that are declared, and those that say which execution this is.
-fn headers(call: &HttpCall) -> Result<HeaderMap, CallError> {
+fn headers(call: &HttpCall, variables: &Variables) -> Result<HeaderMap, CallError> {
     let bad = |name: &str| CallError::BadCall(format!("`{name}` has no value that can be sent"));
     let mut headers = HeaderMap::new();
     if call.json.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     for (name, value) in &call.headers {
-        let value = filled(value, |text| text)?;
+        let value = filled(value, variables, str::to_owned)?;
         let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(name))?;
         headers.insert(field, HeaderValue::from_str(&value).map_err(|_| bad(name))?);
     }
@@ -204,24 +207,32 @@ fn headers(call: &HttpCall) -> Result<HeaderMap, CallError> {
         ("traceparent", "TRACEPARENT"),
     ];
     for (name, variable) in own {
-        if let Ok(value) = env::var(variable) {
-            headers.insert(name, HeaderValue::from_str(&value).map_err(|_| bad(name))?);
+        if let Some(value) = variables.get(variable) {
+            headers.insert(name, HeaderValue::from_str(value).map_err(|_| bad(name))?);
         }
     }
     Ok(headers)
 }
 
-fn filled(text: &str, encoded: impl Fn(String) -> String) -> Result<String, CallError> {
-    let fill = |template: &Template<'_>| env::var(template.variable()?).ok().map(&encoded);
+fn filled(
+    text: &str,
+    variables: &Variables,
+    encoded: impl Fn(&str) -> String,
+) -> Result<String, CallError> {
+    let fill =
+        |template: &Template<'_>| Some(encoded(variables.get(template.variable()?)?.as_str()));
     template::expand(text, fill).map_err(CallError::Template)
 }
 
-fn filled_json(value: &Value) -> Result<Value, CallError> {
+fn filled_json(value: &Value, variables: &Variables) -> Result<Value, CallError> {
     Ok(match value {
-        Value::String(text) => Value::String(filled(text, |text| text)?),
-        Value::Array(items) => items.iter().map(filled_json).collect::<Result<_, _>>()?,
+        Value::String(text) => Value::String(filled(text, variables, str::to_owned)?),
+        Value::Array(items) => {
+            items.iter().map(|item| filled_json(item, variables)).collect::<Result<_, _>>()?
+        }
         Value::Object(fields) => {
-            let filled = |(key, value): (&String, &Value)| Ok((key.clone(), filled_json(value)?));
+            let filled =
+                |(key, value): (&String, &Value)| Ok((key.clone(), filled_json(value, variables)?));
             Value::Object(fields.iter().map(filled).collect::<Result<_, CallError>>()?)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
@@ -229,16 +240,15 @@ fn filled_json(value: &Value) -> Result<Value, CallError> {
 }
 
 /// As it may stand anywhere in an address without being read as anything but text (RFC 3986, 2.3).
-fn percent_encoded(text: String) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
+fn percent_encoded(text: &str) -> String {
+    let encoded = |byte: u8| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
+            char::from(byte).to_string()
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            format!("%{byte:02X}")
         }
-    }
-    encoded
+    };
+    text.bytes().map(encoded).collect()
 }
 
 /// Writes the body to stdout as it comes: its bytes, and the beginning of it.
@@ -264,8 +274,8 @@ fn say(words: &str) {
     drop(writeln!(io::stderr(), "{words}"));
 }
 
-fn write_report(report: &Value) -> io::Result<()> {
-    let path = env::var_os(RESULT_VARIABLE).ok_or(io::ErrorKind::NotFound)?;
+fn write_report(report: &Value, variables: &Variables) -> io::Result<()> {
+    let path = variables.get(RESULT_VARIABLE).ok_or(io::ErrorKind::NotFound)?;
     #[expect(clippy::disallowed_methods, reason = "the supervisor made the file for this process")]
     std::fs::write(path, report.to_string())
 }
