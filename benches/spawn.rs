@@ -22,7 +22,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use cronwright::io::executor::supervisor::{Launch, SupervisorEvent, SupervisorHandle};
-use cronwright::supervisor::protocol::{HowEnded, StartProcess};
+use cronwright::supervisor::protocol::{HowEnded, StartProcess, StartRules};
 use tokio::sync::mpsc::Receiver;
 
 const IN_FLIGHT: usize = 64;
@@ -123,6 +123,7 @@ impl Supervised {
             timeout_ms: None,
             kill_grace_ms: 10_000,
             output_bytes_max: 128 * 1024,
+            rules: StartRules::default(),
         }
     }
 

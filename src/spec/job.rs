@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap, Retry};
+use crate::spec::process::{Capture, ProcessRules};
 use crate::spec::size::SizeText;
 use crate::spec::task::Task;
 use crate::spec::trigger::{
@@ -72,6 +73,8 @@ pub struct JobSpec {
     pub env: BTreeMap<String, String>,
     /// As written; relative to the folder of the settings file, which is also the default.
     pub working_dir: Option<String>,
+    /// How the process is started, and what its end means.
+    pub process: ProcessRules,
     /// Of one attempt; none: no limit. Never zero.
     pub timeout: Option<Duration>,
     /// Of waiting and all attempts; none: no limit. Never zero.
@@ -145,13 +148,17 @@ impl JobSpec {
             "grace_time": grace_time,
             "max_catch_up": self.misfire.max_catch_up,
         });
+        let mut output = json!({ "max_size": SizeText(self.output_bytes_max).to_string() });
+        if self.process.capture != Capture::default() {
+            output["capture"] = json!(self.process.capture.as_str());
+        }
         let fields = [
             ("enabled", json!(self.enabled)),
             ("env", json!(self.env)),
             ("kill_grace", duration_value(self.kill_grace)),
             ("max_instances", json!(self.max_instances)),
             ("misfire", misfire),
-            ("output", json!({ "max_size": SizeText(self.output_bytes_max).to_string() })),
+            ("output", output),
             ("overlap", json!(self.overlap.as_str())),
             ("timeout", self.timeout.map_or(Value::Null, duration_value)),
             ("triggers", Value::Array(triggers)),
@@ -180,7 +187,8 @@ impl JobSpec {
             ("tags", when(!meta.tags.is_empty(), json!(meta.tags))),
             ("total_timeout", self.total_timeout.map(duration_value)),
         ];
-        fields.into_iter().filter_map(|(key, value)| Some((key, value?)))
+        let fields = fields.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        fields.chain(self.process.said())
     }
 
     /// The digest of [`Self::canonical`].

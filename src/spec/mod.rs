@@ -3,6 +3,7 @@
 pub mod job;
 pub mod manifest;
 pub mod policy;
+pub mod process;
 pub mod schema;
 pub mod settings;
 pub mod size;

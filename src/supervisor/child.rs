@@ -12,10 +12,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitOptions, fchdir, getppid, set_parent_process_death_signal,
-    setrlimit, setsid, waitpid,
+    setrlimit, setsid, umask, waitpid,
 };
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 
@@ -31,6 +32,10 @@ pub(super) struct Child<'a> {
     pub(super) supervisor: Pid,
     /// Its limit of open files.
     pub(super) open_files: Rlimit,
+    /// Its limit of CPU time, in seconds; none: its parent's.
+    pub(super) cpu_time: Option<Rlimit>,
+    /// Its file mode creation mask; none: its parent's.
+    pub(super) umask: Option<Mode>,
     /// Where it begins.
     pub(super) working_dir: OwnedFd,
     /// Becomes its stdout.
@@ -104,6 +109,12 @@ impl Child<'_> {
         setsid()?;
         self.die_with_supervisor()?;
         setrlimit(Resource::Nofile, self.open_files)?;
+        if let Some(cpu_time) = self.cpu_time {
+            setrlimit(Resource::Cpu, cpu_time)?;
+        }
+        if let Some(mask) = self.umask {
+            umask(mask);
+        }
         fchdir(&self.working_dir)?;
         dup2_stdout(&self.stdout)?;
         dup2_stderr(&self.stderr)?;

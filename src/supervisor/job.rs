@@ -9,7 +9,9 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, wai
 use crate::supervisor::capture::Capture;
 use crate::supervisor::clock;
 use crate::supervisor::lifecycle::Phase;
-use crate::supervisor::protocol::{HowEnded, ProcessEnding, RunningProcess, StartProcess};
+use crate::supervisor::protocol::{
+    HowEnded, ProcessEnding, RESULT_VARIABLE, RunningProcess, StartProcess,
+};
 use crate::supervisor::result_file::ResultFile;
 use crate::supervisor::spawn::Spawned;
 
@@ -36,12 +38,15 @@ pub(super) struct Job {
     pub(super) phase: Phase,
     /// Between TERM and KILL.
     pub(super) kill_grace: Duration,
+    /// Whether what its main process leaves running is left alone.
+    pub(super) leaves_leftovers: bool,
     /// Readable when the main process has ended; none afterwards.
     pub(super) exit: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     capture: Capture,
     result: ResultFile,
+    success_exit_codes: Vec<i32>,
     started: Instant,
     started_at_ms: i64,
     end: Option<End>,
@@ -64,11 +69,13 @@ impl Job {
             pid: spawned.pid,
             phase: Phase::started(started, process.timeout_ms.map(Duration::from_millis)),
             kill_grace: Duration::from_millis(process.kill_grace_ms),
+            leaves_leftovers: process.rules.leave_leftovers,
             exit: Some(spawned.exit),
-            stdout: Some(spawned.stdout),
-            stderr: Some(spawned.stderr),
+            stdout: spawned.stdout,
+            stderr: spawned.stderr,
             capture: Capture::new(process.output_bytes_max),
             result,
+            success_exit_codes: process.rules.success_exit_codes.clone(),
             started,
             started_at_ms: clock::wall_ms(),
             end: None,
@@ -168,9 +175,14 @@ impl Job {
         }
     }
 
-    /// The ending, when it has ended.
-    pub(super) fn ending(&self) -> Option<ProcessEnding> {
+    /// The ending, when it has ended. A result that cannot be kept is said where it is looked for: behind
+    /// what the process printed.
+    pub(super) fn ending(&mut self) -> Option<ProcessEnding> {
         let end = self.end.as_ref()?;
+        let result = self.result.read().unwrap_or_else(|refused| {
+            self.capture.push(format!("{RESULT_VARIABLE} is not kept: {refused}\n").as_bytes());
+            None
+        });
         Some(ProcessEnding {
             id: self.id.clone(),
             started_at_ms: Some(self.started_at_ms),
@@ -178,7 +190,8 @@ impl Job {
             duration_ms: Some(u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX)),
             how: end.how.clone(),
             output: self.capture.kept(),
-            result: self.result.read(),
+            result,
+            success_exit_codes: self.success_exit_codes.clone(),
         })
     }
 }

@@ -79,6 +79,40 @@ pub struct StartProcess {
     /// How many bytes of stdout and stderr together are kept, half head, half tail; at most
     /// `OUTPUT_BYTES_MAX`.
     pub output_bytes_max: u64,
+    /// What differs from a plain process.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rules: StartRules,
+}
+
+/// What differs from a plain process: each field is absent where nothing does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StartRules {
+    /// Exit codes that count as success; empty: 0 alone. Said again with the ending.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub success_exit_codes: Vec<i32>,
+    /// File mode creation mask; none: the supervisor's, which is the daemon's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub umask: Option<u32>,
+    /// Whether the processes that the main process leaves running are left alone.
+    #[serde(skip_serializing_if = "is_default")]
+    pub leave_leftovers: bool,
+    /// Whether stdout is thrown away.
+    #[serde(skip_serializing_if = "is_default")]
+    pub discard_stdout: bool,
+    /// Whether stderr is thrown away.
+    #[serde(skip_serializing_if = "is_default")]
+    pub discard_stderr: bool,
+    /// How many files each process may hold open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_files_max: Option<u64>,
+    /// How much CPU time each process may take, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds_max: Option<u64>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What a supervisor says.
@@ -150,6 +184,9 @@ pub struct ProcessEnding {
     pub output: KeptOutput,
     /// What it wrote to `$CRONWRIGHT_RESULT`, when that was JSON of at most 64 KiB.
     pub result: Option<String>,
+    /// Exit codes that count as success, as the order said; empty: 0 alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub success_exit_codes: Vec<i32>,
 }
 
 /// The ways a process ends.

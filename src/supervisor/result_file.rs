@@ -9,6 +9,21 @@ use serde::de::IgnoredAny;
 
 use crate::supervisor::protocol::RESULT_BYTES_MAX;
 
+/// Why what stands in a result file cannot be kept. It does not repeat what stands there.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("it cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    #[error("it is no file")]
+    NoFile,
+    #[error("it is longer than {RESULT_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("it is not UTF-8")]
+    NotText,
+    #[error("it is not JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+}
+
 /// An empty file, made for one process and removed with this value.
 #[derive(Debug)]
 pub(super) struct ResultFile {
@@ -28,29 +43,25 @@ impl ResultFile {
         &self.path
     }
 
-    /// What was written to it, when that is JSON and not too long.
-    pub(super) fn read(&self) -> Option<String> {
-        match self.json() {
-            Ok(json) => json,
-            Err(error) => {
-                tracing::debug!(path = %self.path.display(), %error, "cannot read a result");
-                None
-            }
-        }
-    }
-
-    fn json(&self) -> io::Result<Option<String>> {
+    /// What was written to it; none: nothing.
+    pub(super) fn read(&self) -> Result<Option<String>, Refused> {
         // The process may have put anything in its place.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(&self.path)?;
         if !file.metadata()?.is_file() {
+            return Err(Refused::NoFile);
+        }
+        let mut bytes = Vec::new();
+        file.take(RESULT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() > RESULT_BYTES_MAX {
+            return Err(Refused::TooLong);
+        }
+        let text = String::from_utf8(bytes).map_err(|_| Refused::NotText)?;
+        if text.trim().is_empty() {
             return Ok(None);
         }
-        let mut text = String::new();
-        file.take(RESULT_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
-        let fits = text.len() <= RESULT_BYTES_MAX;
-        let is_json = serde_json::from_str::<IgnoredAny>(&text).is_ok();
-        Ok((fits && is_json).then(|| text.trim().to_owned()))
+        serde_json::from_str::<IgnoredAny>(&text)?;
+        Ok(Some(text.trim().to_owned()))
     }
 }
 

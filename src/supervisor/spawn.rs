@@ -13,7 +13,12 @@ use rustix::process::{Pid, Rlimit, getpid};
 
 use crate::supervisor::child::{Child, Stack};
 use crate::supervisor::image::Image;
-use crate::supervisor::protocol::StartProcess;
+use crate::supervisor::protocol::{StartProcess, StartRules};
+
+/// Where streams go that nobody keeps.
+const NULL_DEVICE: &str = "/dev/null";
+/// CPU time between the signals XCPU and KILL, in seconds.
+const CPU_SECONDS_TO_END: u64 = 5;
 
 /// A process that was started.
 #[derive(Debug)]
@@ -22,10 +27,10 @@ pub(super) struct Spawned {
     pub(super) pid: Pid,
     /// Readable when it has ended.
     pub(super) exit: OwnedFd,
-    /// Its stdout; never blocks.
-    pub(super) stdout: OwnedFd,
-    /// Its stderr; never blocks.
-    pub(super) stderr: OwnedFd,
+    /// Its stdout, unless that is thrown away; never blocks.
+    pub(super) stdout: Option<OwnedFd>,
+    /// Its stderr, likewise.
+    pub(super) stderr: Option<OwnedFd>,
 }
 
 /// What starts processes.
@@ -48,13 +53,16 @@ impl Spawner {
         own: &BTreeMap<&str, String>,
     ) -> Result<Spawned, String> {
         let image = Image::new(process, own)?;
+        let rules = &process.rules;
+        let open_files = self.open_files(rules)?;
         let working_dir = open_working_dir(&process.working_dir)?;
-        let pipes = || Ok::<_, io::Error>((captured()?, captured()?));
-        let ((stdout, its_stdout), (stderr, its_stderr)) =
-            pipes().map_err(|error| format!("cannot make pipes for its output: {error}"))?;
+        let (stdout, its_stdout) = stream(rules.discard_stdout)?;
+        let (stderr, its_stderr) = stream(rules.discard_stderr)?;
         let child = Child {
             supervisor: getpid(),
-            open_files: self.open_files,
+            open_files,
+            cpu_time: rules.cpu_seconds_max.map(cpu_time),
+            umask: rules.umask.map(Mode::from_raw_mode),
             working_dir,
             stdout: its_stdout,
             stderr: its_stderr,
@@ -64,10 +72,39 @@ impl Spawner {
         let (pid, exit) = started.map_err(|error| exec_error(&image.program(), &error))?;
         Ok(Spawned { pid, exit, stdout, stderr })
     }
+
+    fn open_files(&self, rules: &StartRules) -> Result<Rlimit, String> {
+        let Some(files) = rules.open_files_max else { return Ok(self.open_files) };
+        match self.open_files.maximum {
+            Some(most) if files > most => Err(format!(
+                "`limits.files` is {files}, and this machine allows {most} (`ulimit -Hn`)"
+            )),
+            Some(_) | None => Ok(Rlimit { current: Some(files), maximum: Some(files) }),
+        }
+    }
+}
+
+/// XCPU first, which a process may catch to end in order; then KILL.
+fn cpu_time(seconds: u64) -> Rlimit {
+    let maximum = seconds.saturating_add(CPU_SECONDS_TO_END);
+    Rlimit { current: Some(seconds), maximum: Some(maximum) }
+}
+
+/// A stream of a process: our end of a pipe, none when nobody reads it, and the process's own.
+fn stream(is_discarded: bool) -> Result<(Option<OwnedFd>, OwnedFd), String> {
+    let stream = if is_discarded {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        rustix::fs::open(NULL_DEVICE, flags, Mode::empty()).map(|null| (None, null))
+    } else {
+        captured().map(|(ours, its)| (Some(ours), its))
+    };
+    stream.map_err(|errno| {
+        format!("cannot make a pipe for its output: {}", os_text(errno.raw_os_error()))
+    })
 }
 
 /// A pipe: our end, which never blocks, and the process's.
-fn captured() -> io::Result<(OwnedFd, OwnedFd)> {
+fn captured() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let (ours, its) = pipe_with(PipeFlags::CLOEXEC)?;
     fcntl_setfl(&ours, OFlags::NONBLOCK)?;
     Ok((ours, its))

@@ -6,6 +6,7 @@ use chrono::Weekday;
 use cronwright::spec::job::{JobMeta, JobName, JobSpec};
 use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
 use cronwright::spec::policy::{Backoff, GraceTime, Misfire, OnRemove, Overlap, Retry};
+use cronwright::spec::process::{Capture, Leftovers, Limits, ProcessRules};
 use cronwright::spec::task::Task;
 use cronwright::spec::task::call::{Argument, Call};
 use cronwright::spec::task::http::{Expected, HttpCall, Method};
@@ -288,6 +289,7 @@ fn spec() -> impl Strategy<Value = JobSpec> {
             task,
             env,
             working_dir: words.1,
+            process: ProcessRules::default(),
             timeout: limits.0,
             total_timeout: None,
             retry: None,
@@ -317,6 +319,32 @@ fn retry() -> impl Strategy<Value = Retry> {
     })
 }
 
+fn process() -> impl Strategy<Value = ProcessRules> {
+    let codes = btree_set(0..=255_i32, 0..4).prop_map(|codes| {
+        let only_zero = codes.iter().all(|code| *code == 0);
+        if only_zero { Vec::new() } else { codes.into_iter().collect() }
+    });
+    let captures = vec![Capture::Both, Capture::Stdout, Capture::Stderr, Capture::None];
+    let limits = (of(16..=1_048_576_u32), of(1..1_000_000_u64))
+        .prop_map(|(files, time)| Limits { files, time: time.map(Duration::from_secs) });
+    (
+        codes,
+        of(0..=0o777_u32),
+        btree_set("[A-Z][A-Z_]{0,8}", 0..4),
+        any::<bool>(),
+        select(captures),
+        limits,
+    )
+        .prop_map(|(codes, umask, names, leaves, capture, limits)| ProcessRules {
+            success_exit_codes: codes,
+            umask,
+            inherit_env: names.into_iter().collect(),
+            leftovers: if leaves { Leftovers::Leave } else { Leftovers::Kill },
+            capture,
+            limits,
+        })
+}
+
 /// What is written only when it is said.
 fn said() -> impl Strategy<Value = JobSpec> {
     let name = || "[a-z0-9][a-z0-9._-]{0,20}";
@@ -338,11 +366,21 @@ fn said() -> impl Strategy<Value = JobSpec> {
         runbook,
     });
     let on_remove = select(vec![OnRemove::Finish, OnRemove::Cancel]);
-    let tries = (of(retry()), of(duration()));
-    (spec(), any::<bool>(), names, on_remove, meta, tries).prop_map(
-        |(spec, protect, previous_names, on_remove, meta, (retry, total_timeout))| JobSpec {
-            retry,
-            total_timeout,
+    let rules = (of(retry()), of(duration()), process());
+    (spec(), any::<bool>(), names, on_remove, meta, rules).prop_map(
+        |(spec, protect, previous_names, on_remove, meta, rules)| JobSpec {
+            retry: rules.0,
+            total_timeout: rules.1,
+            // A call has no exit code.
+            process: ProcessRules {
+                success_exit_codes: match spec.task {
+                    Task::Http(_) => Vec::new(),
+                    Task::Command(_) | Task::Script { .. } | Task::Class(_) => {
+                        rules.2.success_exit_codes
+                    }
+                },
+                ..rules.2
+            },
             protect,
             previous_names,
             on_remove,

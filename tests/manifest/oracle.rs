@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
 
 /// Keys of every level, so that a good part of the documents is nearly right.
-const KEYS: [&str; 53] = [
+const KEYS: [&str; 61] = [
     "jobs",
     "defaults",
     "version",
@@ -60,6 +60,14 @@ const KEYS: [&str; 53] = [
     "max_catch_up",
     "enabled",
     "description",
+    "success_exit_codes",
+    "umask",
+    "inherit_env",
+    "leftovers",
+    "capture",
+    "limits",
+    "files",
+    "time",
     "LANG",
     "1A",
     "retry",
@@ -142,7 +150,9 @@ fn near_job() -> impl Strategy<Value = Value> {
     near(json!({
         "command": ["a"], "description": "x", "timeout": "5m", "kill_grace": null, "overlap": "allow",
         "env": { "LANG": "C", "GONE": null }, "misfire": { "coalesce": true, "max_catch_up": 3 },
-        "output": { "max_size": "1MiB" }, "triggers": [
+        "output": { "max_size": "1MiB", "capture": "stderr" }, "umask": "027", "leftovers": "leave",
+        "success_exit_codes": [0, 3], "inherit_env": ["HTTP_PROXY"], "limits": { "files": 64, "time": "5m" },
+        "triggers": [
             { "cron": "@daily", "timezone": "UTC", "calendar": "days", "exclude": ["a"] },
             { "interval": "5m", "start_date": "+5s", "jitter": "1m", "calendar": { "weekdays": ["mon"] } },
         ],

@@ -23,6 +23,7 @@ use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
 use cronwright::spec::job::{DeclaredJob, Digest, JobMeta, JobName, JobSet, JobSpec, SourcePlace};
 use cronwright::spec::policy::{GraceTime, Misfire, OnRemove, Overlap, Retry};
+use cronwright::spec::process::ProcessRules;
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DayCalendar, Dialect, FireFilter, IntervalTrigger, Trigger, Window,
@@ -1061,6 +1062,7 @@ impl World {
             task: Task::Command(vec!["/bin/true".to_owned()]),
             env: BTreeMap::new(),
             working_dir: None,
+            process: ProcessRules::default(),
             timeout: None,
             total_timeout: None,
             retry: None,

@@ -14,6 +14,7 @@ use cronwright::engine::plan::{AppliedJob, Owner, Repair};
 use cronwright::engine::request::RequestId;
 use cronwright::spec::job::{Digest, JobMeta, JobName, JobSpec, SourcePlace};
 use cronwright::spec::policy::{Misfire, OnRemove, Overlap};
+use cronwright::spec::process::ProcessRules;
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::TriggerKind;
 use cronwright::time::Timestamp;
@@ -80,6 +81,7 @@ pub(crate) fn job(name: &str) -> AppliedJob {
             task: Task::Command(vec!["/bin/true".to_owned()]),
             env: std::collections::BTreeMap::new(),
             working_dir: None,
+            process: ProcessRules::default(),
             timeout: None,
             total_timeout: None,
             retry: None,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use cronwright::io::executor::output_of;
 use cronwright::io::executor::supervisor::{Launch, SupervisorEvent, SupervisorHandle};
 use cronwright::supervisor::protocol::{
-    FromSupervisor, HowEnded, ProcessEnding, RunningProcess, StartProcess, ToSupervisor,
+    FromSupervisor, HowEnded, ProcessEnding, RunningProcess, StartProcess, StartRules, ToSupervisor,
 };
 use tokio::sync::mpsc::Receiver;
 
@@ -80,6 +80,7 @@ impl StateDir {
             timeout_ms: None,
             kill_grace_ms: 10_000,
             output_bytes_max: 1024,
+            rules: StartRules::default(),
         }
     }
 }

@@ -283,6 +283,7 @@ fn vanished(id: String, started_at_ms: Option<i64>) -> ProcessEnding {
         how: HowEnded::Vanished,
         output: KeptOutput::default(),
         result: None,
+        success_exit_codes: Vec::new(),
     }
 }
 

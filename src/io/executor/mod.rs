@@ -25,10 +25,11 @@ use crate::io::executor::python::{CALL_VARIABLE, Caller};
 use crate::io::executor::report::Report;
 use crate::io::http_task::ORDER_VARIABLE;
 use crate::spec::job::JobSpec;
+use crate::spec::process::{Capture, Leftovers, ProcessRules};
 use crate::spec::task::Task;
 use crate::spec::trigger::TriggerKind;
 use crate::supervisor::protocol::{
-    HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, StartProcess,
+    HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, StartProcess, StartRules,
 };
 use crate::time::{Timestamp, rfc3339};
 
@@ -36,6 +37,11 @@ use crate::time::{Timestamp, rfc3339};
 /// hold passwords.
 pub const INHERITED: [&str; 8] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
+
+/// 128 bits.
+const TRACE_ID_DIGITS: usize = 32;
+/// 64 bits.
+const SPAN_ID_DIGITS: usize = 16;
 
 /// What a job process is told about its execution.
 #[derive(Debug, Clone)]
@@ -63,7 +69,7 @@ pub struct Facts<'a> {
 pub struct Surroundings<'a> {
     /// Folder of the settings file, absolute: where relative working directories count from.
     pub base_dir: &'a Path,
-    /// The daemon's environment, of which only [`INHERITED`] and `LC_*` go on.
+    /// The daemon's environment, of which only [`INHERITED`], `LC_*` and the job's `inherit_env` go on.
     pub environment: &'a BTreeMap<String, String>,
     /// What calls classes; none: the settings name no folder of them.
     pub caller: Option<&'a Caller>,
@@ -87,7 +93,7 @@ pub fn start_of(
         Some(working_dir) => base_dir.join(working_dir),
         None => base_dir.to_owned(),
     };
-    let mut env = inherited(surroundings.environment);
+    let mut env = inherited(surroundings.environment, &spec.process.inherit_env);
     env.extend(own_variables(facts, spec));
     env.extend(spec.env.clone());
     let argv = match &spec.task {
@@ -112,12 +118,25 @@ pub fn start_of(
         timeout_ms: spec.timeout.into_iter().chain(facts.time_left).min().map(milliseconds),
         kill_grace_ms: milliseconds(spec.kill_grace),
         output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
+        rules: rules_of(&spec.process),
     })
+}
+
+fn rules_of(rules: &ProcessRules) -> StartRules {
+    StartRules {
+        success_exit_codes: rules.success_exit_codes.clone(),
+        umask: rules.umask,
+        leave_leftovers: rules.leftovers == Leftovers::Leave,
+        discard_stdout: matches!(rules.capture, Capture::Stderr | Capture::None),
+        discard_stderr: matches!(rules.capture, Capture::Stdout | Capture::None),
+        open_files_max: rules.limits.files.map(u64::from),
+        cpu_seconds_max: rules.limits.time.map(|time| time.as_secs()),
+    }
 }
 
 /// What the end of a process means for its execution.
 pub fn ending_of(ending: ProcessEnding) -> Ending {
-    let (outcome, exit, exception) = meaning_of(ending.how);
+    let (outcome, exit, exception) = meaning_of(ending.how, &ending.success_exit_codes);
     let plain = Ending {
         outcome,
         started_at: ending.started_at_ms.map(timestamp),
@@ -134,10 +153,13 @@ pub fn ending_of(ending: ProcessEnding) -> Ending {
     }
 }
 
-fn meaning_of(how: HowEnded) -> (Outcome, Option<Exit>, Option<Exception>) {
+fn meaning_of(how: HowEnded, successes: &[i32]) -> (Outcome, Option<Exit>, Option<Exception>) {
     match how {
-        HowEnded::Exited { code: 0 } => (Outcome::Succeeded, Some(Exit::Code(0)), None),
-        HowEnded::Exited { code } => (Outcome::Failed(Failed::Exit), Some(Exit::Code(code)), None),
+        HowEnded::Exited { code } => {
+            let is_success = successes.contains(&code) || (successes.is_empty() && code == 0);
+            let failed = Outcome::Failed(Failed::Exit);
+            (if is_success { Outcome::Succeeded } else { failed }, Some(Exit::Code(code)), None)
+        }
         HowEnded::Signalled { signal } => {
             (Outcome::Failed(Failed::Signal), Some(Exit::Signal(signal)), None)
         }
@@ -184,8 +206,13 @@ pub fn output_of(kept: &KeptOutput) -> Output {
     Output { head: bytes(&kept.head), tail: bytes(&kept.tail), bytes: kept.bytes }
 }
 
-fn inherited(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let passes = |name: &String| INHERITED.contains(&name.as_str()) || name.starts_with("LC_");
+fn inherited(
+    environment: &BTreeMap<String, String>,
+    besides: &[String],
+) -> BTreeMap<String, String> {
+    let passes = |name: &String| {
+        INHERITED.contains(&name.as_str()) || name.starts_with("LC_") || besides.contains(name)
+    };
     environment
         .iter()
         .filter(|(name, _)| passes(name))
@@ -204,8 +231,20 @@ fn own_variables(facts: &Facts<'_>, spec: &JobSpec) -> impl Iterator<Item = (Str
         ("CRONWRIGHT_DATA_INTERVAL_START", facts.previous_fire_time.map(rfc3339)),
         ("CRONWRIGHT_REVISION", Some(facts.revision.to_owned())),
         ("CRONWRIGHT_FENCE", Some(facts.fence.to_string())),
+        ("TRACEPARENT", Some(trace_parent(facts.attempt))),
     ];
     variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
+}
+
+/// Where traces of the process hang (W3C Trace Context): one trace for an execution, one span for each attempt,
+/// the same whoever works them out.
+fn trace_parent(attempt: &AttemptId) -> String {
+    let digits = |text: &str, count: usize| -> String {
+        blake3::hash(text.as_bytes()).to_hex().chars().take(count).collect()
+    };
+    let trace = digits(&attempt.execution.to_string(), TRACE_ID_DIGITS);
+    let span = digits(&attempt.to_string(), SPAN_ID_DIGITS);
+    format!("00-{trace}-{span}-01")
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -15,6 +15,7 @@ fn spec(working_dir: Option<&str>) -> JobSpec {
         task: Task::Command(vec!["backup".into(), "--all".into()]),
         env: BTreeMap::from([("LEVEL".into(), "9".into()), ("LANG".into(), "C".into())]),
         working_dir: working_dir.map(Into::into),
+        process: ProcessRules::default(),
         timeout: Some(Duration::from_secs(90)),
         total_timeout: None,
         retry: None,
@@ -84,6 +85,7 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
             "LC_TIME=C",
             "LEVEL=9",
             "PATH=/bin",
+            "TRACEPARENT=x",
             "TZ=Asia/Shanghai",
         ]
     );
@@ -95,6 +97,7 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
         timeout_ms: Some(60_000),
         kill_grace_ms: 1500,
         output_bytes_max: 65_536,
+        rules: StartRules::default(),
     };
     assert_eq!(process, expected);
 
@@ -143,6 +146,7 @@ fn each_way_to_end_has_its_outcome() {
             how,
             output: KeptOutput { head: "/wA=".to_owned(), tail: "YQ==".to_owned(), bytes: 9 },
             result: Some("1".to_owned()),
+            success_exit_codes: Vec::new(),
         });
         let expected = Ending {
             outcome,
@@ -169,6 +173,7 @@ fn the_process_of_a_call_says_what_the_call_came_to() {
             how,
             output: KeptOutput::default(),
             result: Some(format!("{{\"cronwright.class\": 1, {report}}}")),
+            success_exit_codes: Vec::new(),
         });
         let outcome = (ending.outcome.as_str(), ending.outcome.reason().unwrap_or_default());
         let exception = ending.exception.map(|e| format!("{}: {}", e.kind, e.message));

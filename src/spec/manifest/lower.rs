@@ -6,6 +6,7 @@ pub mod conditions;
 pub mod http;
 pub mod layer;
 pub mod names;
+pub mod process;
 pub mod retry;
 pub mod site;
 pub mod task;
@@ -43,6 +44,7 @@ pub fn job(
     let before = out.len();
     let own = Layer::read(raw.defaults(), site, out);
     refuse_idle_shell(&raw, &own, site, out);
+    refuse_idle_codes(&raw, &own, site, out);
     let layer = own.over(below);
     let zone = layer.timezone.value().unwrap_or_else(Zone::utc);
     let env = flatten(layer.env);
@@ -69,6 +71,7 @@ pub fn job(
         task,
         env,
         working_dir: layer.working_dir.value(),
+        process: layer.process.rules(),
         timeout: layer.timeout.value(),
         total_timeout: layer.total_timeout.value(),
         retry: layer.retry.value().flatten(),
@@ -131,6 +134,16 @@ fn refuse_idle_shell(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<D
         let message = format!("`shell` does nothing beside `{kind}`, which is {why}");
         let help = format!("remove it, or write `script` in place of `{kind}`");
         out.push(site.key("shell").diagnostic(codes::IDLE_FIELD, message).help(help));
+    }
+}
+
+/// The process of an HTTP call has no exit code of its own.
+fn refuse_idle_codes(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    if raw.http.is_some() && own.process.success_exit_codes != Given::Absent {
+        let message = "`success_exit_codes` does nothing beside `http`, which ends with a status";
+        let help = "remove it: `expect: { status: [200] }` says which answers are successes";
+        let place = site.key("success_exit_codes");
+        out.push(place.diagnostic(codes::IDLE_FIELD, message).help(help));
     }
 }
 

@@ -9,6 +9,8 @@ mod calendars;
 mod command;
 mod given;
 mod http;
+mod policies;
+mod process;
 mod retry;
 mod texts;
 mod trigger;
@@ -24,13 +26,16 @@ pub use crate::spec::manifest::raw::calendars::{
 pub use crate::spec::manifest::raw::command::RawCommand;
 pub use crate::spec::manifest::raw::given::{Given, NULLABLE};
 pub use crate::spec::manifest::raw::http::{RawExpected, RawHeaderValue, RawHeaders, RawHttp};
+pub use crate::spec::manifest::raw::policies::{RawMisfire, RawOutput};
+pub use crate::spec::manifest::raw::process::RawLimits;
 pub use crate::spec::manifest::raw::retry::{RawRetry, RawRetryMap};
 pub use crate::spec::manifest::raw::texts::{
     RawDate, RawDays, RawDuration, RawGraceTime, RawGroup, RawJobName, RawLine, RawSize, RawTag,
-    RawWebAddress, RawZone,
+    RawUmask, RawVariable, RawWebAddress, RawZone,
 };
 pub use crate::spec::manifest::raw::trigger::RawTrigger;
 use crate::spec::policy::{OnRemove, Overlap};
+use crate::spec::process::Leftovers;
 
 /// A file that declares jobs.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -93,6 +98,25 @@ pub struct RawDefaults {
     #[serde(default)]
     #[schemars(length(min = 1), example = "/opt/etl")]
     pub working_dir: Given<String>,
+    /// File mode creation mask, in octal digits. Built in: the daemon's.
+    #[serde(default)]
+    #[schemars(example = &"027")]
+    pub umask: Given<RawUmask>,
+    /// Variables that are taken over from the daemon's environment, beside the usual ones. Built in: none.
+    #[serde(default)]
+    #[schemars(length(max = 64), extend("examples" = [["HTTP_PROXY"]]))]
+    pub inherit_env: Given<Vec<RawVariable>>,
+    /// What the job process may use. Built in: no limits.
+    #[serde(default)]
+    pub limits: Given<RawLimits>,
+    /// Exit codes that count as success. Built in: 0 alone.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 256), inner(range(min = 0, max = 255)), extend("examples" = [[0, 3]]))]
+    pub success_exit_codes: Given<Vec<i32>>,
+    /// What becomes of processes that the main process leaves running. Built in: kill.
+    #[serde(default)]
+    #[schemars(example = &"leave")]
+    pub leftovers: Given<Leftovers>,
     /// The shell of a `script` and its arguments. Built in: `[/bin/sh, -e, -c]`.
     #[serde(default)]
     #[schemars(length(min = 1), example = ["bash", "-euo", "pipefail", "-c"])]
@@ -215,6 +239,25 @@ pub struct RawJob {
     #[serde(default)]
     #[schemars(length(min = 1), example = "/opt/etl")]
     pub working_dir: Given<String>,
+    /// File mode creation mask, in octal digits.
+    #[serde(default)]
+    #[schemars(example = &"027")]
+    pub umask: Given<RawUmask>,
+    /// Variables that are taken over from the daemon's environment, beside the usual ones.
+    #[serde(default)]
+    #[schemars(length(max = 64), extend("examples" = [["HTTP_PROXY"]]))]
+    pub inherit_env: Given<Vec<RawVariable>>,
+    /// What the job process may use.
+    #[serde(default)]
+    pub limits: Given<RawLimits>,
+    /// Exit codes that count as success.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 256), inner(range(min = 0, max = 255)), extend("examples" = [[0, 3]]))]
+    pub success_exit_codes: Given<Vec<i32>>,
+    /// What becomes of processes that the main process leaves running.
+    #[serde(default)]
+    #[schemars(example = &"leave")]
+    pub leftovers: Given<Leftovers>,
     /// The shell of a `script` and its arguments.
     #[serde(default)]
     #[schemars(length(min = 1), example = ["bash", "-euo", "pipefail", "-c"])]
@@ -288,6 +331,11 @@ impl RawJob {
             enabled: std::mem::take(&mut self.enabled),
             env: std::mem::take(&mut self.env),
             working_dir: std::mem::take(&mut self.working_dir),
+            umask: std::mem::take(&mut self.umask),
+            inherit_env: std::mem::take(&mut self.inherit_env),
+            limits: std::mem::take(&mut self.limits),
+            success_exit_codes: std::mem::take(&mut self.success_exit_codes),
+            leftovers: std::mem::take(&mut self.leftovers),
             shell: std::mem::take(&mut self.shell),
             timeout: std::mem::take(&mut self.timeout),
             total_timeout: std::mem::take(&mut self.total_timeout),
@@ -305,36 +353,4 @@ impl RawJob {
             on_remove: std::mem::take(&mut self.on_remove),
         }
     }
-}
-
-/// What becomes of an occurrence that was not started on time.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Misfire")]
-pub struct RawMisfire {
-    /// How late an occurrence may still start: a duration or `unlimited`. Later, it is recorded as
-    /// missed. Built in: 1h.
-    #[serde(default)]
-    #[schemars(example = "6h", example = &"unlimited")]
-    pub grace_time: Option<RawGraceTime>,
-    /// Of several that are late after an outage only the latest runs. Built in: true.
-    #[serde(default)]
-    #[schemars(example = false)]
-    pub coalesce: Option<bool>,
-    /// Without `coalesce`: at most this many of the newest run, the oldest first. Built in: 10.
-    #[serde(default)]
-    #[schemars(range(min = 1, max = 1000), example = 10)]
-    pub max_catch_up: Option<u32>,
-}
-
-/// What is kept of the output of an execution.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Output")]
-pub struct RawOutput {
-    /// How much of stdout and stderr together is kept, half of it the beginning and half the end.
-    /// Built in: 128KiB.
-    #[serde(default)]
-    #[schemars(example = "1MiB")]
-    pub max_size: Option<RawSize>,
 }

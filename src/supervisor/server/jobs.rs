@@ -34,10 +34,12 @@ impl Supervisor {
                 return;
             }
         };
-        let own = BTreeMap::from([
-            (RESULT_VARIABLE, result.path().to_string_lossy().into_owned()),
-            (MARK_VARIABLE, self.setup.mark.value(number)),
-        ]);
+        let mut own =
+            BTreeMap::from([(RESULT_VARIABLE, result.path().to_string_lossy().into_owned())]);
+        // Without the mark nobody finds what it leaves running, a successor of this supervisor neither.
+        if !process.rules.leave_leftovers {
+            own.insert(MARK_VARIABLE, self.setup.mark.value(number));
+        }
         match self.setup.spawner.spawn(process, &own) {
             Err(message) => self.not_started(process, message),
             Ok(spawned) => self.started(number, Job::new(process, spawned, result)),
@@ -78,6 +80,7 @@ impl Supervisor {
             how: HowEnded::NotStarted { message },
             output: KeptOutput::default(),
             result: None,
+            success_exit_codes: Vec::new(),
         });
     }
 
@@ -115,21 +118,21 @@ impl Supervisor {
         }
     }
 
-    /// Kills leftovers; how many were alive.
+    /// Kills leftovers, unless they are left alone; how many were alive.
     fn sweep(&mut self, number: u64, orphans: &Table) -> usize {
         let Some(job) = self.jobs.get_mut(&number) else { return 0 };
         job.read(Stream::Stdout, &mut self.buffer);
         job.read(Stream::Stderr, &mut self.buffer);
         job.close_pipes();
-        orphans.kill_leftovers(job.pid, number)
+        if job.leaves_leftovers { 0 } else { orphans.kill_leftovers(job.pid, number) }
     }
 
     fn end(&mut self, number: u64, alive: usize) {
-        let Some(job) = self.jobs.remove(&number) else { return };
+        let Some(mut job) = self.jobs.remove(&number) else { return };
         if alive > 0 {
             tracing::warn!(id = job.id, alive, "leftovers do not end");
         }
-        self.enter_over(number, &job);
+        self.enter_over(number, &mut job);
         self.forget_process(&job);
     }
 
@@ -138,11 +141,11 @@ impl Supervisor {
         let Some(mut job) = self.jobs.remove(&number) else { return };
         job.close_pipes();
         job.ended(HowEnded::Unkillable);
-        self.enter_over(number, &job);
+        self.enter_over(number, &mut job);
         self.jobs.insert(number, job);
     }
 
-    fn enter_over(&mut self, number: u64, job: &Job) {
+    fn enter_over(&mut self, number: u64, job: &mut Job) {
         if let Some(at) = job.phase.deadline() {
             self.deadlines.remove(&(at, number));
         }

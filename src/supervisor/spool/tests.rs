@@ -20,6 +20,7 @@ fn ending(id: &str) -> ProcessEnding {
         how: HowEnded::Exited { code: 0 },
         output: KeptOutput::default(),
         result: None,
+        success_exit_codes: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, codes, quoted};
+use crate::spec::manifest::lower::process::ProcessLayer;
 use crate::spec::manifest::lower::retry;
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::{
@@ -29,6 +30,8 @@ pub struct Layer {
     pub env: Given<BTreeMap<String, Given<String>>>,
     /// As written.
     pub working_dir: Given<String>,
+    /// How the process is started, and what its end means.
+    pub process: ProcessLayer,
     /// Never empty.
     pub shell: Given<Vec<String>>,
     /// Of one attempt; never zero.
@@ -63,8 +66,9 @@ pub struct Layer {
 
 impl Layer {
     /// Reads a layer; `site` is the map it stands in.
-    pub fn read(raw: RawDefaults, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Self {
+    pub fn read(mut raw: RawDefaults, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Self {
         Self {
+            process: ProcessLayer::take(&mut raw, site, out),
             timezone: raw.timezone.and_then(|zone| read_zone(&zone, &site.child("timezone"), out)),
             enabled: raw.enabled,
             env: raw.env.map(|env| read_env(env, &site.child("env"), out)),
@@ -99,6 +103,7 @@ impl Layer {
             enabled: self.enabled.or(|| below.enabled),
             env: merge_env(self.env, &below.env),
             working_dir: self.working_dir.or(|| below.working_dir.clone()),
+            process: self.process.over(&below.process),
             shell: self.shell.or(|| below.shell.clone()),
             timeout: self.timeout.or(|| below.timeout),
             total_timeout: self.total_timeout.or(|| below.total_timeout),
@@ -162,7 +167,7 @@ pub fn read_duration(
 }
 
 /// A duration above zero.
-fn read_positive(
+pub fn read_positive(
     raw: &RawDuration,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,

@@ -24,6 +24,14 @@ texts! {
     #[schemars(rename = "Size", extend("pattern" = "^[0-9]+(B|KiB|MiB|GiB)$"))]
     #[schemars(example = "128KiB", example = "1MiB")]
     RawSize;
+    /// The name of an environment variable.
+    #[schemars(rename = "Variable", extend("pattern" = "^[A-Za-z_][A-Za-z0-9_]{0,254}$"))]
+    #[schemars(example = &"HTTP_PROXY")]
+    RawVariable;
+    /// A file mode creation mask: three octal digits.
+    #[schemars(rename = "Umask", extend("pattern" = "^0?[0-7]{3}$"))]
+    #[schemars(example = &"027")]
+    RawUmask;
     /// A date, or date and time: local time of the trigger's zone unless it ends with `Z` or an offset.
     #[schemars(rename = "Date")]
     #[schemars(example = "2026-03-01T09:00:00", example = "2026-03-01", example = "2026-03-01T09:00:00+08:00")]

@@ -14,7 +14,7 @@ use crate::spec::manifest::raw::Given;
 pub const TEXT_BYTES_MAX: usize = 131_071;
 
 /// What the daemon itself tells a job begins with this.
-const OWN_PREFIX: &str = "CRONWRIGHT_";
+pub const OWN_PREFIX: &str = "CRONWRIGHT_";
 
 /// Looks at the variables of one layer; `site` is their map.
 pub fn check(env: &BTreeMap<String, Given<String>>, site: &Site<'_>, out: &mut Vec<Diagnostic>) {

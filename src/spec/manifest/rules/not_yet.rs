@@ -4,12 +4,13 @@
 //! to life it leaves this file for the types in `raw`.
 
 /// Keys by the definition in whose map they stand.
-const KEYS: [(&str, &[&str]); 9] = [
+const KEYS: [(&str, &[&str]); 10] = [
     ("Manifest", &["concurrency_groups", "patches", "when"]),
     ("Job", JOB),
     ("Defaults", JOB),
     ("Trigger", TRIGGER),
-    ("Output", &["capture", "forward"]),
+    ("Limits", &["cpu", "memory", "pids"]),
+    ("Output", &["forward"]),
     (
         "Settings",
         &[
@@ -34,9 +35,6 @@ const JOB: &[&str] = &[
     "concurrency_group",
     "expect_success_within",
     "heartbeat",
-    "inherit_env",
-    "leftovers",
-    "limits",
     "max_queued",
     "notify",
     "on_lost",
@@ -47,8 +45,6 @@ const JOB: &[&str] = &[
     "retention",
     "runs_on",
     "secrets",
-    "success_exit_codes",
-    "umask",
     "user",
     "warn_after",
     "when",

@@ -1,0 +1,109 @@
+//! How a process is started and what its end means: from what is written to the rules.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::diagnostic::{Diagnostic, codes, quoted};
+use crate::spec::manifest::lower::layer::read_positive;
+use crate::spec::manifest::lower::site::Site;
+use crate::spec::manifest::raw::{Given, RawDefaults, RawLimits, RawUmask, RawVariable};
+use crate::spec::manifest::rules::environment::OWN_PREFIX;
+use crate::spec::process::{Capture, Leftovers, Limits, ProcessRules};
+
+/// What one layer says. What turned out to be wrong counts as not written; the complaint is made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ProcessLayer {
+    /// Ascending, each once; empty: 0 alone. Replaced as a whole.
+    pub success_exit_codes: Given<Vec<i32>>,
+    /// File mode creation mask.
+    pub umask: Given<u32>,
+    /// Ascending, each once; replaced as a whole.
+    pub inherit_env: Given<Vec<String>>,
+    /// What becomes of them.
+    pub leftovers: Given<Leftovers>,
+    /// Which streams are kept.
+    pub capture: Given<Capture>,
+    /// Replaced as a whole.
+    pub limits: Given<Limits>,
+}
+
+impl ProcessLayer {
+    /// Takes its part out of `raw`; `site` is the map it stands in.
+    pub fn take(raw: &mut RawDefaults, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Self {
+        let capture = match &raw.output {
+            Given::Absent => Given::Absent,
+            Given::Reset => Given::Reset,
+            Given::Value(output) => output.capture.map_or(Given::Absent, Given::Value),
+        };
+        let inherit_env = std::mem::take(&mut raw.inherit_env);
+        let limits = std::mem::take(&mut raw.limits);
+        Self {
+            success_exit_codes: std::mem::take(&mut raw.success_exit_codes).map(read_codes),
+            umask: std::mem::take(&mut raw.umask).and_then(|umask| read_umask(&umask)),
+            inherit_env: inherit_env
+                .map(|names| read_names(names, &site.child("inherit_env"), out)),
+            leftovers: raw.leftovers,
+            capture,
+            limits: limits.map(|limits| read_limits(limits, &site.child("limits"), out)),
+        }
+    }
+
+    /// This layer over the one below.
+    #[must_use]
+    pub fn over(self, below: &Self) -> Self {
+        Self {
+            success_exit_codes: self.success_exit_codes.or(|| below.success_exit_codes.clone()),
+            umask: self.umask.or(|| below.umask),
+            inherit_env: self.inherit_env.or(|| below.inherit_env.clone()),
+            leftovers: self.leftovers.or(|| below.leftovers),
+            capture: self.capture.or(|| below.capture),
+            limits: self.limits.or(|| below.limits),
+        }
+    }
+
+    /// What is in force.
+    pub fn rules(self) -> ProcessRules {
+        ProcessRules {
+            success_exit_codes: self.success_exit_codes.value().unwrap_or_default(),
+            umask: self.umask.value(),
+            inherit_env: self.inherit_env.value().unwrap_or_default(),
+            leftovers: self.leftovers.value().unwrap_or_default(),
+            capture: self.capture.value().unwrap_or_default(),
+            limits: self.limits.value().unwrap_or_default(),
+        }
+    }
+}
+
+fn read_codes(raw: Vec<i32>) -> Vec<i32> {
+    let codes: BTreeSet<i32> = raw.into_iter().collect();
+    // What is built in has one way to be written.
+    if codes == BTreeSet::from([0]) { Vec::new() } else { codes.into_iter().collect() }
+}
+
+/// The schema has seen to it that there are octal digits only.
+fn read_umask(raw: &RawUmask) -> Option<u32> {
+    u32::from_str_radix(&raw.0, 8).ok()
+}
+
+fn read_names(raw: Vec<RawVariable>, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Vec<String> {
+    for (index, RawVariable(name)) in raw.iter().enumerate() {
+        if name.starts_with(OWN_PREFIX) {
+            let message = format!("{} is a name of the daemon's own", quoted(name));
+            let help = "each job process gets its own values of these variables";
+            out.push(site.item(index).diagnostic(codes::BAD_ENV_NAME, message).help(help));
+        }
+    }
+    let names: BTreeSet<String> = raw.into_iter().map(|name| name.0).collect();
+    names.into_iter().collect()
+}
+
+fn read_limits(raw: RawLimits, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Limits {
+    let time = raw.time.and_then(|text| read_positive(&text, &site.child("time"), out));
+    Limits { files: raw.files, time: time.map(whole_seconds) }
+}
+
+/// The kernel counts no finer.
+fn whole_seconds(time: Duration) -> Duration {
+    let begun = u64::from(time.subsec_nanos() > 0);
+    Duration::from_secs(time.as_secs().saturating_add(begun))
+}

@@ -1,0 +1,21 @@
+//! What a process may use, as written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::spec::manifest::raw::RawDuration;
+
+/// What the job process may use.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Limits")]
+pub struct RawLimits {
+    /// How many files each of its processes may hold open; not more than the machine allows.
+    #[serde(default)]
+    #[schemars(range(min = 16, max = 1_048_576), example = 4096)]
+    pub files: Option<u32>,
+    /// How much CPU time each of its processes may take, in whole seconds: the signal XCPU ends one that takes more.
+    #[serde(default)]
+    #[schemars(example = "2h")]
+    pub time: Option<RawDuration>,
+}
