@@ -47,7 +47,10 @@ impl ResultFile {
     pub(super) fn read(&self) -> Result<Option<String>, Refused> {
         // The process may have put anything in its place.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(&self.path)?;
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
         if !file.metadata()?.is_file() {
             return Err(Refused::NoFile);
         }

@@ -448,9 +448,9 @@ previous_names: ["z","y"]
 #[test]
 fn a_canonical_text_of_another_time_is_refused_with_its_place() {
     let name = JobName::parse("job").unwrap();
-    let errors = JobSpec::from_canonical(&name, r#"{"command":["a"],"umask":"2"}"#).unwrap_err();
+    let errors = JobSpec::from_canonical(&name, r#"{"command":["a"],"priority":2}"#).unwrap_err();
     assert_eq!(errors.len(), 1);
-    assert_eq!(errors[0].message, "`umask` is not supported yet");
+    assert_eq!(errors[0].message, "`priority` is not supported yet");
     assert!(JobSpec::from_canonical(&name, "").is_err());
     assert!(JobSpec::from_canonical(&name, "}}, \"x\": {").is_err());
 }

@@ -9,4 +9,5 @@
 
 mod daemons;
 mod processes;
+mod rules;
 mod support;

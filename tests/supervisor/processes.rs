@@ -132,24 +132,38 @@ async fn the_environment_is_what_was_given_and_nothing_else_is_inherited() {
 }
 
 #[tokio::test]
-async fn results_are_json_of_at_most_64_kib() {
+async fn results_are_json_of_at_most_64_kib_and_what_is_not_kept_is_said() {
     let dir = StateDir::new();
     let mut client = dir.fresh_client().await;
-    for (script, result) in [
-        (r#"echo '{"a": [1]}' > $CRONWRIGHT_RESULT"#, Some(r#"{"a": [1]}"#)),
-        ("echo nonsense > $CRONWRIGHT_RESULT", None),
-        ("head -c 65537 /dev/zero | tr '\\0' 1 > $CRONWRIGHT_RESULT", None),
-        ("rm $CRONWRIGHT_RESULT; mkfifo $CRONWRIGHT_RESULT", None),
-        ("ln -sf /etc/hostname $CRONWRIGHT_RESULT", None),
-        ("rm $CRONWRIGHT_RESULT", None),
-        ("true", None),
+    for (script, result, refused) in [
+        (r#"echo '{"a": [1]}' > $CRONWRIGHT_RESULT"#, Some(r#"{"a": [1]}"#), ""),
+        (
+            "echo nonsense > $CRONWRIGHT_RESULT",
+            None,
+            "it is not JSON: expected ident at line 1 column 2",
+        ),
+        ("printf '\\377' > $CRONWRIGHT_RESULT", None, "it is not UTF-8"),
+        (
+            "head -c 65537 /dev/zero | tr '\\0' 1 > $CRONWRIGHT_RESULT",
+            None,
+            "it is longer than 65536 bytes",
+        ),
+        ("rm $CRONWRIGHT_RESULT; mkfifo $CRONWRIGHT_RESULT", None, "it is no file"),
+        (
+            "ln -sf /etc/hostname $CRONWRIGHT_RESULT",
+            None,
+            "it cannot be read: Too many levels of symbolic links (os error 40)",
+        ),
+        ("rm $CRONWRIGHT_RESULT", None, ""),
+        ("true", None, ""),
     ] {
         let ending = client.run(dir.script(script, script)).await;
-        assert_eq!(
-            (ending.how, ending.result.as_deref()),
-            (HowEnded::Exited { code: 0 }, result),
-            "{script}"
-        );
+        let said = match refused {
+            "" => String::new(),
+            refused => format!("CRONWRIGHT_RESULT is not kept: {refused}\n"),
+        };
+        assert_eq!(told(&ending), (HowEnded::Exited { code: 0 }, said), "{script}");
+        assert_eq!(ending.result.as_deref(), result, "{script}");
     }
     assert_eq!(std::fs::read_dir(dir.file("results")).unwrap().count(), 0);
 }

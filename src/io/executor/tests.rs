@@ -4,6 +4,7 @@ use super::*;
 use crate::engine::execution::ExecutionId;
 use crate::spec::job::{JobMeta, JobName};
 use crate::spec::policy::{Misfire, OnRemove, Overlap};
+use crate::spec::process::Limits;
 use crate::spec::task::Task;
 
 fn spec(working_dir: Option<&str>) -> JobSpec {
@@ -85,7 +86,7 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
             "LC_TIME=C",
             "LEVEL=9",
             "PATH=/bin",
-            "TRACEPARENT=x",
+            "TRACEPARENT=00-7d40a30a52183b8a83b67f42c062ac57-530765673b6d1f3b-01",
             "TZ=Asia/Shanghai",
         ]
     );
@@ -104,6 +105,42 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
     let by_request = started(None, None).env;
     assert!(!by_request.contains_key("CRONWRIGHT_TRIGGER"));
     assert!(!by_request.contains_key("CRONWRIGHT_DATA_INTERVAL_START"));
+}
+
+#[test]
+fn what_a_job_says_about_its_process_is_ordered() {
+    let rules = ProcessRules {
+        success_exit_codes: vec![0, 3],
+        umask: Some(0o027),
+        inherit_env: vec!["HTTP_PROXY".to_owned()],
+        leftovers: Leftovers::Leave,
+        capture: Capture::Stderr,
+        limits: Limits { files: Some(64), time: Some(Duration::from_secs(5)) },
+    };
+    let expected = StartRules {
+        success_exit_codes: vec![0, 3],
+        umask: Some(0o027),
+        leave_leftovers: true,
+        discard_stdout: true,
+        discard_stderr: false,
+        open_files_max: Some(64),
+        cpu_seconds_max: Some(5),
+    };
+    assert_eq!(rules_of(&rules), expected);
+    let environment = ["HTTP_PROXY", "HTTPS_PROXY", "PATH"].map(|name| (name.into(), "x".into()));
+    let inherited = inherited(&environment.into(), &rules.inherit_env);
+    assert_eq!(inherited.into_keys().collect::<Vec<_>>(), ["HTTP_PROXY", "PATH"]);
+}
+
+#[test]
+fn all_attempts_of_an_execution_hang_in_one_trace() {
+    let attempt = |number| AttemptId { execution: ExecutionId("backup-1".into()), number };
+    let (first, second) = (trace_parent(&attempt(1)), trace_parent(&attempt(2)));
+    assert_eq!(first.len(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".len());
+    assert!(first.starts_with("00-") && first.ends_with("-01"));
+    assert_eq!(first[..36], second[..36]);
+    assert_ne!(first[36..], second[36..]);
+    assert_eq!(first, trace_parent(&attempt(1)));
 }
 
 #[test]
@@ -126,6 +163,7 @@ fn each_way_to_end_has_its_outcome() {
     for (how, outcome, exit, exception) in [
         (HowEnded::Exited { code: 0 }, Outcome::Succeeded, Some(Exit::Code(0)), None),
         (HowEnded::Exited { code: 3 }, Outcome::Failed(Failed::Exit), Some(Exit::Code(3)), None),
+        (HowEnded::Exited { code: 5 }, Outcome::Succeeded, Some(Exit::Code(5)), None),
         (
             HowEnded::Signalled { signal: 11 },
             Outcome::Failed(Failed::Signal),
@@ -146,7 +184,7 @@ fn each_way_to_end_has_its_outcome() {
             how,
             output: KeptOutput { head: "/wA=".to_owned(), tail: "YQ==".to_owned(), bytes: 9 },
             result: Some("1".to_owned()),
-            success_exit_codes: Vec::new(),
+            success_exit_codes: vec![0, 5],
         });
         let expected = Ending {
             outcome,
