@@ -18,7 +18,7 @@ use crate::io::clock;
 use crate::io::executor::http::HttpCaller;
 use crate::io::executor::python::Caller;
 use crate::io::executor::supervisor::{OrderError, SupervisorEvent, SupervisorHandle};
-use crate::io::executor::{Facts, Surroundings, ending_of, start_of};
+use crate::io::executor::{Facts, Surroundings, ending_of, secrets, start_of};
 use crate::supervisor::protocol::RunningProcess;
 use crate::time::Timestamp;
 
@@ -76,7 +76,11 @@ impl Executor {
             caller: self.caller.as_ref(),
             http: &self.http,
         };
-        let process = match start_of(&facts, &spec, &surroundings) {
+        let secrets = match secrets::read(&spec.secrets, &self.base_dir, &self.environment) {
+            Ok(secrets) => secrets,
+            Err(error) => return Some(not_started(&attempt, "SecretError", error.to_string())),
+        };
+        let process = match start_of(&facts, &spec, secrets, &surroundings) {
             Ok(process) => process,
             Err(error) => return Some(not_started(&attempt, "NoCaller", error.to_string())),
         };

@@ -79,6 +79,7 @@ codes! {
     UNKNOWN_CLASS = "E0319", "a class that is not there";
     BAD_ARGUMENT = "E0320", "an argument that a class does not take";
     BAD_HTTP = "E0321", "an HTTP call that cannot be made";
+    BAD_SECRET = "E0322", "a secret without one source";
     EITHER_DAY = "W0301", "day and weekday both given: either of them fires";
     SHELL_WORDS = "W0302", "characters for a shell in a command that has none";
     SECRET_LITERAL = "W0303", "what looks like a secret, written out";

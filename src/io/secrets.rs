@@ -1,17 +1,10 @@
-//! Secrets: passwords in the URLs of servers. Puts them in, and keeps them out of what people see.
+//! Passwords in the URLs of servers: how they are written there, and how they are kept out of what people see.
 //!
 //! Pure text work; which file or variable a password stands in is `daemon::settings`.
 
-/// The URL with this password: after the user that it names, or alone. Characters that a URL would
-/// misread are escaped. A password that the URL has already is replaced.
-pub fn with_password(url: &str, password: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (user, place) = match rest.rsplit_once('@') {
-        Some((user, place)) => (user.split(':').next().unwrap_or_default(), place),
-        None => ("", rest),
-    };
-    format!("{scheme}://{user}:{}@{place}", escaped(password))
-}
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The URL without user, password and options: for people. What stands before the last `@` is taken
 /// for a secret, so that one that somebody forgot to escape is not shown either.
@@ -32,35 +25,21 @@ pub fn without_user(url: &str) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                escaped.extend(
-                    char::from_digit(digit.into(), 16).map(|digit| digit.to_ascii_uppercase()),
-                );
-            }
-        }
-    }
-    escaped
+/// As it may stand anywhere in a URL without being read as anything but text (RFC 3986, 2.3).
+pub fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{with_password, without_secrets, without_user};
+    use super::{escaped, without_secrets, without_user};
 
     #[test]
-    fn a_password_goes_in_and_never_comes_out() {
-        let url = with_password("mongodb://keeper@db1:27017,db2/jobs?replicaSet=rs0", "p@ss/w:rd%");
-        assert_eq!(url, "mongodb://keeper:p%40ss%2Fw%3Ard%25@db1:27017,db2/jobs?replicaSet=rs0");
-        assert_eq!(without_secrets(&url), "mongodb://db1:27017,db2/jobs");
-        assert_eq!(without_user(&url), "mongodb://db1:27017,db2/jobs?replicaSet=rs0");
-        assert_eq!(with_password("redis://localhost/3", "ü"), "redis://:%C3%BC@localhost/3");
-        assert_eq!(with_password("redis://:old@localhost/3", "new"), "redis://:new@localhost/3");
+    fn a_password_is_escaped_and_not_shown() {
+        assert_eq!(escaped("p@ss/w:rd%ü-._~"), "p%40ss%2Fw%3Ard%25%C3%BC-._~");
+        let url = "mongodb://keeper:p%40ss@db1:27017,db2/jobs?replicaSet=rs0";
+        assert_eq!(without_secrets(url), "mongodb://db1:27017,db2/jobs");
+        assert_eq!(without_user(url), "mongodb://db1:27017,db2/jobs?replicaSet=rs0");
     }
 
     #[test]

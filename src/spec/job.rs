@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap, Retry};
 use crate::spec::process::{Capture, ProcessRules};
+use crate::spec::secret::SecretSource;
 use crate::spec::size::SizeText;
 use crate::spec::task::Task;
 use crate::spec::trigger::{
@@ -71,6 +72,8 @@ pub struct JobSpec {
     pub task: Task,
     /// Environment variables of the job process.
     pub env: BTreeMap<String, String>,
+    /// Variables of the job process whose values are found elsewhere; none of them is in `env`.
+    pub secrets: BTreeMap<String, SecretSource>,
     /// As written; relative to the folder of the settings file, which is also the default.
     pub working_dir: Option<String>,
     /// How the process is started, and what its end means.
@@ -183,6 +186,7 @@ impl JobSpec {
             ("previous_names", when(!previous_names.is_empty(), json!(previous_names))),
             ("protect", when(self.protect, json!(true))),
             ("retry", self.retry.as_ref().map(retry_value)),
+            ("secrets", when(!self.secrets.is_empty(), secrets_value(&self.secrets))),
             ("runbook", meta.runbook.as_ref().map(|runbook| json!(runbook))),
             ("tags", when(!meta.tags.is_empty(), json!(meta.tags))),
             ("total_timeout", self.total_timeout.map(duration_value)),
@@ -246,6 +250,10 @@ fn retry_value(retry: &Retry) -> Value {
         value["on_exit_codes"] = json!(retry.on_exit_codes);
     }
     value
+}
+
+fn secrets_value(secrets: &BTreeMap<String, SecretSource>) -> Value {
+    secrets.iter().map(|(name, source)| (name.clone(), source.said())).collect()
 }
 
 /// A trigger as an entry of `triggers`.

@@ -5,6 +5,7 @@ pub mod manifest;
 pub mod policy;
 pub mod process;
 pub mod schema;
+pub mod secret;
 pub mod settings;
 pub mod size;
 pub mod task;

@@ -17,6 +17,17 @@ pub(super) struct Capture {
     bytes: u64,
 }
 
+/// What is kept at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// The first bytes.
+    pub(super) head: Vec<u8>,
+    /// The last bytes, when not all are in `head`.
+    pub(super) tail: Vec<u8>,
+    /// How many there were in all.
+    pub(super) bytes: u64,
+}
+
 impl Capture {
     /// Keeps `bytes_max` bytes, half head, half tail.
     pub(super) fn new(bytes_max: u64) -> Self {
@@ -45,12 +56,18 @@ impl Capture {
     }
 
     /// What is kept so far.
-    pub(super) fn kept(&self) -> KeptOutput {
+    pub(super) fn kept(&self) -> Kept {
         let (older, newer) = self.tail.as_slices();
-        KeptOutput {
-            head: STANDARD.encode(&self.head),
-            tail: STANDARD.encode([older, newer].concat()),
-            bytes: self.bytes,
+        Kept { head: self.head.clone(), tail: [older, newer].concat(), bytes: self.bytes }
+    }
+}
+
+impl From<Kept> for KeptOutput {
+    fn from(kept: Kept) -> Self {
+        Self {
+            head: STANDARD.encode(kept.head),
+            tail: STANDARD.encode(kept.tail),
+            bytes: kept.bytes,
         }
     }
 }
@@ -64,9 +81,9 @@ mod tests {
         for chunk in chunks {
             capture.push(chunk.as_bytes());
         }
-        let text = |base64: &str| String::from_utf8(STANDARD.decode(base64).unwrap()).unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
         let kept = capture.kept();
-        (text(&kept.head), text(&kept.tail), kept.bytes)
+        (text(kept.head), text(kept.tail), kept.bytes)
     }
 
     #[test]

@@ -9,8 +9,9 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, wai
 use crate::supervisor::capture::Capture;
 use crate::supervisor::clock;
 use crate::supervisor::lifecycle::Phase;
+use crate::supervisor::mask::Mask;
 use crate::supervisor::protocol::{
-    HowEnded, ProcessEnding, RESULT_VARIABLE, RunningProcess, StartProcess,
+    HowEnded, KeptOutput, ProcessEnding, RESULT_VARIABLE, RunningProcess, StartProcess,
 };
 use crate::supervisor::result_file::ResultFile;
 use crate::supervisor::spawn::Spawned;
@@ -45,6 +46,7 @@ pub(super) struct Job {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     capture: Capture,
+    mask: Option<Mask>,
     result: ResultFile,
     success_exit_codes: Vec<i32>,
     started: Instant,
@@ -74,6 +76,7 @@ impl Job {
             stdout: spawned.stdout,
             stderr: spawned.stderr,
             capture: Capture::new(process.output_bytes_max),
+            mask: Mask::new(process.secrets()),
             result,
             success_exit_codes: process.rules.success_exit_codes.clone(),
             started,
@@ -91,9 +94,14 @@ impl Job {
         }
     }
 
-    /// Output so far.
-    pub(super) fn capture(&self) -> &Capture {
-        &self.capture
+    /// Output so far, its secrets masked.
+    pub(super) fn output(&self) -> KeptOutput {
+        let kept = self.capture.kept();
+        let masked = match &self.mask {
+            Some(mask) => mask.output(kept),
+            None => kept,
+        };
+        masked.into()
     }
 
     /// A pipe, while it is open.
@@ -189,8 +197,11 @@ impl Job {
             finished_at_ms: end.at_ms,
             duration_ms: Some(u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX)),
             how: end.how.clone(),
-            output: self.capture.kept(),
-            result,
+            output: self.output(),
+            result: match &self.mask {
+                Some(mask) => result.map(|result| mask.json(&result)),
+                None => result,
+            },
             success_exit_codes: self.success_exit_codes.clone(),
         })
     }

@@ -19,6 +19,7 @@ mod job;
 mod known;
 mod lifecycle;
 mod lock;
+mod mask;
 pub mod places;
 pub mod protocol;
 mod result_file;

@@ -109,6 +109,17 @@ pub struct StartRules {
     /// How much CPU time each process may take, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_seconds_max: Option<u64>,
+    /// Variables of `env` whose values are masked in output and result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secret_variables: Vec<String>,
+}
+
+impl StartProcess {
+    /// The values that are masked in what is kept.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let names = self.rules.secret_variables.iter();
+        names.filter_map(|name| self.env.get(name)).map(String::as_str)
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

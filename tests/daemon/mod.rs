@@ -14,4 +14,5 @@ mod plan;
 mod python;
 pub(crate) mod reload;
 mod retry;
+mod secrets;
 mod sync;

@@ -7,6 +7,7 @@ use cronwright::spec::job::{JobMeta, JobName, JobSpec};
 use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
 use cronwright::spec::policy::{Backoff, GraceTime, Misfire, OnRemove, Overlap, Retry};
 use cronwright::spec::process::{Capture, Leftovers, Limits, ProcessRules};
+use cronwright::spec::secret::SecretSource;
 use cronwright::spec::task::Task;
 use cronwright::spec::task::call::{Argument, Call};
 use cronwright::spec::task::http::{Expected, HttpCall, Method};
@@ -289,6 +290,7 @@ fn spec() -> impl Strategy<Value = JobSpec> {
             task,
             env,
             working_dir: words.1,
+            secrets: BTreeMap::new(),
             process: ProcessRules::default(),
             timeout: limits.0,
             total_timeout: None,
@@ -366,9 +368,16 @@ fn said() -> impl Strategy<Value = JobSpec> {
         runbook,
     });
     let on_remove = select(vec![OnRemove::Finish, OnRemove::Cancel]);
-    let rules = (of(retry()), of(duration()), process());
+    let source = prop_oneof![
+        "[A-Z_]{1,8}".prop_map(SecretSource::Variable),
+        text().prop_filter("a path", |path| !path.is_empty()).prop_map(SecretSource::File),
+    ];
+    // None of them may be a variable as well.
+    let secrets = btree_map("[a-z][a-z_]{0,8}", source, 0..3);
+    let rules = (of(retry()), of(duration()), process(), secrets);
     (spec(), any::<bool>(), names, on_remove, meta, rules).prop_map(
         |(spec, protect, previous_names, on_remove, meta, rules)| JobSpec {
+            secrets: rules.3,
             retry: rules.0,
             total_timeout: rules.1,
             // A call has no exit code.

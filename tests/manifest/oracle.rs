@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
 
 /// Keys of every level, so that a good part of the documents is nearly right.
-const KEYS: [&str; 61] = [
+const KEYS: [&str; 63] = [
     "jobs",
     "defaults",
     "version",
@@ -68,6 +68,8 @@ const KEYS: [&str; 61] = [
     "limits",
     "files",
     "time",
+    "secrets",
+    "file",
     "LANG",
     "1A",
     "retry",
@@ -151,7 +153,7 @@ fn near_job() -> impl Strategy<Value = Value> {
         "command": ["a"], "description": "x", "timeout": "5m", "kill_grace": null, "overlap": "allow",
         "env": { "LANG": "C", "GONE": null }, "misfire": { "coalesce": true, "max_catch_up": 3 },
         "output": { "max_size": "1MiB", "capture": "stderr" }, "umask": "027", "leftovers": "leave",
-        "success_exit_codes": [0, 3], "inherit_env": ["HTTP_PROXY"], "limits": { "files": 64, "time": "5m" },
+        "success_exit_codes": [0, 3], "secrets": { "TOKEN": { "file": "a" }, "GONE": null }, "inherit_env": ["HTTP_PROXY"], "limits": { "files": 64, "time": "5m" },
         "triggers": [
             { "cron": "@daily", "timezone": "UTC", "calendar": "days", "exclude": ["a"] },
             { "interval": "5m", "start_date": "+5s", "jitter": "1m", "calendar": { "weekdays": ["mon"] } },

@@ -67,6 +67,7 @@ Settings {
             timezone: Absent,
             enabled: Absent,
             env: Absent,
+            secrets: Absent,
             working_dir: Absent,
             process: ProcessLayer {
                 success_exit_codes: Absent,

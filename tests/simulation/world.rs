@@ -1062,6 +1062,7 @@ impl World {
             task: Task::Command(vec!["/bin/true".to_owned()]),
             env: BTreeMap::new(),
             working_dir: None,
+            secrets: BTreeMap::new(),
             process: ProcessRules::default(),
             timeout: None,
             total_timeout: None,

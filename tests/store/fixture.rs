@@ -81,6 +81,7 @@ pub(crate) fn job(name: &str) -> AppliedJob {
             task: Task::Command(vec!["/bin/true".to_owned()]),
             env: std::collections::BTreeMap::new(),
             working_dir: None,
+            secrets: std::collections::BTreeMap::new(),
             process: ProcessRules::default(),
             timeout: None,
             total_timeout: None,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::daemon::settings::environment::Environment;
+use crate::io::secrets::escaped;
 
 /// A URL whose password, if any, is covered by `Display` and `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -168,7 +169,7 @@ impl SecretUrl {
                 .to_owned(),
         };
         if let Some(parts) = Parts::of(&self.text) {
-            let password = percent_encode(&password);
+            let password = escaped(&password);
             self.text = format!(
                 "{}{}:{password}@{}{}",
                 parts.scheme,
@@ -189,21 +190,6 @@ fn is_host(text: &str) -> bool {
         None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
     !host.is_empty() && port.is_none_or(|port| port.parse::<u16>().is_ok())
-}
-
-fn percent_encode(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-            encoded.push('%');
-            encoded.push(digit(byte >> 4).to_ascii_uppercase());
-            encoded.push(digit(byte & 0xf).to_ascii_uppercase());
-        }
-    }
-    encoded
 }
 
 impl fmt::Display for SecretUrl {

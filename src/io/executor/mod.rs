@@ -8,6 +8,7 @@ mod connection;
 pub mod http;
 pub mod python;
 pub mod report;
+pub mod secrets;
 pub mod supervisor;
 
 use std::collections::BTreeMap;
@@ -82,10 +83,11 @@ pub struct Surroundings<'a> {
 #[error("the settings of this daemon name no folder of classes (`[python]`)")]
 pub struct NoCaller;
 
-/// The process that does `spec` for an execution.
+/// The process that does `spec` for an execution, with the values of its secrets.
 pub fn start_of(
     facts: &Facts<'_>,
     spec: &JobSpec,
+    secrets: BTreeMap<String, String>,
     surroundings: &Surroundings<'_>,
 ) -> Result<StartProcess, NoCaller> {
     let base_dir = surroundings.base_dir;
@@ -96,6 +98,8 @@ pub fn start_of(
     let mut env = inherited(surroundings.environment, &spec.process.inherit_env);
     env.extend(own_variables(facts, spec));
     env.extend(spec.env.clone());
+    let secret_variables = secrets.keys().cloned().collect();
+    env.extend(secrets);
     let argv = match &spec.task {
         Task::Command(argv) => argv.clone(),
         Task::Script { text, shell } => shell.iter().chain([text]).cloned().collect(),
@@ -118,12 +122,13 @@ pub fn start_of(
         timeout_ms: spec.timeout.into_iter().chain(facts.time_left).min().map(milliseconds),
         kill_grace_ms: milliseconds(spec.kill_grace),
         output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
-        rules: rules_of(&spec.process),
+        rules: rules_of(&spec.process, secret_variables),
     })
 }
 
-fn rules_of(rules: &ProcessRules) -> StartRules {
+fn rules_of(rules: &ProcessRules, secret_variables: Vec<String>) -> StartRules {
     StartRules {
+        secret_variables,
         success_exit_codes: rules.success_exit_codes.clone(),
         umask: rules.umask,
         leave_leftovers: rules.leftovers == Leftovers::Leave,

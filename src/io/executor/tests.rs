@@ -15,6 +15,7 @@ fn spec(working_dir: Option<&str>) -> JobSpec {
         triggers: Vec::new(),
         task: Task::Command(vec!["backup".into(), "--all".into()]),
         env: BTreeMap::from([("LEVEL".into(), "9".into()), ("LANG".into(), "C".into())]),
+        secrets: BTreeMap::new(),
         working_dir: working_dir.map(Into::into),
         process: ProcessRules::default(),
         timeout: Some(Duration::from_secs(90)),
@@ -62,7 +63,8 @@ fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProce
         revision: "abc",
         fence: 7,
     };
-    start_of(&facts, &spec(working_dir), &surroundings).unwrap()
+    let secrets = BTreeMap::from([("PGPASSWORD".into(), "hunter2".into())]);
+    start_of(&facts, &spec(working_dir), secrets, &surroundings).unwrap()
 }
 
 #[test]
@@ -86,6 +88,7 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
             "LC_TIME=C",
             "LEVEL=9",
             "PATH=/bin",
+            "PGPASSWORD=hunter2",
             "TRACEPARENT=00-7d40a30a52183b8a83b67f42c062ac57-530765673b6d1f3b-01",
             "TZ=Asia/Shanghai",
         ]
@@ -98,7 +101,10 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
         timeout_ms: Some(60_000),
         kill_grace_ms: 1500,
         output_bytes_max: 65_536,
-        rules: StartRules::default(),
+        rules: StartRules {
+            secret_variables: vec!["PGPASSWORD".to_owned()],
+            ..StartRules::default()
+        },
     };
     assert_eq!(process, expected);
 
@@ -125,8 +131,9 @@ fn what_a_job_says_about_its_process_is_ordered() {
         discard_stderr: false,
         open_files_max: Some(64),
         cpu_seconds_max: Some(5),
+        secret_variables: Vec::new(),
     };
-    assert_eq!(rules_of(&rules), expected);
+    assert_eq!(rules_of(&rules, Vec::new()), expected);
     let environment = ["HTTP_PROXY", "HTTPS_PROXY", "PATH"].map(|name| (name.into(), "x".into()));
     let inherited = inherited(&environment.into(), &rules.inherit_env);
     assert_eq!(inherited.into_keys().collect::<Vec<_>>(), ["HTTP_PROXY", "PATH"]);

@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::io::clock;
 use crate::io::http_task::address::Policy;
+use crate::io::secrets::escaped;
 use crate::spec::task::http::HttpCall;
 use crate::spec::task::template::{self, Template};
 use crate::supervisor::protocol::{RESULT_BYTES_MAX, RESULT_VARIABLE};
@@ -135,7 +136,7 @@ fn order(variables: &Variables) -> Result<Order, CallError> {
 async fn make(order: &Order, variables: &Variables) -> Result<Option<Value>, CallError> {
     let call = &order.call;
     let policy = Policy::new(order.allow.clone());
-    let url = Url::parse(&filled(&call.url, variables, percent_encoded)?)
+    let url = Url::parse(&filled(&call.url, variables, escaped)?)
         .map_err(|error| CallError::BadCall(format!("`{}` is no address: {error}", call.url)))?;
     policy.check_url(&url)?;
     let begun = clock::boot();
@@ -237,18 +238,6 @@ fn filled_json(value: &Value, variables: &Variables) -> Result<Value, CallError>
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     })
-}
-
-/// As it may stand anywhere in an address without being read as anything but text (RFC 3986, 2.3).
-fn percent_encoded(text: &str) -> String {
-    let encoded = |byte: u8| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    };
-    text.bytes().map(encoded).collect()
 }
 
 /// Writes the body to stdout as it comes: its bytes, and the beginning of it.

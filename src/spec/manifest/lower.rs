@@ -8,6 +8,7 @@ pub mod layer;
 pub mod names;
 pub mod process;
 pub mod retry;
+pub mod secrets;
 pub mod site;
 pub mod task;
 pub mod triggers;
@@ -24,6 +25,7 @@ use crate::spec::manifest::lower::triggers::RawTriggers;
 use crate::spec::manifest::raw::{Given, RawJob, RawTrigger};
 use crate::spec::manifest::rules::environment;
 use crate::spec::policy::{OnRemove, Overlap};
+use crate::spec::secret::SecretSource;
 use crate::spec::task::{DEFAULT_SHELL, Task};
 use crate::time::Zone;
 
@@ -48,8 +50,10 @@ pub fn job(
     let layer = own.over(below);
     let zone = layer.timezone.value().unwrap_or_else(Zone::utc);
     let env = flatten(layer.env);
+    let secrets = flatten(layer.secrets);
+    secrets::refuse_doubled(&secrets, &env, site, out);
     check_env_size(&env, site, out);
-    let task = read_task(&raw, layer.shell, site, out);
+    let task = read_task(&raw, layer.shell, &secrets, site, out);
     let triggers = RawTriggers {
         short: RawTrigger {
             cron: raw.cron,
@@ -70,6 +74,7 @@ pub fn job(
         triggers,
         task,
         env,
+        secrets,
         working_dir: layer.working_dir.value(),
         process: layer.process.rules(),
         timeout: layer.timeout.value(),
@@ -95,6 +100,7 @@ pub fn job(
 fn read_task(
     raw: &RawJob,
     shell: Given<Vec<String>>,
+    secrets: &BTreeMap<String, SecretSource>,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Task> {
@@ -112,7 +118,7 @@ fn read_task(
             task::read_class(class, &site.child("class"), out).map(Task::Class)
         }
         (None, None, None, Some(call)) => {
-            http::read(call, &site.child("http"), out).map(Task::Http)
+            http::read(call, secrets, &site.child("http"), out).map(Task::Http)
         }
         // The schema asks for one of them.
         (None, None, None, None) => None,
@@ -147,9 +153,9 @@ fn refuse_idle_codes(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<D
     }
 }
 
-fn flatten(env: Given<BTreeMap<String, Given<String>>>) -> BTreeMap<String, String> {
-    let layers = env.value().unwrap_or_default();
-    layers.into_iter().filter_map(|(name, value)| value.value().map(|text| (name, text))).collect()
+fn flatten<T>(layers: Given<BTreeMap<String, Given<T>>>) -> BTreeMap<String, T> {
+    let layers = layers.value().unwrap_or_default();
+    layers.into_iter().filter_map(|(name, value)| Some((name, value.value()?))).collect()
 }
 
 /// Each layer may be small enough and all together too large.

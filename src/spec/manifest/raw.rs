@@ -12,6 +12,7 @@ mod http;
 mod policies;
 mod process;
 mod retry;
+mod secrets;
 mod texts;
 mod trigger;
 
@@ -29,6 +30,7 @@ pub use crate::spec::manifest::raw::http::{RawExpected, RawHeaderValue, RawHeade
 pub use crate::spec::manifest::raw::policies::{RawMisfire, RawOutput};
 pub use crate::spec::manifest::raw::process::RawLimits;
 pub use crate::spec::manifest::raw::retry::{RawRetry, RawRetryMap};
+pub use crate::spec::manifest::raw::secrets::{RawSecret, RawSecrets};
 pub use crate::spec::manifest::raw::texts::{
     RawDate, RawDays, RawDuration, RawGraceTime, RawGroup, RawJobName, RawLine, RawSize, RawTag,
     RawUmask, RawVariable, RawWebAddress, RawZone,
@@ -94,6 +96,9 @@ pub struct RawDefaults {
     /// Environment variables of the job process. The daemon's own environment is not inherited.
     #[serde(default)]
     pub env: Given<RawEnv>,
+    /// Variables of the job process whose values are read when it starts, and masked in what is kept of it.
+    #[serde(default)]
+    pub secrets: Given<RawSecrets>,
     /// Working directory; relative to the folder of the settings file, which it is when absent.
     #[serde(default)]
     #[schemars(length(min = 1), example = "/opt/etl")]
@@ -235,6 +240,9 @@ pub struct RawJob {
     /// Environment variables of the job process. The daemon's own environment is not inherited.
     #[serde(default)]
     pub env: Given<RawEnv>,
+    /// Variables of the job process whose values are read when it starts, and masked in what is kept of it.
+    #[serde(default)]
+    pub secrets: Given<RawSecrets>,
     /// Working directory; relative to the folder of the settings file, which it is when absent.
     #[serde(default)]
     #[schemars(length(min = 1), example = "/opt/etl")]
@@ -330,6 +338,7 @@ impl RawJob {
             timezone: std::mem::take(&mut self.timezone),
             enabled: std::mem::take(&mut self.enabled),
             env: std::mem::take(&mut self.env),
+            secrets: std::mem::take(&mut self.secrets),
             working_dir: std::mem::take(&mut self.working_dir),
             umask: std::mem::take(&mut self.umask),
             inherit_env: std::mem::take(&mut self.inherit_env),

@@ -5,8 +5,30 @@
 
 use std::ops::Range;
 
-/// The names before the dot.
-const NAMESPACES: [&str; 4] = ["params", "secrets", "env", "execution"];
+/// What a template takes its value from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespace {
+    /// Parameters of the job.
+    Params,
+    /// Secrets of the job.
+    Secrets,
+    /// Variables of the job process.
+    Env,
+    /// Facts of the execution.
+    Execution,
+}
+
+impl Namespace {
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "params" => Self::Params,
+            "secrets" => Self::Secrets,
+            "env" => Self::Env,
+            "execution" => Self::Execution,
+            _ => return None,
+        })
+    }
+}
 
 /// What `${execution.…}` can name, and the variable of a job process that holds it.
 pub const EXECUTION_FACTS: [(&str, &str); 6] = [
@@ -23,8 +45,8 @@ pub const EXECUTION_FACTS: [(&str, &str); 6] = [
 pub struct Template<'t> {
     /// Where it stands, from `$` to `}`.
     pub place: Range<usize>,
-    /// Before the dot: `params`, `secrets`, `env` or `execution`.
-    pub namespace: &'static str,
+    /// Before the dot.
+    pub namespace: Namespace,
     /// Behind the dot.
     pub name: &'t str,
 }
@@ -33,12 +55,12 @@ impl Template<'_> {
     /// The variable of the job process that holds what is to be filled in; none: nothing does.
     pub fn variable(&self) -> Option<&str> {
         match self.namespace {
-            "env" => Some(self.name),
-            "execution" => EXECUTION_FACTS
+            Namespace::Env | Namespace::Secrets => Some(self.name),
+            Namespace::Params => None,
+            Namespace::Execution => EXECUTION_FACTS
                 .iter()
                 .find(|(name, _)| *name == self.name)
                 .map(|(_, variable)| *variable),
-            _ => None,
         }
     }
 }
@@ -49,7 +71,7 @@ pub fn templates(text: &str) -> impl Iterator<Item = Template<'_>> {
         let inner = start + sign.len();
         let (inside, _) = text.get(inner..)?.split_once('}')?;
         let (before, name) = inside.split_once('.')?;
-        let namespace = *NAMESPACES.iter().find(|namespace| **namespace == before)?;
+        let namespace = Namespace::parse(before)?;
         Some(Template { place: start..inner + inside.len() + 1, namespace, name })
     })
 }

@@ -223,7 +223,7 @@ impl Supervisor {
             Said::Output(id) => {
                 let job = ids.get(id).and_then(|number| jobs.get(number));
                 let output = match job {
-                    Some(job) => Some(job.capture().kept()),
+                    Some(job) => Some(job.output()),
                     None => spool.output(id),
                 };
                 let answer = FromSupervisor::Output { id: id.to_owned(), output };

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, codes, quoted};
 use crate::spec::manifest::lower::process::ProcessLayer;
-use crate::spec::manifest::lower::retry;
 use crate::spec::manifest::lower::site::Site;
+use crate::spec::manifest::lower::{retry, secrets};
 use crate::spec::manifest::raw::{
     Given, RawDefaults, RawDuration, RawEnv, RawMisfire, RawOutput, RawTag, RawZone,
 };
 use crate::spec::manifest::rules::environment;
 use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap, Retry};
+use crate::spec::secret::SecretSource;
 use crate::spec::size::parse_size;
 use crate::time::{Zone, parse_duration};
 
@@ -28,6 +29,8 @@ pub struct Layer {
     pub enabled: Given<bool>,
     /// By name; `Reset` takes a variable of the layers below away.
     pub env: Given<BTreeMap<String, Given<String>>>,
+    /// By name; `Reset` takes a secret of the layers below away.
+    pub secrets: Given<BTreeMap<String, Given<SecretSource>>>,
     /// As written.
     pub working_dir: Given<String>,
     /// How the process is started, and what its end means.
@@ -72,6 +75,7 @@ impl Layer {
             timezone: raw.timezone.and_then(|zone| read_zone(&zone, &site.child("timezone"), out)),
             enabled: raw.enabled,
             env: raw.env.map(|env| read_env(env, &site.child("env"), out)),
+            secrets: raw.secrets.map(|raw| secrets::read(raw, &site.child("secrets"), out)),
             working_dir: raw.working_dir,
             shell: raw.shell.and_then(|shell| read_shell(shell, &site.child("shell"), out)),
             timeout: raw.timeout.and_then(|text| read_positive(&text, &site.child("timeout"), out)),
@@ -101,7 +105,8 @@ impl Layer {
         Self {
             timezone: self.timezone.or(|| below.timezone.clone()),
             enabled: self.enabled.or(|| below.enabled),
-            env: merge_env(self.env, &below.env),
+            env: merged(self.env, &below.env),
+            secrets: merged(self.secrets, &below.secrets),
             working_dir: self.working_dir.or(|| below.working_dir.clone()),
             process: self.process.over(&below.process),
             shell: self.shell.or(|| below.shell.clone()),
@@ -124,17 +129,17 @@ impl Layer {
 }
 
 /// Maps merge by key.
-fn merge_env(
-    above: Given<BTreeMap<String, Given<String>>>,
-    below: &Given<BTreeMap<String, Given<String>>>,
-) -> Given<BTreeMap<String, Given<String>>> {
+fn merged<T: Clone>(
+    above: Given<BTreeMap<String, Given<T>>>,
+    below: &Given<BTreeMap<String, Given<T>>>,
+) -> Given<BTreeMap<String, Given<T>>> {
     match (above, below) {
         (Given::Absent, below) => below.clone(),
-        (Given::Value(mut env), Given::Value(below)) => {
+        (Given::Value(mut map), Given::Value(below)) => {
             for (name, value) in below {
-                env.entry(name.clone()).or_insert_with(|| value.clone());
+                map.entry(name.clone()).or_insert_with(|| value.clone());
             }
-            Given::Value(env)
+            Given::Value(map)
         }
         (above @ (Given::Reset | Given::Value(_)), _) => above,
     }

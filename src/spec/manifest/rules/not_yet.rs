@@ -4,7 +4,7 @@
 //! to life it leaves this file for the types in `raw`.
 
 /// Keys by the definition in whose map they stand.
-const KEYS: [(&str, &[&str]); 10] = [
+const KEYS: [(&str, &[&str]); 11] = [
     ("Manifest", &["concurrency_groups", "patches", "when"]),
     ("Job", JOB),
     ("Defaults", JOB),
@@ -28,6 +28,7 @@ const KEYS: [(&str, &[&str]); 10] = [
     ),
     ("Node", &["labels"]),
     ("Redis", &["allow", "keys", "producers"]),
+    ("Secret", &["exec"]),
     ("Store", &[]),
 ];
 
@@ -44,7 +45,6 @@ const JOB: &[&str] = &[
     "priority",
     "retention",
     "runs_on",
-    "secrets",
     "user",
     "warn_after",
     "when",

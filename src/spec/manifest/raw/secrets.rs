@@ -1,0 +1,31 @@
+//! Secrets as written: where their values are.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::spec::manifest::raw::{Given, RawVariable};
+
+/// Variables of the job process whose values are read when it starts, and masked in what is kept of it, by
+/// name; `null` takes one of the defaults away.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "Secrets", extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,254}$" }))]
+#[schemars(extend("examples" = [{ "PGPASSWORD": { "file": "/run/secrets/etl_pg" } }]))]
+pub struct RawSecrets(pub BTreeMap<String, Given<RawSecret>>);
+
+/// Where the value of a secret is: one of `env` and `file`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Secret")]
+pub struct RawSecret {
+    /// A variable of the daemon's environment.
+    #[serde(default)]
+    #[schemars(example = &"ETL_API_TOKEN")]
+    pub env: Option<RawVariable>,
+    /// A file; relative to the folder of the settings file, or `$CREDENTIALS_DIRECTORY/…`. Line ends at its end do not
+    /// count.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 4096), example = &"/run/secrets/etl_pg")]
+    pub file: Option<String>,
+}
