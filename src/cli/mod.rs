@@ -10,6 +10,7 @@ pub mod exit;
 mod explain;
 mod export;
 mod expression;
+mod follow;
 mod history;
 mod list;
 mod logs;

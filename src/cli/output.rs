@@ -199,6 +199,13 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// Writes what is no result to stderr, byte by byte as it is.
+pub fn print_to_stderr(bytes: &[u8]) -> Result<(), Failure> {
+    // As a complaint: where even that fails there is nobody to tell.
+    drop(std::io::stderr().lock().write_all(bytes));
+    Ok(())
+}
+
 /// Writes a line to stderr. Where even that fails there is nobody to tell.
 pub fn complain(text: &str) {
     let written = writeln!(std::io::stderr().lock(), "{text}");

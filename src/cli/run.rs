@@ -6,7 +6,8 @@ use clap::Args;
 
 use crate::cli::client::{Client, encoded};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Document, Look, Shape};
+use crate::cli::follow::Follower;
+use crate::cli::output::{Document, Look, Shape, print_to_stderr};
 use crate::cli::table::plain;
 use crate::cli::{Session, times};
 use crate::io::clock;
@@ -21,6 +22,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("waits").args(["wait", "follow"]).multiple(true))]
 #[command(
     before_help = "Examples:\n  cronwright run backup\n  cronwright run backup --wait --timeout 10m"
 )]
@@ -30,8 +32,11 @@ pub(super) struct RunArgs {
     /// Wait until it has ended; exit 0 if it succeeded, 1 if not.
     #[arg(long)]
     wait: bool,
+    /// Wait, and print meanwhile what it prints, to stderr.
+    #[arg(long)]
+    follow: bool,
     /// Wait at most so long, for example `10m`; then exit 124, and the execution goes on.
-    #[arg(long, value_name = "DURATION", requires = "wait")]
+    #[arg(long, value_name = "DURATION", requires = "waits")]
     timeout: Option<String>,
 }
 
@@ -50,12 +55,18 @@ pub(super) async fn run(args: RunArgs, session: Session) -> Result<Exit, Failure
         session.output.note(&plain(note));
     }
     let id = reply.execution_id.unwrap_or(id);
-    if !args.wait {
+    if !args.wait && !args.follow {
         return printed(&session, id, None).map(|()| Exit::Done);
     }
     session.output.note(&format!("waiting for {id}"));
     let limit = timeout.unwrap_or(Duration::MAX);
-    let Ok(entry) = tokio::time::timeout(limit, ended(&session.client, &id)).await else {
+    let entry = async {
+        if args.follow {
+            Follower::new(false).expected().follow(&session.client, &id, print_to_stderr).await?;
+        }
+        ended(&session.client, &id).await
+    };
+    let Ok(entry) = tokio::time::timeout(limit, entry).await else {
         session.output.note(&format!("it has not ended yet; `cronwright cancel {id}` ends it"));
         return printed(&session, id, None).map(|()| Exit::TimedOut);
     };

@@ -131,7 +131,7 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     forms.extend(lines.map(|line| line.as_bytes().to_vec()));
     // The quotes around it are no part of it.
     let json = Value::from(secret).to_string();
-    forms.push(json.trim_matches('"').as_bytes().to_vec());
+    forms.push(json.get(1..json.len() - 1).unwrap_or_default().as_bytes().to_vec());
     let escaped = utf8_percent_encode(secret, ESCAPED).to_string();
     forms.push(escaped.replace("%20", "+").into_bytes());
     forms.push(escaped.into_bytes());

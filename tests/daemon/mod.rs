@@ -3,6 +3,7 @@
 //! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
 
 mod drift;
+mod follow;
 mod git;
 pub(crate) mod harness;
 mod http;
@@ -15,4 +16,5 @@ mod python;
 pub(crate) mod reload;
 mod retry;
 mod secrets;
+mod survival;
 mod sync;

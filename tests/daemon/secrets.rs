@@ -14,7 +14,8 @@ use super::harness::World;
 /// The secret of these tests, with characters that JSON, URLs and Base64 write in other ways.
 const CANARY: &str = "c4nary/7+Ümlaut&more";
 
-const SETTINGS: &str = "[python]\nroot = \"tasks\"\n[http_tasks]\nallow_addresses = [\"127.0.0.1\"]\n";
+const SETTINGS: &str =
+    "[python]\nroot = \"tasks\"\n[http_tasks]\nallow_addresses = [\"127.0.0.1\"]\n";
 
 const TASK: &str = "import os\n\n\nclass Raising:\n\n    def main(self):\n        raise ValueError('no ' + os.environ['TOKEN'])\n";
 
@@ -134,7 +135,7 @@ fn a_secret_is_read_at_each_start_and_one_that_is_not_there_is_named() {
     );
     assert_eq!(
         absent["exception"]["message"],
-        format!("the secret `TOKEN`: `{}` cannot be read: there is no such file", path.display())
+        format!("the secret `TOKEN`: there is no file `{}`", path.display())
     );
 
     world.runs("inherited");

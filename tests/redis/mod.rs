@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use cronwright::engine::request::{Op, Reply, ReplyStatus, RequestId};
 use cronwright::io::redis::{Batch, Content, Notice, RedisError, open};
-use cronwright::io::secrets::with_password;
 use tokio::time::timeout;
 
 use crate::support::servers::{self, End, Redis, RedisOptions};
@@ -281,7 +280,7 @@ async fn no_error_shows_a_password() {
     }
     let options = RedisOptions { password: Some("right"), append_only: false };
     let Some(redis) = Redis::start(&options) else { return };
-    let url = with_password(&redis.url(0), "canary");
+    let url = redis.url_without_password(0).replace("://", "://:canary@");
     let (mut stream, answers, mut state) = open(&settings(&url, "cronwright", "n1")).unwrap();
     let reading = tokio::spawn(async move { stream.next_batch().await });
     let refused = state.wait_for(|state| state.last_error.is_some()).await.unwrap().clone();

@@ -56,12 +56,14 @@ impl Answers {
         let row = self.row(id).await?;
         let empty = Output::default();
         Ok(match &row.state {
-            State::Ended(ending) => OutputDocument::of(id, false, &ending.output),
-            State::RetryWait { last, .. } => OutputDocument::of(id, true, &last.output),
+            State::Ended(ending) => OutputDocument::of(id, row.attempt(), false, &ending.output),
+            State::RetryWait { last, .. } => {
+                OutputDocument::of(id, row.attempt(), true, &last.output)
+            }
             State::Claimed | State::Running { .. } => {
                 let attempt = AttemptId { execution: row.id.clone(), number: row.attempt() };
                 let output = self.handle.supervisor.output(&attempt.to_string()).await;
-                OutputDocument::of(id, true, output.as_ref().unwrap_or(&empty))
+                OutputDocument::of(id, attempt.number, true, output.as_ref().unwrap_or(&empty))
             }
         })
     }

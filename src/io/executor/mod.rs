@@ -248,7 +248,8 @@ fn trace_parent(attempt: &AttemptId) -> String {
         blake3::hash(text.as_bytes()).to_hex().chars().take(count).collect()
     };
     let trace = digits(&attempt.execution.to_string(), TRACE_ID_DIGITS);
-    let span = digits(&attempt.to_string(), SPAN_ID_DIGITS);
+    // The first attempt has the id of its execution.
+    let span = digits(&format!("{}#{}", attempt.execution, attempt.number), SPAN_ID_DIGITS);
     format!("00-{trace}-{span}-01")
 }
 

@@ -31,6 +31,9 @@ pub enum SecretFault {
     /// The daemon was not given credentials.
     #[error("the daemon has no `${CREDENTIALS_VARIABLE}` (`LoadCredential=` of systemd)")]
     NoCredentials,
+    /// There is no such file.
+    #[error("there is no file `{path}`", path = .0.display())]
+    NoFile(PathBuf),
     /// The file cannot be read.
     #[error("`{path}` cannot be read: {problem}", path = path.display())]
     Unreadable {
@@ -87,6 +90,7 @@ fn value(
 fn of_file(path: PathBuf) -> Result<String, SecretFault> {
     let bytes = match read_alone(&path) {
         Ok(bytes) => bytes,
+        Err(FileProblem::Vanished) => return Err(SecretFault::NoFile(path)),
         Err(problem) => return Err(SecretFault::Unreadable { path, problem }),
     };
     let unfit = |path, what| Err(SecretFault::Unfit { path, what });

@@ -164,7 +164,9 @@ pub struct OutputDocument {
     pub schema: String,
     /// The execution.
     pub execution_id: String,
-    /// It still runs: more may follow.
+    /// The attempt that printed it, from 1.
+    pub attempt: u32,
+    /// The execution has not ended: more may follow, also of another attempt.
     pub running: bool,
     /// `utf-8` or `base64`: how `head` and `tail` are written.
     pub encoding: String,
@@ -299,7 +301,7 @@ impl OutputDocument {
     pub const SCHEMA: &str = "cronwright.output/v1";
 
     /// The document of what an execution printed.
-    pub fn of(execution_id: &str, running: bool, output: &Output) -> Self {
+    pub fn of(execution_id: &str, attempt: u32, running: bool, output: &Output) -> Self {
         let texts = (std::str::from_utf8(&output.head), std::str::from_utf8(&output.tail));
         let (encoding, head, tail) = match texts {
             (Ok(head), Ok(tail)) => ("utf-8", head.to_owned(), tail.to_owned()),
@@ -310,6 +312,7 @@ impl OutputDocument {
         Self {
             schema: Self::SCHEMA.to_owned(),
             execution_id: execution_id.to_owned(),
+            attempt,
             running,
             encoding: encoding.to_owned(),
             head,

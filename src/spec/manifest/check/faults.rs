@@ -63,6 +63,12 @@ fn wrong_kind(fault: &Fault<'_>, kinds: Kinds, source: &str) -> SyntaxFault {
     {
         return error_with_help(leaf_code(fault.about), fault, &error);
     }
+    if fault.about == "Secret" && kinds.has(Kinds::MAP) {
+        // Not repeated: it may be the secret itself.
+        let message = format!("{} must say where the secret is, not what it is", subject(fault));
+        return SyntaxFault::new(codes::WRONG_TYPE, span, message)
+            .help("write `{ env: NAME }` or `{ file: PATH }`");
+    }
     let message =
         format!("{} must be {}, not {}", subject(fault), kinds_words(kinds), found(fault.node));
     let new = SyntaxFault::new(codes::WRONG_TYPE, span, message);
