@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cronwright::daemon::settings::{Environment, Flags, Places, Settings, load};
 use cronwright::diagnostic::Diagnostic;
 use cronwright::diagnostic::render::{Colour, render_all};
-use snapbox::{IntoData, assert_data_eq, str};
+use snapbox::{IntoData, assert_data_eq, file, str};
 
 fn environment(present: &[&str], variables: &[(&str, &str)]) -> Environment {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -50,71 +50,7 @@ fn without_a_file_everything_has_a_default() {
     assert_eq!(diagnostics, []);
     assert_data_eq!(
         format!("{:#?}", settings.unwrap()),
-        str![[r#"
-Settings {
-    file: None,
-    base_dir: "/srv",
-    state_dir: "/srv/.cronwright",
-    sources: [
-        SourceFolder {
-            name: "jobs.d",
-            path: "/srv/jobs.d",
-        },
-    ],
-    git: None,
-    known: Known {
-        defaults: Layer {
-            timezone: Absent,
-            enabled: Absent,
-            env: Absent,
-            secrets: Absent,
-            working_dir: Absent,
-            process: ProcessLayer {
-                success_exit_codes: Absent,
-                umask: Absent,
-                inherit_env: Absent,
-                leftovers: Absent,
-                capture: Absent,
-                limits: Absent,
-            },
-            shell: Absent,
-            timeout: Absent,
-            total_timeout: Absent,
-            retry: Absent,
-            kill_grace: Absent,
-            output_bytes_max: Absent,
-            overlap: Absent,
-            max_instances: Absent,
-            misfire: Absent,
-            group: Absent,
-            tags: Absent,
-            owner: Absent,
-            runbook: Absent,
-            protect: Absent,
-            on_remove: Absent,
-        },
-        classes: Nowhere,
-    },
-    python: None,
-    http_allow: [],
-    store: Sqlite(
-        "/srv/.cronwright/cronwright.db",
-    ),
-    redis: None,
-    listen: [
-        "/srv/.cronwright/cronwright.sock",
-    ],
-    on_invalid: Keep,
-    self_heal: Repair,
-    prune_guard: PruneGuard {
-        removals: 5,
-        percent: 30,
-    },
-    node: "host-1",
-    revision: None,
-}
-"#]]
-        .raw()
+        file!["settings.defaults.txt": Text].raw()
     );
 }
 
