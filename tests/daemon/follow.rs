@@ -12,7 +12,7 @@ fn what_a_job_prints_is_followed_across_attempts_and_a_restart_of_the_daemon() {
     world.save(
         "jobs.d/jobs.yaml",
         &format!(
-            "{}  tried:\n    triggers: []\n    retry: {{ limit: 1, delay: 1s, jitter: 0 }}\n    script: |\n      {script}\n",
+            "{}  tried:\n    triggers: []\n    retry: {{ limit: 1, delay: 4s, jitter: 0 }}\n    script: |\n      {script}\n",
             world.head()
         ),
     );

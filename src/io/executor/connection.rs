@@ -16,8 +16,15 @@ use crate::supervisor::protocol::{
 /// How long an answer to `Hello` is waited for.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often a supervisor is started when the one before vanished before it answered.
-const STARTS_MAX: usize = 3;
+/// How often it is tried to reach or to start one, when the one before vanished before it answered.
+const TRIES_MAX: usize = 10;
+
+/// The pause after the first vain try; each further one is twice as long. One that was killed may hold its socket
+/// until the system has cleared it away.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 64 * 1024;
@@ -58,7 +65,10 @@ pub(super) async fn open(launch: &Launch, places: &Places) -> Result<Connection,
         source,
     };
     let mut last = None;
-    for _ in 0..STARTS_MAX {
+    let mut pause = Duration::ZERO;
+    for _ in 0..TRIES_MAX {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).clamp(FIRST_PAUSE, PAUSE_MAX);
         let stream = match UnixStream::connect(&socket).await {
             Ok(stream) => stream,
             Err(error) if nobody_listens(&error) => {
