@@ -49,8 +49,7 @@ impl Follower {
                 Ok(document) => {
                     self.expected = true;
                     let output: OutputDocument = document.read()?;
-                    let bytes = self.news(&output).ok_or_else(damaged)?;
-                    show(&self.shown_as(&bytes, output.running))?;
+                    self.show(&output, &show)?;
                     if !output.running {
                         return Ok(());
                     }
@@ -62,6 +61,16 @@ impl Follower {
             }
             tokio::time::sleep(FOLLOW_INTERVAL).await;
         }
+    }
+
+    /// Shows what is new.
+    pub(super) fn show(
+        &mut self,
+        output: &OutputDocument,
+        show: impl Fn(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let bytes = self.news(output).ok_or_else(damaged)?;
+        show(&self.shown_as(&bytes, output.running))
     }
 
     /// The bytes that were not shown yet, with a mark where some were dropped and where another attempt begins;

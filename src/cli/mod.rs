@@ -6,11 +6,13 @@
 mod apply;
 mod cancel;
 pub mod client;
+mod exec;
 pub mod exit;
 mod explain;
 mod export;
 mod expression;
 mod follow;
+mod here;
 mod history;
 mod list;
 mod logs;
@@ -142,6 +144,8 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// The fire times of a range, and what comes together in it, without a daemon.
     Simulate(simulate::SimulateArgs),
+    /// Runs one job's task here and now, without a daemon, and records nothing.
+    Exec(exec::ExecArgs),
     /// What ran, and what did not and why.
     History(history::HistoryArgs),
     /// What an execution printed.
@@ -206,6 +210,7 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Export(args) => wait_for(export::export(args, session()?))?,
         Verb::Next(args) => wait_for(next::next(args, global, session()?))?,
         Verb::Explain(args) => explain::explain(&args, output)?,
+        Verb::Exec(args) => wait_for(exec::exec(args, global, output))?,
         Verb::Simulate(args) => simulate::simulate(&args, global, output)?,
         Verb::History(args) => wait_for(history::history(args, session()?))?,
         Verb::Logs(args) => wait_for(logs::logs(args, session()?))?,

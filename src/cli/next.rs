@@ -6,10 +6,11 @@ use clap::Args;
 use crate::cli::client::path;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::expression::{Reading, refused};
+use crate::cli::here::Here;
 use crate::cli::output::{Document, Look, Shape};
 use crate::cli::table::{Cell, columns};
 use crate::cli::times::Clock;
-use crate::cli::validate::{snapshot, surroundings};
+use crate::cli::validate::snapshot;
 use crate::cli::{Global, Session};
 use crate::daemon::api::{coming, common_zone};
 use crate::diagnostic::quoted;
@@ -88,7 +89,7 @@ async fn of_jobs(args: &NextArgs, global: &Global, session: &Session) -> Result<
 }
 
 fn of_manifests(args: &NextArgs, global: &Global, now: Timestamp) -> Result<NextDocument, Failure> {
-    let (sources, known, _) = surroundings(global)?;
+    let Here { sources, known, .. } = Here::find(global)?;
     let loaded = load(&snapshot(sources)?.manifests(), &known);
     let wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|one| one == name);
     let declared = loaded.jobs.into_values().filter(|job| wanted(job.spec.name.as_str()));

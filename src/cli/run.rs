@@ -136,7 +136,7 @@ fn printed(session: &Session, id: String, entry: Option<ExecutionEntry>) -> Resu
 }
 
 /// How it ended, for people: `failed (exit) after 3 s, exit code 3`.
-fn told(entry: &ExecutionEntry) -> String {
+pub(super) fn told(entry: &ExecutionEntry) -> String {
     let outcome = entry.outcome.clone().unwrap_or_default();
     let reason = entry.reason.as_ref().map(|reason| format!(" ({reason})"));
     let length = entry.duration_seconds.map(|length| format!(" after {}", times::seconds(length)));

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Global;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::here::Here;
 use crate::cli::output::{Document, Look, Output, Shape};
 use crate::cli::table::{Cell, Page, Paint, columns};
-use crate::cli::validate::{of_paths, surroundings};
+use crate::cli::validate::of_paths;
 use crate::daemon::api::zone;
 use crate::diagnostic::{Diagnostic, quoted};
 use crate::engine::plan::{AppliedJob, Change, Owner};
@@ -124,11 +125,7 @@ pub(super) fn simulate(
     global: &Global,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (sources, known, wrong) = surroundings(global)?;
-    if wrong.iter().any(Diagnostic::is_error) {
-        return Err(Failure::new(Exit::Usage, "the settings cannot be used")
-            .help("`cronwright validate` says what is wrong with them"));
-    }
+    let Here { sources, known, .. } = Here::find(global)?.usable()?;
     let range = range(args, output)?;
     let found = of_paths(&args.paths, sources, &known)?;
     let errors = found.diagnostics.iter().filter(|found| Diagnostic::is_error(found)).count();

@@ -6,16 +6,14 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::Global;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::here::Here;
 use crate::cli::output::{Document, Format, Output, Shape};
-use crate::cli::process;
-use crate::daemon::settings::{self, Places};
 use crate::diagnostic::render::{Colour, render_all, summary};
 use crate::diagnostic::report::Report;
 use crate::diagnostic::{Diagnostic, sort};
 use crate::io::files::{Patience, Reading, Snapshot, Source, Sources, read_alone};
 use crate::spec::job::DeclaredJob;
 use crate::spec::manifest::{Content, Known, ManifestFile, load};
-use crate::spec::task::signature::Classes;
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
@@ -52,7 +50,7 @@ pub(super) fn validate(
     global: &Global,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (sources, known, mut diagnostics) = surroundings(global)?;
+    let Here { sources, known, mut diagnostics, .. } = Here::find(global)?;
     if args.paths.is_empty() && sources.is_empty() && !diagnostics.iter().any(Diagnostic::is_error)
     {
         let message =
@@ -67,26 +65,6 @@ pub(super) fn validate(
     print(&found, output)?;
     let denied = |diagnostic: &Diagnostic| diagnostic.is_error() || args.deny.is_some();
     Ok(if found.diagnostics.iter().any(denied) { Exit::No } else { Exit::Done })
-}
-
-/// The sources and defaults of the settings, and what is wrong with those.
-pub(super) fn surroundings(
-    global: &Global,
-) -> Result<(Vec<Source>, Known, Vec<Diagnostic>), Failure> {
-    let (flags, environment) = (global.flags(), process::environment()?);
-    let places = Places::find(&flags, &environment);
-    let file = process::settings_file(&places)?;
-    let (settings, diagnostics) = settings::load(&places, file.as_deref(), &flags, &environment);
-    let Some(settings) = settings else {
-        return Ok((Vec::new(), Known::default(), diagnostics));
-    };
-    let source = |folder: &settings::SourceFolder| Source {
-        name: folder.name.clone(),
-        path: folder.path.clone(),
-    };
-    let sources = settings.sources.iter().map(source).collect();
-    let classes = settings.python.map_or(Classes::Nowhere, |python| python.classes());
-    Ok((sources, Known { classes, ..settings.known }, diagnostics))
 }
 
 /// What stands in folders and manifests; without any, in the sources of the settings.

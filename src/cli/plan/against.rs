@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::Global;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::validate::{alone, snapshot, surroundings};
+use crate::cli::here::Here;
+use crate::cli::validate::{alone, snapshot};
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::{self, AppliedSet, Change, Owner, PruneGuard};
 use crate::engine::scheduler::preview;
@@ -36,7 +37,7 @@ pub(super) fn plan(
     global: &Global,
     now: Timestamp,
 ) -> Result<PlanDocument, Failure> {
-    let (sources, known, diagnostics) = surroundings(global)?;
+    let Here { sources, known, diagnostics, .. } = Here::find(global)?;
     if let Some(error) = diagnostics.iter().find(|diagnostic| diagnostic.is_error()) {
         let message = format!("the settings cannot be used: {}", error.message);
         return Err(Failure::new(Exit::Usage, message).help("`cronwright validate` says more"));

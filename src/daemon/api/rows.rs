@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use crate::daemon::api::Answers;
 use crate::diagnostic::quoted;
-use crate::engine::execution::{AttemptId, ExecutionId, Output, Row, State};
+use crate::engine::execution::{Attempt, AttemptId, Ending, ExecutionId, Output, Row, State};
 use crate::engine::request::Refusal;
 use crate::io::clock;
 use crate::io::http::api::RowsWanted;
@@ -56,9 +56,11 @@ impl Answers {
         let row = self.row(id).await?;
         let empty = Output::default();
         Ok(match &row.state {
-            State::Ended(ending) => OutputDocument::of(id, row.attempt(), false, &ending.output),
+            State::Ended(ending) => {
+                OutputDocument::of(id, attempt_of(&row, ending), false, &ending.output)
+            }
             State::RetryWait { last, .. } => {
-                OutputDocument::of(id, row.attempt(), true, &last.output)
+                OutputDocument::of(id, attempt_of(&row, last), true, &last.output)
             }
             State::Claimed | State::Running { .. } => {
                 let attempt = AttemptId { execution: row.id.clone(), number: row.attempt() };
@@ -82,4 +84,12 @@ impl Answers {
     pub(super) fn entry(&self, row: &Row) -> ExecutionEntry {
         ExecutionEntry::of(row, &self.zone_of(&row.job))
     }
+}
+
+/// The attempt that ended so: the one under way when the row did, or the one before, where it ended while it waited
+/// for another.
+fn attempt_of(row: &Row, ending: &Ending) -> u32 {
+    let began = |last: &Attempt| last.started_at.is_some() && last.started_at == ending.started_at;
+    let is_told = row.attempts.last().is_some_and(began);
+    if is_told { row.attempt() - 1 } else { row.attempt() }
 }
