@@ -6,6 +6,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::{Global, process};
 use crate::daemon::settings::{self, Environment, Places, Settings};
 use crate::diagnostic::Diagnostic;
+use crate::io::executor::python::Python;
 use crate::io::files::Source;
 use crate::spec::manifest::Known;
 use crate::spec::task::signature::Classes;
@@ -40,7 +41,7 @@ impl Here {
             .collect();
         let known = settings.as_ref().map_or_else(Known::default, |settings| {
             let python = settings.python.as_ref();
-            let classes = python.map_or(Classes::Nowhere, |python| python.classes());
+            let classes = python.map_or(Classes::Nowhere, Python::classes);
             Known { classes, ..settings.known.clone() }
         });
         let base_dir = places.base_dir;
