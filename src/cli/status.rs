@@ -48,7 +48,7 @@ fn table(status: &StatusDocument, look: &Look) -> String {
         ("jobs", jobs(status, look)),
         ("zones", status.tzdb.clone()),
         ("failed", format!("{} in 24 h", status.failed_24h)),
-        ("running", status.running.len().to_string()),
+        ("running", running_count(status)),
     ];
     for (name, value) in facts {
         page.line(format!("{name:<8} {}", plain(&value)));
@@ -57,6 +57,14 @@ fn table(status: &StatusDocument, look: &Look) -> String {
         page.indented(&running(status, look));
     }
     page.text()
+}
+
+fn running_count(status: &StatusDocument) -> String {
+    let running = status.running.len();
+    match status.queued {
+        0 => running.to_string(),
+        queued => format!("{running}, {queued} queued"),
+    }
 }
 
 fn running(status: &StatusDocument, look: &Look) -> String {
@@ -132,6 +140,7 @@ mod tests {
                      "next_fire_at": "2026-11-23T00:00:00+08:00"},
             "running": [{"execution_id": "0193b2c4-7d1e", "job": "etl", "node": "host-1",
                          "started_at": "2026-11-22T20:59:31+08:00"}],
+            "queued": 3,
             "failed_24h": 2,
         });
         let status: StatusDocument = serde_json::from_value(document).unwrap();
@@ -145,7 +154,7 @@ mod tests {
              jobs     212, 3 disabled, 2 paused, 1 stale; next pg-dump 2026-11-23 00:00:00 +08:00 (in 3 h)\n\
              zones    2026f, bundled\n\
              failed   2 in 24 h\n\
-             running  1\n  \
+             running  1, 3 queued\n  \
                JOB  STARTED   NODE    ID\n  \
                etl  29 s ago  host-1  0193b2c4-7d1e\n"
         );

@@ -153,8 +153,10 @@ pub async fn start(
         healing: Healing::of(&store),
     };
     tokio::spawn(reconciler.work());
+    let mut scheduler = Scheduler::new(&node, &holder.identity);
+    scheduler.limit_running(settings.max_running);
     let turning = Loop {
-        scheduler: Scheduler::new(&node, &holder.identity),
+        scheduler,
         incoming,
         store: Arc::clone(&store),
         holder: holder.clone(),

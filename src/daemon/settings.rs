@@ -55,6 +55,8 @@ pub struct Settings {
     pub redis: Option<RedisSettings>,
     /// Sockets of the API; never empty.
     pub listen: Vec<PathBuf>,
+    /// How many executions may be in flight on this node at once; none: any number.
+    pub max_running: Option<u32>,
     /// What becomes of a snapshot with invalid manifests.
     pub on_invalid: OnInvalid,
     /// What becomes of stored jobs that somebody edited in the store.

@@ -1,4 +1,4 @@
-//! Admission: what becomes of due occurrences (B1–B3).
+//! Admission: what becomes of due occurrences (B1–B3, B5).
 //!
 //! Pure tables: who asks gives what is due and what is in flight, and gets a verdict for each
 //! occurrence. Order of the rules: what an override holds, misfire, then overlap.
@@ -6,7 +6,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use crate::engine::execution::{Cause, Missed, Outcome, Range, Skipped};
+use crate::spec::job::JobSpec;
 use crate::spec::policy::{GraceTime, Misfire, Overlap};
 use crate::time::Timestamp;
 
@@ -173,22 +176,98 @@ fn too_late(now: Timestamp, grace_time: GraceTime, start_time: Timestamp) -> boo
     }
 }
 
-/// What B3 says to one admitted occurrence or request.
+/// How many executions wait on a node at most, whatever their jobs allow.
+pub const QUEUED_MAX: usize = 10_000;
+
+/// What B3 and B5 say to one admitted occurrence or request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surplus {
     /// There is room: it starts and holds a slot.
     Start,
     /// It starts and holds no slot: the limit does not apply.
     StartUnlimited,
+    /// It waits.
+    Wait,
     /// It is skipped.
-    Skip,
+    Skip(Skipped),
 }
 
-/// Applies B3: `in_flight` counts the job's executions that are claimed or running.
-pub fn overlap(policy: Overlap, max_instances: u32, in_flight: usize) -> Surplus {
-    match policy {
+/// What a job says about its executions at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// What a surplus occurrence becomes.
+    pub policy: Overlap,
+    /// How many may be in flight.
+    pub max_instances: u32,
+    /// How many may wait, where surplus ones do.
+    pub max_queued: u32,
+}
+
+/// What stands beside one occurrence that is admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// The job's executions that are claimed, running or between two attempts.
+    pub in_flight: usize,
+    /// The job's executions that wait.
+    pub queued: usize,
+    /// Those of them that go before this one: all but what a pause holds.
+    pub ahead: usize,
+    /// How many more executions may start on the node, after those that wait for that; none: any number.
+    pub room: Option<usize>,
+    /// How many executions wait on the node.
+    pub queued_on_node: usize,
+}
+
+impl Limits {
+    /// The limits of a definition.
+    pub fn of(spec: &JobSpec) -> Self {
+        let JobSpec { overlap: policy, max_instances, max_queued, .. } = *spec;
+        Self { policy, max_instances, max_queued }
+    }
+
+    /// How many more executions the job may have in flight.
+    pub fn free(&self, in_flight: usize) -> usize {
+        match self.policy {
+            Overlap::Allow => usize::MAX,
+            Overlap::Skip | Overlap::Queue | Overlap::Replace => {
+                (self.max_instances as usize).saturating_sub(in_flight)
+            }
+        }
+    }
+}
+
+/// Applies B3 and then B5 to one admitted occurrence or request. Whoever waits goes before it.
+pub fn overlap(limits: Limits, load: Load) -> Surplus {
+    let free = limits.free(load.in_flight);
+    let surplus_queued = load.queued.saturating_sub(load.ahead.min(free));
+    let wanted = match limits.policy {
         Overlap::Allow => Surplus::StartUnlimited,
-        Overlap::Skip if in_flight < max_instances as usize => Surplus::Start,
-        Overlap::Skip => Surplus::Skip,
+        // One that waits for the node alone has its place among the job's own.
+        Overlap::Skip if load.queued < free => Surplus::Start,
+        Overlap::Skip => Surplus::Skip(Skipped::Overlap),
+        Overlap::Queue | Overlap::Replace if load.ahead < free => Surplus::Start,
+        Overlap::Queue if surplus_queued < limits.max_queued as usize => Surplus::Wait,
+        Overlap::Queue => Surplus::Skip(Skipped::QueueFull),
+        // It takes the place of whoever waits.
+        Overlap::Replace => Surplus::Wait,
+    };
+    let decided = match wanted {
+        Surplus::Start | Surplus::StartUnlimited if load.room == Some(0) => Surplus::Wait,
+        Surplus::Start | Surplus::StartUnlimited | Surplus::Wait | Surplus::Skip(_) => wanted,
+    };
+    match decided {
+        Surplus::Wait if load.queued_on_node >= QUEUED_MAX => Surplus::Skip(Skipped::QueueFull),
+        Surplus::Start | Surplus::StartUnlimited | Surplus::Wait | Surplus::Skip(_) => decided,
+    }
+}
+
+/// Until when an execution may wait for the node (B5); none: however long.
+pub fn capacity_end(grace_time: GraceTime, start_time: Timestamp) -> Option<Timestamp> {
+    match grace_time {
+        GraceTime::Unlimited => None,
+        GraceTime::Within(grace) => {
+            let grace = TimeDelta::from_std(grace.max(ON_TIME)).ok()?;
+            start_time.checked_add_signed(grace)
+        }
     }
 }

@@ -121,6 +121,8 @@ pub enum Cancelled {
     Requested,
     /// Its job was removed, and says `on_remove: cancel` (D4).
     Removed,
+    /// A newer one of its job took its place (`overlap: replace`, B3).
+    Replaced,
 }
 
 /// Reasons of [`Outcome::Skipped`].
@@ -130,7 +132,11 @@ pub enum Skipped {
     Coalesced,
     /// `max_instances` executions were in flight (B3).
     Overlap,
-    /// An edit took the trigger or the job away before the occurrence was started (D3).
+    /// As many waited already as may (B3).
+    QueueFull,
+    /// It waited, and a newer one of its job took its place (`overlap: replace`, B3).
+    Replaced,
+    /// An edit took the trigger or the job away before the occurrence was started (D3, D4).
     Removed,
     /// An operator has paused the job (B2).
     Paused,
@@ -151,6 +157,10 @@ pub enum Missed {
     CatchUpLimit,
     /// Later than `grace_time` in any other way.
     Late,
+    /// Later than `grace_time` while it waited for room on the node (B5).
+    Capacity,
+    /// It was still waiting when its `total_timeout` ended (B7).
+    Waited,
     /// The claim was answered after the lease had ended (C12).
     Fenced,
 }
@@ -176,7 +186,7 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
@@ -189,9 +199,12 @@ impl Outcome {
         Self::TimedOut(TimedOut::Unkillable),
         Self::Cancelled(Cancelled::Requested),
         Self::Cancelled(Cancelled::Removed),
+        Self::Cancelled(Cancelled::Replaced),
         Self::Lost,
         Self::Skipped(Skipped::Coalesced),
         Self::Skipped(Skipped::Overlap),
+        Self::Skipped(Skipped::QueueFull),
+        Self::Skipped(Skipped::Replaced),
         Self::Skipped(Skipped::Removed),
         Self::Skipped(Skipped::Paused),
         Self::Skipped(Skipped::SkipNext),
@@ -200,6 +213,8 @@ impl Outcome {
         Self::Missed(Missed::ClockJump),
         Self::Missed(Missed::CatchUpLimit),
         Self::Missed(Missed::Late),
+        Self::Missed(Missed::Capacity),
+        Self::Missed(Missed::Waited),
         Self::Missed(Missed::Fenced),
     ];
 
@@ -233,6 +248,10 @@ impl Outcome {
             Self::Lost => Some("owner_lost"),
             Self::Skipped(Skipped::Coalesced) => Some("coalesced"),
             Self::Skipped(Skipped::Overlap) => Some("overlap"),
+            Self::Skipped(Skipped::QueueFull) => Some("queue_full"),
+            Self::Cancelled(Cancelled::Replaced) | Self::Skipped(Skipped::Replaced) => {
+                Some("replaced")
+            }
             Self::Cancelled(Cancelled::Removed) | Self::Skipped(Skipped::Removed) => {
                 Some("removed")
             }
@@ -243,6 +262,8 @@ impl Outcome {
             Self::Missed(Missed::ClockJump) => Some("clock_jump"),
             Self::Missed(Missed::CatchUpLimit) => Some("catch_up_limit"),
             Self::Missed(Missed::Late) => Some("late"),
+            Self::Missed(Missed::Capacity) => Some("capacity"),
+            Self::Missed(Missed::Waited) => Some("waited"),
             Self::Missed(Missed::Fenced) => Some("fenced"),
         }
     }

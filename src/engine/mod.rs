@@ -17,4 +17,5 @@ pub mod rollback;
 pub mod schedule;
 pub mod scheduler;
 pub mod simulate;
+pub mod waiting;
 pub mod zone_change;

@@ -174,9 +174,14 @@ pub fn next_to_run(
         after = match holds.why(next.fire_time) {
             None => return Some(next),
             Some(Skipped::Paused) => schedule::just_before(holds.pause?.until?),
-            Some(Skipped::SkipNext | Skipped::Coalesced | Skipped::Overlap | Skipped::Removed) => {
-                next.fire_time
-            }
+            Some(
+                Skipped::SkipNext
+                | Skipped::Coalesced
+                | Skipped::Overlap
+                | Skipped::QueueFull
+                | Skipped::Replaced
+                | Skipped::Removed,
+            ) => next.fire_time,
         };
     }
 }

@@ -36,8 +36,12 @@ pub fn next_attempt_at(
 
 /// When `total_timeout` is over.
 pub fn total_end(rules: &AttemptRules, claimed_at: Timestamp) -> Option<Timestamp> {
-    let total = TimeDelta::from_std(rules.total_timeout?).ok()?;
-    claimed_at.checked_add_signed(total)
+    end_after(claimed_at, rules.total_timeout?)
+}
+
+/// When a time limit is over that counts from `at`; none: never.
+pub fn end_after(at: Timestamp, limit: Duration) -> Option<Timestamp> {
+    at.checked_add_signed(TimeDelta::from_std(limit).ok()?)
 }
 
 /// How much of `total_timeout` is left; none: it is not limited.

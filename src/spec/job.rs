@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap, Retry};
+use crate::spec::policy::{GraceTime, MAX_QUEUED, Misfire, OnRemove, Overlap, Retry};
 use crate::spec::process::{Capture, ProcessRules};
 use crate::spec::secret::SecretSource;
 use crate::spec::size::SizeText;
@@ -92,6 +92,8 @@ pub struct JobSpec {
     pub overlap: Overlap,
     /// How many executions may be in flight; at least 1.
     pub max_instances: u32,
+    /// With `overlap: queue`: how many may wait; at least 1. [`MAX_QUEUED`] otherwise.
+    pub max_queued: u32,
     /// What a late occurrence becomes.
     pub misfire: Misfire,
     /// It is not removed before a person has confirmed that.
@@ -180,6 +182,7 @@ impl JobSpec {
         let previous_names: Vec<&str> = self.previous_names.iter().map(JobName::as_str).collect();
         let on_remove = json!(self.on_remove.as_str());
         let fields = [
+            ("max_queued", when(self.max_queued != MAX_QUEUED, json!(self.max_queued))),
             ("group", meta.group.as_ref().map(|group| json!(group))),
             ("on_remove", when(self.on_remove != OnRemove::default(), on_remove)),
             ("owner", meta.owner.as_ref().map(|owner| json!(owner))),

@@ -11,15 +11,24 @@ use serde::Deserialize;
 pub enum Overlap {
     /// It is recorded as `skipped(overlap)`.
     Skip,
+    /// It waits until one of them has ended; `max_queued` says how many may wait.
+    Queue,
+    /// The oldest of them is cancelled, and it starts when that has ended.
+    Replace,
     /// It starts all the same; `max_instances` does not apply.
     Allow,
 }
+
+/// How many occurrences of a job wait at most, where nothing else is said (B3).
+pub const MAX_QUEUED: u32 = 1;
 
 impl Overlap {
     /// The word in a manifest.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Skip => "skip",
+            Self::Queue => "queue",
+            Self::Replace => "replace",
             Self::Allow => "allow",
         }
     }

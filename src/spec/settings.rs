@@ -40,6 +40,11 @@ pub struct RawSettings {
     #[serde(default)]
     #[schemars(length(min = 1, max = 8), inner(length(min = 1)), example = ["unix:.cronwright/cronwright.sock"])]
     pub listen: Option<Vec<String>>,
+    /// How many executions may be in flight on this node at once, those between two attempts among them; what
+    /// would be one more waits. Built in: any number. Read when a daemon starts.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 100_000), example = 64)]
+    pub max_running: Option<u32>,
     /// Values for every job that does not say otherwise.
     #[serde(default)]
     pub job_defaults: Option<RawDefaults>,

@@ -299,6 +299,7 @@ fn spec() -> impl Strategy<Value = JobSpec> {
             output_bytes_max: limits.2,
             overlap: words.3,
             max_instances: limits.3,
+            max_queued: MAX_QUEUED,
             misfire,
             protect: false,
             previous_names: Vec::new(),

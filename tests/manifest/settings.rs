@@ -280,7 +280,7 @@ sorces = ["jobs.d"]
 timezone = "Mars"
 store = "mongodb://ann:p/ss@db"
 listen = ["127.0.0.1:8470", "unix:"]
-max_running = 3
+max_running = 0
 [job_defaults]
 timeout = 60
 cron = "@daily"

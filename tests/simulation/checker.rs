@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{Datelike, TimeDelta, Timelike};
-use cronwright::engine::execution::{Cause, Outcome, Row, Skipped};
+use cronwright::engine::execution::{Cause, Outcome, Row, Skipped, State};
 use cronwright::engine::overrides::Override;
 use cronwright::engine::scheduler::PAUSE_FLUSHED_WITHIN;
 use cronwright::io::store::document::JobDocument;
@@ -157,6 +157,7 @@ fn punctual(world: &World, due: &[Due], rows: &[&Row], findings: &mut Vec<String
         };
         let done = world.starts.get(&row.id).into_iter().flatten().copied();
         let earliest = done.clone().chain([row.claimed_at]).min().unwrap_or(row.claimed_at);
+        let done = done.filter(|_| !world.may_wait(row));
         let latest = done.max().unwrap_or(row.claimed_at).max(row.claimed_at);
         let edits = world.edits.get(&row.job).into_iter().flatten();
         let edited = |at: &Timestamp| (last..=row.claimed_at).contains(at);
@@ -238,7 +239,9 @@ fn evidence(world: &World, findings: &mut Vec<String>) {
             findings.push(format!("{} succeeded and was never started", row.id));
         }
         let longest = if row.rules.is_some() { ALL_ATTEMPTS } else { TimeDelta::seconds(600) };
-        let old = world.clock().wall - row.start_time > longest;
+        let begun = world.starts.get(&row.id).and_then(|starts| starts.first()).copied();
+        let since = begun.filter(|_| world.may_wait(row)).unwrap_or(row.start_time);
+        let old = world.clock().wall - since > longest && row.state != State::Queued;
         if row.outcome().is_none() && old {
             findings.push(format!("{} is still {}", row.id, row.state.as_str()));
         }

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod checker;
+mod queue;
 pub(crate) mod random;
 mod renames;
 mod successions;
@@ -28,6 +29,7 @@ fn findings(world: &World) -> Vec<String> {
     let mut findings = checker::findings(world);
     findings.extend(attempts::findings(world));
     findings.extend(successions::findings(world));
+    findings.extend(queue::findings(world));
     findings
 }
 

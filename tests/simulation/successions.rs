@@ -78,7 +78,7 @@ fn slots(world: &World, findings: &mut Vec<String>) {
         runs.sort_by_key(|(row, at)| (*at, &row.id));
         for (index, (row, at)) in runs.iter().enumerate() {
             let spec = world.spec_of(&row.provenance.digest.0);
-            if spec.overlap != Overlap::Skip {
+            if spec.overlap == Overlap::Allow {
                 continue;
             }
             let earlier = runs[..index].iter().rev();
@@ -86,7 +86,9 @@ fn slots(world: &World, findings: &mut Vec<String>) {
             let in_the_way = recent.filter(|(other, _)| {
                 let runs_on = world.ends.get(&other.id).is_none_or(|end| end > at);
                 let given_up = other.outcome() == Some(Outcome::Lost);
-                other.claimed_at <= row.claimed_at && runs_on && !given_up
+                // One that waited was written long before it started.
+                let came_first = other.claimed_at <= row.claimed_at || world.may_wait(row);
+                came_first && runs_on && !given_up
             });
             let count = in_the_way.count();
             if count >= usize::try_from(spec.max_instances).unwrap() {
@@ -141,7 +143,8 @@ fn stops(world: &World, definitions: &Definitions<'_>, findings: &mut Vec<String
     for (id, stopped) in &world.stopped {
         let Some(row) = world.ledger.all_rows().get(id) else { continue };
         let removals = removed(world, definitions, &row.uid.0);
-        let ordered = removals.iter().any(|(at, gone)| {
+        let replaces = world.definitions(&row.uid.0).iter().any(|spec| spec.overlap == Overlap::Replace);
+        let ordered = replaces || removals.iter().any(|(at, gone)| {
             at <= stopped && world.spec_of(&gone.digest).on_remove == OnRemove::Cancel
         });
         if !ordered {
@@ -150,6 +153,7 @@ fn stops(world: &World, definitions: &Definitions<'_>, findings: &mut Vec<String
         let calm = world.was_calm(*stopped - RECOVERED_WITHIN * 3, *stopped + RECOVERED_WITHIN);
         let told = |outcome| match outcome {
             Some(Outcome::Cancelled(Cancelled::Removed)) => true,
+            Some(Outcome::Cancelled(Cancelled::Replaced)) => replaces,
             Some(Outcome::Cancelled(Cancelled::Requested)) => !calm,
             _ => false,
         };

@@ -11,7 +11,7 @@ use cronwright::engine::event::{
     Start,
 };
 use cronwright::engine::execution::{
-    AttemptId, Cancelled, Ending, ExecutionId, Exit, Failed, JobUid, Outcome, Output, TimedOut,
+    AttemptId, Cancelled, Ending, ExecutionId, Exit, Failed, JobUid, Outcome, Output, Row, State, TimedOut,
 };
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Sources, diff};
@@ -22,7 +22,7 @@ use cronwright::io::store::document::JobDocument;
 use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
 use cronwright::spec::job::{DeclaredJob, Digest, JobMeta, JobName, JobSet, JobSpec, SourcePlace};
-use cronwright::spec::policy::{GraceTime, Misfire, OnRemove, Overlap, Retry};
+use cronwright::spec::policy::{GraceTime, MAX_QUEUED, Misfire, OnRemove, Overlap, Retry};
 use cronwright::spec::process::ProcessRules;
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::{
@@ -30,6 +30,7 @@ use cronwright::spec::trigger::{
 };
 use cronwright::time::{BootTime, Now, Timestamp, Zone};
 
+use super::queue::waits;
 use super::random::Random;
 use super::renames;
 
@@ -94,10 +95,12 @@ pub(super) enum Bug {
     WaitsAreEndings,
     /// A recovery is not told what waits for its next attempt.
     ForgetsWaits,
+    /// A recovery is not told what is queued.
+    ForgetsQueued,
 }
 
 impl Bug {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::TimeoutIsSuccess,
         Self::ForgetsCovered,
         Self::WatermarkBeforeRows,
@@ -118,6 +121,7 @@ impl Bug {
         Self::WaitsNotWritten,
         Self::WaitsAreEndings,
         Self::ForgetsWaits,
+        Self::ForgetsQueued,
     ];
 }
 
@@ -212,6 +216,10 @@ pub(super) struct World {
     stragglers: BTreeMap<u64, ClaimBatch>,
     outage_until_ms: u64,
     loss_percent: u64,
+    /// How many executions may be in flight on a node.
+    pub(super) max_running: Option<u32>,
+    /// What was started beyond that.
+    pub(super) crowded: Vec<String>,
     faults: bool,
     /// When the first attempt of each execution was physically started.
     pub(super) starts: BTreeMap<ExecutionId, Vec<Timestamp>>,
@@ -250,6 +258,9 @@ impl World {
         let loss_percent = if random.chance(60) { 3 } else { 0 };
         let mut world = Self::empty(random, bug, trace, hours * 3_600_000, nodes);
         world.loss_percent = loss_percent;
+        let mut apart = Random::new(!seed);
+        let max = u32::try_from(apart.between(1, 4)).unwrap();
+        world.max_running = apart.chance(25).then_some(max);
         if loss_percent > 0 {
             world.disturbances.push((0, world.horizon_ms));
         }
@@ -295,6 +306,8 @@ impl World {
             stragglers: BTreeMap::new(),
             outage_until_ms: 0,
             loss_percent: 0,
+            max_running: None,
+            crowded: Vec::new(),
             faults: true,
             starts: BTreeMap::new(),
             later_starts: BTreeMap::new(),
@@ -362,6 +375,17 @@ impl World {
 
     pub(super) fn spec_of(&self, digest: &str) -> Arc<JobSpec> {
         Arc::clone(&self.specs[&Digest(digest.into())])
+    }
+
+    /// Every definition that a job had.
+    pub(super) fn definitions(&self, uid: &str) -> Vec<Arc<JobSpec>> {
+        let of_job = self.ledger.specs().filter(|spec| spec.uid == *uid);
+        of_job.map(|spec| self.spec_of(&spec.digest)).collect()
+    }
+
+    /// Whether an execution may have waited for a place.
+    pub(super) fn may_wait(&self, row: &Row) -> bool {
+        self.max_running.is_some() || self.definitions(&row.uid.0).iter().any(|spec| waits(spec))
     }
 
     fn at(&mut self, ms: u64, happening: Happening) {
@@ -517,6 +541,11 @@ impl World {
             Outcome::Succeeded
         };
         self.nodes[node].running.insert(id.clone(), Running { at, outcome });
+        let running = self.nodes[node].running.len();
+        // What another node tried before it is not held back: docs/overlap.md.
+        if self.nodes.len() == 1 && self.max_running.is_some_and(|max| running > max as usize) {
+            self.crowded.push(format!("{id} is one of {running} on its node"));
+        }
         let ms = left.map_or(ms, |left| left.min(ms));
         self.at(self.now_ms + ms, Happening::TaskEnds(node, id.clone()));
         self.turn(node, Event::Started { id, at });
@@ -749,7 +778,10 @@ impl World {
             covered.clear();
         }
         if forgets(Bug::ForgetsWaits) {
-            contents.in_flight.retain(|row| !row.waits());
+            contents.in_flight.retain(|row| !matches!(row.state, State::RetryWait { .. }));
+        }
+        if forgets(Bug::ForgetsQueued) {
+            contents.in_flight.retain(|row| row.state != State::Queued);
         }
         Event::Recovered(Box::new(Recovery {
             number,
@@ -884,9 +916,11 @@ impl World {
         self.nodes[node].lives += 1;
         self.nodes[node].paused_until_ms = 0;
         let identity: Arc<str> = format!("p{node}.{life}").into();
+        let mut scheduler = Scheduler::new(&name(node), &identity);
+        scheduler.limit_running(self.max_running);
         self.nodes[node].daemon = Some(Daemon {
             life,
-            scheduler: Scheduler::new(&name(node), &identity),
+            scheduler,
             holder: Holder { node: name(node), identity },
             lease_until: BootTime::default(),
             bid: Bid::First,
@@ -1071,6 +1105,7 @@ impl World {
             output_bytes_max: 1_024,
             overlap: if self.random.chance(20) { Overlap::Allow } else { Overlap::Skip },
             max_instances: u32::try_from(self.random.between(1, 2)).unwrap(),
+            max_queued: MAX_QUEUED,
             misfire: Misfire {
                 grace_time: grace,
                 coalesce: self.random.chance(60),
@@ -1092,7 +1127,16 @@ impl World {
         });
         let total = Duration::from_secs(200 + drawn / 1_048_576 % 400);
         let total_timeout = (drawn / 2_048).is_multiple_of(8).then_some(total);
-        self.put(drawn, JobSpec { protect, on_remove, retry, total_timeout, ..spec });
+        // Half of those with a limit wait, or take the place of another.
+        let overlap = match (spec.overlap, (drawn >> 40) % 10) {
+            (Overlap::Skip, 0..=2) => Overlap::Queue,
+            (Overlap::Skip, 3 | 4) => Overlap::Replace,
+            (overlap, _) => overlap,
+        };
+        let more = u32::try_from((drawn >> 45) % 3).unwrap();
+        let max_queued = if overlap == Overlap::Queue { 1 + more } else { MAX_QUEUED };
+        let spec = JobSpec { protect, on_remove, retry, total_timeout, ..spec };
+        self.put(drawn, JobSpec { overlap, max_queued, ..spec });
     }
 
     /// A definition stands in one of the sources from now on.

@@ -90,6 +90,7 @@ pub(crate) fn job(name: &str) -> AppliedJob {
             output_bytes_max: 131_072,
             overlap: Overlap::Skip,
             max_instances: 1,
+            max_queued: 1,
             misfire: Misfire::default(),
             protect: false,
             previous_names: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::daemon::api::{Answers, zone};
-use crate::engine::execution::{JobUid, Outcome, Row};
+use crate::engine::execution::{JobUid, Outcome, Row, State};
 use crate::engine::overrides::{Holds, Override, Overrides, next_to_run, skipped_by};
 use crate::engine::plan::AppliedJob;
 use crate::engine::request::Refusal;
@@ -23,17 +23,26 @@ use crate::time::Timestamp;
 /// How many executions and fire times the document of a job shows.
 const SHOWN: usize = 5;
 
+/// What the executions of a job that have not ended do, at the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Active {
+    /// They wait for a place.
+    Queued,
+    /// Some are in flight.
+    Running,
+}
+
 impl Answers {
     pub(super) async fn jobs(&self, wanted: &JobsWanted) -> Result<JobsDocument, Refusal> {
         let now = clock::wall();
         let latest = self.ask_store(self.handle.store.latest_rows()).await?;
         let latest: BTreeMap<&JobUid, &Row> = latest.iter().map(|row| (&row.uid, row)).collect();
-        let running = self.running().await?;
+        let active = self.active().await?;
         let applied = self.handle.applied.borrow().clone();
         let entry = |job: &AppliedJob| {
             let last = latest.get(&job.uid).copied();
             let said = applied.overrides.get(&job.uid);
-            self.job_entry(now, job, said, running.contains(&job.uid), last)
+            self.job_entry(now, job, said, active.get(&job.uid).copied(), last)
         };
         Ok(JobsDocument {
             schema: JobsDocument::SCHEMA.to_owned(),
@@ -52,7 +61,7 @@ impl Answers {
             limit: SHOWN,
         };
         let rows = self.ask_store(self.handle.store.rows(&query)).await?;
-        let is_running = self.running().await?.contains(&job.uid);
+        let active = self.active().await?.get(&job.uid).copied();
         let zone = zone(&job);
         let canonical = job.spec.canonical();
         let applied = self.handle.applied.borrow().clone();
@@ -62,7 +71,7 @@ impl Answers {
             occurrences(&job, now, Timestamp::MAX_UTC).take(SHOWN).collect();
         Ok(JobDocument {
             schema: JobDocument::SCHEMA.to_owned(),
-            job: self.job_entry(now, &job, said, is_running, rows.first()),
+            job: self.job_entry(now, &job, said, active, rows.first()),
             uid: job.uid.to_string(),
             digest: job.digest.to_string(),
             revision: applied.revision.to_string(),
@@ -98,10 +107,16 @@ impl Answers {
         })
     }
 
-    /// The jobs that have executions in flight.
-    async fn running(&self) -> Result<BTreeSet<JobUid>, Refusal> {
+    /// The jobs that have executions in flight, or some that wait.
+    async fn active(&self) -> Result<BTreeMap<JobUid, Active>, Refusal> {
         let rows = self.ask_store(self.handle.store.in_flight()).await?;
-        Ok(rows.into_iter().map(|row| row.uid).collect())
+        let mut active = BTreeMap::new();
+        for row in rows {
+            let is = if row.state == State::Queued { Active::Queued } else { Active::Running };
+            let most = active.entry(row.uid).or_insert(is);
+            *most = is.max(*most);
+        }
+        Ok(active)
     }
 
     fn job_entry(
@@ -109,17 +124,18 @@ impl Answers {
         now: Timestamp,
         job: &AppliedJob,
         said: Option<&Override>,
-        is_running: bool,
+        active: Option<Active>,
         last: Option<&Row>,
     ) -> JobEntry {
         let zone = zone(job);
         let pause = said.and_then(|said| said.pause_at(now));
         let skip = said.and_then(|said| said.skip_next.as_ref());
-        let state = match (job.spec.enabled, pause, is_running) {
+        let state = match (job.spec.enabled, pause, active) {
             (_, Some(_), _) => "paused",
-            (_, None, true) => "running",
-            (true, None, false) => "scheduled",
-            (false, None, false) => "disabled",
+            (_, None, Some(Active::Running)) => "running",
+            (_, None, Some(Active::Queued)) => "queued",
+            (true, None, None) => "scheduled",
+            (false, None, None) => "disabled",
         };
         JobEntry {
             name: job.spec.name.to_string(),

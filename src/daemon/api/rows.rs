@@ -62,6 +62,7 @@ impl Answers {
             State::RetryWait { last, .. } => {
                 OutputDocument::of(id, attempt_of(&row, last), true, &last.output)
             }
+            State::Queued => OutputDocument::of(id, row.attempt(), true, &empty),
             State::Claimed | State::Running { .. } => {
                 let attempt = AttemptId { execution: row.id.clone(), number: row.attempt() };
                 let output = self.handle.supervisor.output(&attempt.to_string()).await;

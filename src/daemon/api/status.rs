@@ -43,6 +43,8 @@ impl Answers {
         }
         problems.extend(phase_problem(applied.phase));
         problems.extend(sync_problems(&sync));
+        let (queued, running): (Vec<Row>, Vec<Row>) =
+            in_flight.unwrap_or_default().into_iter().partition(|row| row.state == State::Queued);
         let revision = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         StatusDocument {
             schema: StatusDocument::SCHEMA.to_owned(),
@@ -69,7 +71,8 @@ impl Answers {
                 attempted: revision(&sync.attempted),
             },
             jobs: job_counts(now, &applied, sync.stale.len()),
-            running: self.running_entries(&in_flight.unwrap_or_default()),
+            running: self.running_entries(&running),
+            queued: queued.len() as u64,
             failed_24h: failed.map_or(0, |rows| rows.len() as u64),
         }
     }
@@ -97,7 +100,7 @@ impl Answers {
         let entry = |row: &Row| {
             let started_at = match &row.state {
                 State::Running { started_at } => Some(*started_at),
-                State::Claimed | State::RetryWait { .. } | State::Ended(_) => None,
+                State::Queued | State::Claimed | State::RetryWait { .. } | State::Ended(_) => None,
             };
             RunningEntry {
                 execution_id: row.id.to_string(),

@@ -90,6 +90,7 @@ impl Loader<'_> {
             store: store?,
             redis,
             listen,
+            max_running: raw.max_running,
             on_invalid: raw.on_invalid.unwrap_or_default(),
             self_heal: raw.self_heal.unwrap_or_default(),
             prune_guard: prune_guard(raw.prune_guard.unwrap_or_default()),

@@ -10,6 +10,8 @@ use crate::time::Timestamp;
 /// Where a row stands (C1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
+    /// Written, and not to start before there is a place for it (B3, B5).
+    Queued,
     /// Written, about to start.
     Claimed,
     /// Started.
@@ -32,6 +34,7 @@ impl State {
     /// The word for people and files.
     pub fn as_str(&self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::Claimed => "claimed",
             Self::Running { .. } => "running",
             Self::RetryWait { .. } => "retry_wait",
@@ -63,7 +66,7 @@ pub struct Row {
     pub provenance: Provenance,
     /// Whose it is.
     pub claim: Claim,
-    /// When it was claimed, or written ended.
+    /// When it was first written: claimed, queued or ended. `total_timeout` counts from here.
     pub claimed_at: Timestamp,
     /// Which of the job's `max_instances` places it holds while in flight (B3).
     pub slot: Option<u32>,
@@ -88,7 +91,7 @@ impl Row {
     /// Whether it is to be claimed again before anything starts.
     pub fn waits(&self) -> bool {
         match self.state {
-            State::RetryWait { .. } => true,
+            State::Queued | State::RetryWait { .. } => true,
             State::Claimed | State::Running { .. } | State::Ended(_) => false,
         }
     }
@@ -101,7 +104,10 @@ impl Row {
     /// How it ended, when it has.
     pub fn outcome(&self) -> Option<Outcome> {
         match &self.state {
-            State::Claimed | State::Running { .. } | State::RetryWait { .. } => None,
+            State::Queued
+            | State::Claimed
+            | State::Running { .. }
+            | State::RetryWait { .. } => None,
             State::Ended(ending) => Some(ending.outcome),
         }
     }

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 
 use crate::engine::event::{Effect, RetryWait, Start, Take};
 use crate::engine::execution::{
-    Attempt, AttemptId, Cause, Claim, Ending, ExecutionId, Outcome, Row, State, TimedOut,
+    Attempt, AttemptId, Cause, Claim, Ending, ExecutionId, JobUid, Outcome, Row, State, TimedOut,
 };
 use crate::engine::retry;
 use crate::engine::schedule;
 use crate::engine::scheduler::claims::BATCH_ROWS;
 use crate::engine::scheduler::flights::{Flight, Stage};
 use crate::engine::scheduler::{Job, Phase, Scheduler};
+use crate::spec::job::JobName;
 use crate::time::{Now, Timestamp};
 
 /// Endings of which the scheduler does not know what they belong to, until it has read the rows.
@@ -41,7 +42,7 @@ impl Scheduler {
             effects.push(Effect::RecordEnded { id: id.clone(), epoch: None, ending });
             return;
         }
-        if matches!(flight.stage, Stage::Ending(_) | Stage::Waiting) {
+        if matches!(flight.stage, Stage::Ending(_) | Stage::Waiting | Stage::Queued) {
             return;
         }
         if let (Outcome::Cancelled(_), Some(why)) = (ending.outcome, flight.cancelled) {
@@ -69,9 +70,14 @@ impl Scheduler {
     }
 
     /// The applied job of a row, whatever its name was then.
-    fn job_of(&self, row: &Row) -> Option<&Job> {
-        let is_its = |job: &&Job| job.applied.uid == row.uid;
-        self.jobs.get(&row.job).filter(is_its).or_else(|| self.jobs.values().find(is_its))
+    pub(super) fn job_of(&self, row: &Row) -> Option<&Job> {
+        self.job_named(&row.job, &row.uid)
+    }
+
+    /// The applied job with this uid, which may have had the name.
+    pub(super) fn job_named(&self, name: &JobName, uid: &JobUid) -> Option<&Job> {
+        let is_its = |job: &&Job| job.applied.uid == *uid;
+        self.jobs.get(name).filter(is_its).or_else(|| self.jobs.values().find(is_its))
     }
 
     /// The execution waits for its next attempt.
@@ -158,10 +164,19 @@ impl Scheduler {
 
     /// The row of an execution that waits, to be claimed for its next attempt.
     pub(super) fn take(&mut self, id: &ExecutionId, claim: &Claim) -> Option<Take> {
-        let flight = self.flights.get_mut(id)?;
+        let flight = self.flights.get(id)?;
         let waiting = flight.row.as_deref()?;
         let from = waiting.claim.clone();
-        let row = Row { claim: claim.clone(), state: State::Claimed, ..waiting.clone() };
+        let row = match waiting.state {
+            State::Queued => {
+                let job = &self.job_of(waiting)?.applied;
+                self.begun(job, waiting, flight.slot, claim)
+            }
+            State::Claimed | State::Running { .. } | State::RetryWait { .. } | State::Ended(_) => {
+                Row { claim: claim.clone(), state: State::Claimed, ..waiting.clone() }
+            }
+        };
+        let flight = self.flights.get_mut(id)?;
         flight.stage = Stage::Claiming;
         flight.epoch = claim.epoch;
         Some(Take { row, from })
@@ -172,14 +187,20 @@ impl Scheduler {
     pub(super) fn take_won(&mut self, now: Now, row: &Row, effects: &mut Vec<Effect>) {
         let Some(flight) = self.flights.get_mut(&row.id) else { return };
         flight.epoch = row.claim.epoch;
-        if let Some(why) = flight.cancelled {
+        let (cancelled, is_first) = (flight.cancelled, row.attempts.is_empty());
+        let is_late = self.lease.until <= now.boot || row.claim.epoch != self.lease.epoch;
+        if let (Some(why), true) = (cancelled, is_first) {
+            self.cancel_unstarted(now, &row.id, why, effects);
+        } else if is_first && is_late {
+            self.fence(now, &row.id, effects);
+        } else if let Some(why) = cancelled {
             self.end_waiting(now, &row.id, Some(Outcome::Cancelled(why)), effects);
-        } else if self.lease.until <= now.boot || row.claim.epoch != self.lease.epoch {
+        } else if is_late {
             // Nothing has started, and it is known how the last attempt ended.
             self.end_waiting(now, &row.id, None, effects);
         } else {
             flight.stage = Stage::Started;
-            flight.row = Some(Box::new(row.clone()));
+            flight.row = row.rules.is_some().then(|| Box::new(row.clone()));
             effects.push(Effect::Start(Box::new(self.attempt_of(now, row))));
         }
     }

@@ -31,12 +31,13 @@ impl Scheduler {
         if !self.may_claim(now) {
             return;
         }
+        let mut waits = self.leave_queue(now, effects);
         while self.ready.len() < BATCH_ROWS
             && let Some(name) = self.queue.pop_due(now.wall)
         {
             self.draft_due(now, &name);
         }
-        let waits = self.waits_that_are_over(now, effects);
+        waits.extend(self.waits_that_are_over(now, effects));
         if !self.ready.is_empty() || !waits.is_empty() {
             let batch = self.form_batch(now, &waits);
             effects.push(Effect::Claim(batch));
@@ -161,7 +162,10 @@ impl Scheduler {
     ) {
         if let Some(to) = draft.request.clone() {
             let execution = Some(draft.id.clone());
-            let note = self.paused_note(now, &draft.uid);
+            let note = match draft.verdict {
+                Verdict::Wait => Some(self.waits_note(&draft.uid)),
+                Verdict::Start { .. } | Verdict::End(_) => self.paused_note(now, &draft.uid),
+            };
             effects.push(Effect::Reply { to, status: ReplyStatus::Accepted { note }, execution });
         }
         match draft.verdict {
@@ -172,10 +176,16 @@ impl Scheduler {
                     effects.push(Effect::Reply { to, status, execution: Some(draft.id) });
                 }
             }
+            Verdict::Wait => {
+                let epoch = self.flights.get(&draft.id).map_or(0, |flight| flight.epoch);
+                let claim = Claim { epoch, ..claim.clone() };
+                let row = Row { claimed_at, ..draft.row(now, &claim) };
+                self.queue_won(now, row, effects);
+            }
             Verdict::Start { .. } => {
                 let Some(flight) = self.flights.get_mut(&draft.id) else { return };
-                if flight.cancelled.is_some() {
-                    self.cancel_unstarted(now, &draft.id, effects);
+                if let Some(why) = flight.cancelled {
+                    self.cancel_unstarted(now, &draft.id, why, effects);
                 } else if self.lease.until <= now.boot {
                     self.fence(now, &draft.id, effects);
                 } else {

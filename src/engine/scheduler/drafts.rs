@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::admission::{self, Due, Misfired, Surplus, single};
+use crate::engine::admission::{self, Due, Limits, Load, Misfired, Surplus, single};
 use crate::engine::event::Start;
 use crate::engine::execution::{
-    AttemptRules, Cause, Claim, ExecutionId, JobUid, Outcome, Provenance, Range, Row, Skipped,
-    State,
+    AttemptRules, Cause, Claim, ExecutionId, JobUid, Outcome, Provenance, Range, Row, State,
 };
 use crate::engine::overrides::Holds;
 use crate::engine::plan::AppliedJob;
@@ -46,6 +45,8 @@ pub(super) struct Draft {
 pub(super) enum Verdict {
     /// It starts, in this slot when the limit applies.
     Start { slot: Option<u32> },
+    /// It is queued.
+    Wait,
     /// It is written ended.
     End(Outcome),
 }
@@ -82,7 +83,7 @@ impl Scheduler {
             let draft = match verdict {
                 Misfired::Admit { fire_time, start_time, cause } => {
                     let id = ExecutionId::occurrence(&job.uid, fire_time);
-                    let mut draft = self.draft_start(job, id, fire_time, cause);
+                    let mut draft = self.draft_start(now, job, id, fire_time, cause);
                     // An edit may have cut its delay short: then it was to start now.
                     draft.start_time = start_time.min(now.wall);
                     draft
@@ -93,44 +94,68 @@ impl Scheduler {
         }
     }
 
-    /// Applies B3 to one occurrence, or request, and drafts its row.
+    /// Applies B3 and B5 to one occurrence, or request, and drafts its row.
     pub(super) fn draft_start(
         &mut self,
+        now: Now,
         job: &AppliedJob,
         id: ExecutionId,
         fire_time: Timestamp,
         cause: Cause,
     ) -> Draft {
-        let in_flight = self.flights.count(&job.uid);
-        let slot = match admission::overlap(job.spec.overlap, job.spec.max_instances, in_flight) {
-            Surplus::Start => Some(self.flights.free_slot(&job.uid)),
-            Surplus::StartUnlimited => None,
-            Surplus::Skip => {
-                let outcome = Outcome::Skipped(Skipped::Overlap);
-                let mut draft = self.draft_ended(job, single(fire_time), outcome);
+        let verdict = match admission::overlap(Limits::of(&job.spec), self.load(now, &job.uid)) {
+            Surplus::Start => Verdict::Start { slot: Some(self.flights.free_slot(&job.uid)) },
+            Surplus::StartUnlimited => Verdict::Start { slot: None },
+            Surplus::Wait => Verdict::Wait,
+            Surplus::Skip(why) => {
+                let mut draft = self.draft_ended(job, single(fire_time), Outcome::Skipped(why));
                 draft.id = id;
                 draft.cause = cause;
-                draft.note = self.flights.first_of(&job.uid).map(ToString::to_string);
+                draft.note = self.in_the_way(&job.uid);
                 return draft;
             }
         };
         let mut draft = self.draft_ended(job, single(fire_time), Outcome::Lost);
         draft.id = id;
         draft.cause = cause;
-        draft.verdict = Verdict::Start { slot };
+        draft.verdict = verdict;
         draft.previous_fire_time = schedule::previous_before(job, fire_time);
+        let (slot, stage) = match verdict {
+            Verdict::Start { slot } => (slot, Stage::Claiming),
+            Verdict::Wait | Verdict::End(_) => (None, Stage::Queued),
+        };
         let flight = Flight {
             job: job.spec.name.clone(),
             uid: job.uid.clone(),
+            cause,
+            fire_time,
             epoch: 0,
             slot,
-            stage: Stage::Claiming,
+            stage,
             waiter: None,
             cancelled: None,
             row: None,
         };
         self.flights.insert(draft.id.clone(), flight);
         draft
+    }
+
+    /// What stands beside another execution of a job.
+    fn load(&self, now: Now, uid: &JobUid) -> Load {
+        let (queued, ahead) = self.queued_of(now, uid);
+        Load {
+            in_flight: self.flights.count(uid),
+            queued,
+            ahead,
+            room: self.room_behind_queue(now),
+            queued_on_node: self.flights.queued().len(),
+        }
+    }
+
+    /// The execution of a job that keeps another from starting.
+    fn in_the_way(&self, uid: &JobUid) -> Option<String> {
+        let queued = || self.flights.queued().of(uid).next();
+        self.flights.first_of(uid).or_else(queued).map(ToString::to_string)
     }
 
     /// Drafts a row that is written ended.
@@ -159,6 +184,7 @@ impl Draft {
     pub(super) fn row(&self, now: Now, claim: &Claim) -> Row {
         let (state, slot) = match self.verdict {
             Verdict::Start { slot } => (State::Claimed, slot),
+            Verdict::Wait => (State::Queued, None),
             Verdict::End(outcome) => (ended_at_once(now, outcome), None),
         };
         Row {

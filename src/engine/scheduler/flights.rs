@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::event::Effect;
 use crate::engine::execution::{
-    AttemptId, Cancelled, Ending, ExecutionId, JobUid, Missed, Outcome, Output, Row, State,
+    AttemptId, Cancelled, Cause, Ending, ExecutionId, JobUid, Missed, Outcome, Output, Row, State,
 };
 use crate::engine::request::{ReplyStatus, RequestId};
+use crate::engine::scheduler::queued::Queued;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::spec::job::{Digest, JobName};
 use crate::time::{Now, Timestamp};
@@ -16,6 +17,8 @@ use crate::time::{Now, Timestamp};
 pub(super) struct Flight {
     pub(super) job: JobName,
     pub(super) uid: JobUid,
+    pub(super) cause: Cause,
+    pub(super) fire_time: Timestamp,
     /// Its fencing token; zero until its claim is sent.
     pub(super) epoch: u64,
     pub(super) slot: Option<u32>,
@@ -24,13 +27,16 @@ pub(super) struct Flight {
     pub(super) waiter: Option<RequestId>,
     /// Why it was cancelled, if it was.
     pub(super) cancelled: Option<Cancelled>,
-    /// Its row, where more than `timeout` bounds its attempts; as it waits, while that is so.
+    /// Its row, where more than `timeout` bounds its attempts; as it waits, while that is so. Of one that is
+    /// queued: once it is written.
     pub(super) row: Option<Box<Row>>,
 }
 
 /// How far an execution in flight is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// It waits for a place, and holds none.
+    Queued,
     /// Its claim is not answered yet.
     Claiming,
     /// It was handed to the executor.
@@ -50,6 +56,9 @@ pub(super) struct Flights {
     by_job: BTreeMap<JobUid, BTreeSet<ExecutionId>>,
     /// When the waits end.
     waits: BTreeSet<(Timestamp, ExecutionId)>,
+    queued: Queued,
+    /// How many hold a place and are not on another node.
+    here: usize,
 }
 
 impl Flights {
@@ -57,9 +66,19 @@ impl Flights {
     pub(super) fn running(&self) -> usize {
         let runs = |flight: &&Flight| match flight.stage {
             Stage::Claiming | Stage::Started | Stage::Foreign => true,
-            Stage::Waiting | Stage::Ending(_) => false,
+            Stage::Queued | Stage::Waiting | Stage::Ending(_) => false,
         };
         self.by_id.values().filter(runs).count()
+    }
+
+    /// How many hold a place, those between two attempts among them, and are not on another node (B5).
+    pub(super) fn here(&self) -> usize {
+        self.here
+    }
+
+    /// Those that wait for a place.
+    pub(super) fn queued(&self) -> &Queued {
+        &self.queued
     }
 
     /// The definitions that another attempt may need.
@@ -79,7 +98,12 @@ impl Flights {
     /// Puts an execution in, in the place of what was known of it.
     pub(super) fn insert(&mut self, id: ExecutionId, flight: Flight) {
         self.release(&id);
-        self.by_job.entry(flight.uid.clone()).or_default().insert(id.clone());
+        if flight.stage == Stage::Queued {
+            self.queued.insert(&id, &flight);
+        } else {
+            self.by_job.entry(flight.uid.clone()).or_default().insert(id.clone());
+            self.here += usize::from(flight.stage != Stage::Foreign);
+        }
         self.waits.extend(flight.wait_ends().map(|until| (until, id.clone())));
         self.by_id.insert(id, flight);
     }
@@ -90,14 +114,16 @@ impl Flights {
         self.by_id.remove(id)
     }
 
-    /// Frees the place that an execution holds among its job's.
+    /// Frees the place that an execution holds, among its job's or in the queue.
     pub(super) fn release(&mut self, id: &ExecutionId) {
         let Some(flight) = self.by_id.get(id) else { return };
         if let Some(until) = flight.wait_ends() {
             self.waits.remove(&(until, id.clone()));
         }
+        self.queued.remove(id, flight);
         if let Some(ids) = self.by_job.get_mut(&flight.uid) {
-            ids.remove(id);
+            let held = ids.remove(id) && flight.stage != Stage::Foreign;
+            self.here = self.here.saturating_sub(usize::from(held));
             if ids.is_empty() {
                 self.by_job.remove(&flight.uid);
             }
@@ -115,11 +141,11 @@ impl Flights {
         self.waits.pop_first().map(|(_, id)| id)
     }
 
-    /// The executions that wait, or are being claimed for their next attempt.
-    pub(super) fn between_attempts(&self) -> Vec<ExecutionId> {
+    /// The executions of which a row waits, or is being claimed anew.
+    pub(super) fn waiting(&self) -> Vec<ExecutionId> {
         let waits = |(id, flight): (&ExecutionId, &Flight)| match flight.stage {
             Stage::Waiting => Some(id.clone()),
-            Stage::Claiming => flight.row.as_ref().map(|_| id.clone()),
+            Stage::Queued | Stage::Claiming => flight.row.as_ref().map(|_| id.clone()),
             Stage::Started | Stage::Foreign | Stage::Ending(_) => None,
         };
         self.by_id.iter().filter_map(waits).collect()
@@ -156,9 +182,14 @@ impl Flights {
         self.by_job.get(uid).into_iter().flatten().cloned().collect()
     }
 
+    /// The same, with those that wait for a place.
+    pub(super) fn all_of(&self, uid: &JobUid) -> Vec<ExecutionId> {
+        self.of_uid(uid).into_iter().chain(self.queued.of(uid).cloned()).collect()
+    }
+
     /// A job has another name from now on.
     pub(super) fn rename(&mut self, uid: &JobUid, to: &JobName) {
-        for id in self.of_uid(uid) {
+        for id in self.all_of(uid) {
             if let Some(flight) = self.by_id.get_mut(&id) {
                 flight.job = to.clone();
             }
@@ -186,6 +217,8 @@ impl Flight {
         Self {
             job: row.job.clone(),
             uid: row.uid.clone(),
+            cause: row.cause,
+            fire_time: row.fire_time,
             epoch: row.claim.epoch,
             slot: row.slot,
             stage,
@@ -204,7 +237,7 @@ impl Flight {
     fn wait_ends(&self) -> Option<Timestamp> {
         match &self.row.as_ref()?.state {
             State::RetryWait { until, .. } => Some(*until),
-            State::Claimed | State::Running { .. } | State::Ended(_) => None,
+            State::Queued | State::Claimed | State::Running { .. } | State::Ended(_) => None,
         }
     }
 }
@@ -287,6 +320,12 @@ impl Scheduler {
         let Some(flight) = self.flights.get_mut(id) else { return false };
         match flight.stage {
             Stage::Claiming => {}
+            // Its claim is under way; then it ends as cancelled.
+            Stage::Queued if leads && flight.row.is_none() => {}
+            Stage::Queued if leads => {
+                self.close(id, settled(now, Outcome::Cancelled(why)), effects);
+                return true;
+            }
             Stage::Started => {
                 let id = AttemptId { execution: id.clone(), number: flight.attempt() };
                 effects.push(Effect::Stop { id, force });
@@ -296,7 +335,7 @@ impl Scheduler {
                 return true;
             }
             // Whoever leads by now has it.
-            Stage::Waiting | Stage::Foreign | Stage::Ending(_) => return false,
+            Stage::Queued | Stage::Waiting | Stage::Foreign | Stage::Ending(_) => return false,
         }
         flight.cancelled.get_or_insert(why);
         true
@@ -307,9 +346,10 @@ impl Scheduler {
         &mut self,
         now: Now,
         id: &ExecutionId,
+        why: Cancelled,
         effects: &mut Vec<Effect>,
     ) {
-        self.close(id, settled(now, Outcome::Cancelled(Cancelled::Requested)), effects);
+        self.close(id, settled(now, Outcome::Cancelled(why)), effects);
     }
 }
 

@@ -16,6 +16,7 @@ mod flights;
 mod override_changes;
 mod overrides;
 mod plans;
+mod queued;
 mod recovery;
 mod requests;
 
@@ -87,6 +88,10 @@ pub struct Scheduler {
     /// The next recovery is the first under this lease.
     taking_over: bool,
     flights: Flights,
+    /// How many executions may be in flight on the node at once; none: any number.
+    max_running: Option<usize>,
+    /// When the queue is to be looked at again, even if nothing happens before.
+    queue_wakeup: Option<Timestamp>,
     unsettled: Unsettled,
 }
 
@@ -150,8 +155,16 @@ impl Scheduler {
             recoveries: 0,
             taking_over: false,
             flights: Flights::default(),
+            max_running: None,
+            queue_wakeup: None,
             unsettled: Unsettled::default(),
         }
+    }
+
+    /// Lets so many executions be in flight on this node at once (B5); none: any number. Counts from the next
+    /// event on, and ends nothing that runs.
+    pub fn limit_running(&mut self, max: Option<u32>) {
+        self.max_running = max.map(|max| max as usize);
     }
 
     /// Takes in one event and answers what is to be done. Total: any event, in any phase, at any time.
@@ -189,6 +202,7 @@ impl Scheduler {
         match self.phase {
             Phase::Active => {
                 let starts = self.queue.first().into_iter().chain(self.flights.first_wait());
+                let starts = starts.chain(self.queue_wakeup);
                 let starts = starts.min().filter(|_| self.batch.is_none());
                 starts.into_iter().chain(self.first_pause_end()).min()
             }

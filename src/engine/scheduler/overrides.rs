@@ -178,7 +178,13 @@ impl Scheduler {
             Outcome::Skipped(Skipped::SkipNext) => {
                 said.skip_next.as_ref().map(|skip| (&skip.by, &skip.reason))
             }
-            Outcome::Skipped(Skipped::Coalesced | Skipped::Overlap | Skipped::Removed)
+            Outcome::Skipped(
+                Skipped::Coalesced
+                | Skipped::Overlap
+                | Skipped::QueueFull
+                | Skipped::Replaced
+                | Skipped::Removed,
+            )
             | Outcome::Succeeded
             | Outcome::Failed(_)
             | Outcome::TimedOut(_)

@@ -103,10 +103,10 @@ impl Scheduler {
         self.read_progress();
     }
 
-    /// Forgets executions that waited for their next attempt, and that somebody else has ended.
+    /// Forgets executions that waited, and that somebody else has ended.
     fn drop_ended_waits(&mut self, in_flight: &[Row], effects: &mut Vec<Effect>) {
         let open: BTreeSet<&ExecutionId> = in_flight.iter().map(|row| &row.id).collect();
-        for id in self.flights.between_attempts().into_iter().filter(|id| !open.contains(id)) {
+        for id in self.flights.waiting().into_iter().filter(|id| !open.contains(id)) {
             let waiter = self.flights.remove(&id).and_then(|flight| flight.waiter);
             if let Some(to) = waiter {
                 let note = Some("another daemon has ended it".to_owned());
@@ -131,7 +131,7 @@ impl Scheduler {
             Stage::Ending(_) => row.claim.epoch == flight.epoch,
             // What was read may be older than the record of the wait, which is on its way.
             Stage::Waiting => row.claim.epoch == flight.epoch && row.attempt() < flight.attempt(),
-            Stage::Claiming => false,
+            Stage::Queued | Stage::Claiming => false,
         };
         if self.flights.get(&row.id).is_some_and(known) {
             return;
@@ -143,8 +143,10 @@ impl Scheduler {
             }
             return;
         }
-        if let State::RetryWait { .. } = row.state {
-            return self.take_wait(now, row, effects);
+        match row.state {
+            State::Queued => return self.take_queued(now, row, effects),
+            State::RetryWait { .. } => return self.take_wait(now, row, effects),
+            State::Claimed | State::Running { .. } | State::Ended(_) => {}
         }
         if row.claim.node != self.node {
             self.flights.insert(row.id.clone(), Flight::of_row(row, Stage::Foreign));
@@ -188,10 +190,10 @@ impl Scheduler {
         }
     }
 
-    /// A claim that was written although its answer was lost. Under the same epoch nobody else can have
+    /// A claim that was written although its answer was lost. What is queued waits on, for whoever leads. Under the same epoch nobody else can have
     /// settled it, so it starts; a claim of an older epoch is over (C12).
     fn settle_found(&mut self, now: Now, row: &Row, draft: Draft, effects: &mut Vec<Effect>) {
-        if row.claim.epoch == self.lease.epoch {
+        if row.claim.epoch == self.lease.epoch || draft.verdict == Verdict::Wait {
             self.claim_won(now, draft, &row.claim, row.claimed_at, effects);
         } else {
             self.fence(now, &row.id, effects);

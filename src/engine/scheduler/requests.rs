@@ -76,14 +76,14 @@ impl Scheduler {
         actor: Option<String>,
         waiter: Option<RequestId>,
     ) {
-        let mut draft = self.draft_start(job, execution, now.wall, Cause::Request);
+        let mut draft = self.draft_start(now, job, execution, now.wall, Cause::Request);
         if let Some(flight) = self.flights.get_mut(&draft.id) {
             flight.waiter = waiter;
         }
         draft.trigger = None;
         draft.previous_fire_time = None;
         draft.request = request;
-        if matches!(draft.verdict, Verdict::Start { .. }) {
+        if !matches!(draft.verdict, Verdict::End(_)) {
             draft.note = actor;
         }
         self.ready.push(draft);
@@ -100,7 +100,7 @@ impl Scheduler {
             CancelTarget::Execution(id) => vec![id.clone()],
             CancelTarget::Job(job) => match self.jobs.get(job) {
                 // It may have had another name when they began.
-                Some(found) => self.flights.of_uid(&found.applied.uid),
+                Some(found) => self.flights.all_of(&found.applied.uid),
                 None => self.flights.of_job(job),
             },
         };

@@ -25,6 +25,7 @@ fn spec(working_dir: Option<&str>) -> JobSpec {
         output_bytes_max: 65_536,
         overlap: Overlap::Skip,
         max_instances: 1,
+        max_queued: 1,
         misfire: Misfire::default(),
         protect: false,
         previous_names: Vec::new(),

@@ -181,6 +181,14 @@ impl Ledger {
         if !found.waits() || !is_next || found.claim != take.from {
             return ClaimAnswer::AlreadyClaimed { claim: found.claim.clone() };
         }
+        // One that waits for another attempt has kept its place.
+        if let Some(slot) = take.row.slot.filter(|slot| found.slot != Some(*slot)) {
+            let place = (take.row.uid.clone(), slot);
+            if self.slots.contains_key(&place) {
+                return ClaimAnswer::SlotTaken;
+            }
+            self.slots.insert(place, take.row.id.clone());
+        }
         *found = take.row.clone();
         ClaimAnswer::Claimed
     }

@@ -24,7 +24,7 @@ use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::lower::triggers::RawTriggers;
 use crate::spec::manifest::raw::{Given, RawJob, RawTrigger};
 use crate::spec::manifest::rules::environment;
-use crate::spec::policy::{OnRemove, Overlap};
+use crate::spec::policy::{MAX_QUEUED, OnRemove, Overlap};
 use crate::spec::secret::SecretSource;
 use crate::spec::task::{DEFAULT_SHELL, Task};
 use crate::time::Zone;
@@ -47,7 +47,10 @@ pub fn job(
     let own = Layer::read(raw.defaults(), site, out);
     refuse_idle_shell(&raw, &own, site, out);
     refuse_idle_codes(&raw, &own, site, out);
+    let own_max_queued = own.max_queued != Given::Absent;
     let layer = own.over(below);
+    let overlap = layer.overlap.unwrap_or(Overlap::Skip);
+    refuse_idle_max_queued(own_max_queued, overlap, site, out);
     let zone = layer.timezone.value().unwrap_or_else(Zone::utc);
     let env = flatten(layer.env);
     let secrets = flatten(layer.secrets);
@@ -82,8 +85,13 @@ pub fn job(
         retry: layer.retry.value().flatten(),
         kill_grace: layer.kill_grace.unwrap_or(KILL_GRACE),
         output_bytes_max: layer.output_bytes_max.unwrap_or(OUTPUT_BYTES),
-        overlap: layer.overlap.unwrap_or(Overlap::Skip),
+        overlap,
         max_instances: layer.max_instances.unwrap_or(1),
+        max_queued: match overlap {
+            Overlap::Queue => layer.max_queued.unwrap_or(MAX_QUEUED),
+            // Out of defaults, for the jobs that queue.
+            Overlap::Skip | Overlap::Replace | Overlap::Allow => MAX_QUEUED,
+        },
         misfire: layer.misfire.value().unwrap_or_default(),
         protect: layer.protect.unwrap_or(false),
         previous_names,
@@ -150,6 +158,20 @@ fn refuse_idle_codes(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<D
         let help = "remove it: `expect: { status: [200] }` says which answers are successes";
         let place = site.key("success_exit_codes");
         out.push(place.diagnostic(codes::IDLE_FIELD, message).help(help));
+    }
+}
+
+/// `max_queued` in a job of which nothing is queued; a default may well meet such a job.
+fn refuse_idle_max_queued(
+    is_own: bool,
+    overlap: Overlap,
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) {
+    if is_own && overlap != Overlap::Queue {
+        let message = format!("`max_queued` does nothing with `overlap: {}`", overlap.as_str());
+        let help = "remove it, or write `overlap: queue`";
+        out.push(site.key("max_queued").diagnostic(codes::IDLE_FIELD, message).help(help));
     }
 }
 

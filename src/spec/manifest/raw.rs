@@ -154,6 +154,10 @@ pub struct RawDefaults {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1000), example = 2)]
     pub max_instances: Given<u32>,
+    /// With `overlap: queue`: how many occurrences may wait. Built in: 1.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000), example = 3)]
+    pub max_queued: Given<u32>,
     /// What becomes of an occurrence that was not started on time.
     #[serde(default)]
     pub misfire: Given<RawMisfire>,
@@ -297,6 +301,10 @@ pub struct RawJob {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1000), example = 2)]
     pub max_instances: Given<u32>,
+    /// With `overlap: queue`: how many occurrences may wait.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000), example = 3)]
+    pub max_queued: Given<u32>,
     /// What becomes of an occurrence that was not started on time.
     #[serde(default)]
     pub misfire: Given<RawMisfire>,
@@ -353,6 +361,7 @@ impl RawJob {
             output: std::mem::take(&mut self.output),
             overlap: std::mem::take(&mut self.overlap),
             max_instances: std::mem::take(&mut self.max_instances),
+            max_queued: std::mem::take(&mut self.max_queued),
             misfire: std::mem::take(&mut self.misfire),
             group: std::mem::take(&mut self.group),
             tags: std::mem::take(&mut self.tags),

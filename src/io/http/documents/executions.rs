@@ -232,7 +232,7 @@ impl ExecutionEntry {
             output_bytes: 0,
         };
         let started_at = match &row.state {
-            State::Claimed => None,
+            State::Queued | State::Claimed => None,
             State::Running { started_at } => Some(*started_at),
             State::RetryWait { until, last } => {
                 entry.leave(last, zone);

@@ -26,7 +26,7 @@ impl JobsDocument {
 pub struct JobEntry {
     /// Its name.
     pub name: String,
-    /// `scheduled`, `running`, `paused` or `disabled`.
+    /// `scheduled`, `queued`, `running`, `paused` or `disabled`.
     pub state: String,
     /// Its manifest is invalid, and its last good definition goes on.
     pub stale: bool,

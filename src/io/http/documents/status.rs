@@ -41,6 +41,9 @@ pub struct StatusDocument {
     pub jobs: JobCounts,
     /// Executions in flight.
     pub running: Vec<RunningEntry>,
+    /// How many executions wait for a place.
+    #[serde(default)]
+    pub queued: u64,
     /// Executions that ended badly in the last 24 hours.
     #[serde(default)]
     pub failed_24h: u64,

@@ -59,7 +59,7 @@ pub struct RowDocument {
     pub last: Timestamp,
     /// How many occurrences it covers.
     pub count: i64,
-    /// `claimed`, `running`, `retry_wait`, `ended`.
+    /// `queued`, `claimed`, `running`, `retry_wait`, `ended`.
     pub state: String,
     /// The number of its attempt; between two, of the next; absent: the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ pub struct RowDocument {
     /// The place it holds among its job's executions; absent once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<i64>,
-    /// When it was claimed, or written ended.
+    /// When it was first written: claimed, queued or ended.
     pub claimed_at: Timestamp,
     /// When its process began.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,7 +166,7 @@ impl RowDocument {
             note: row.note.clone(),
         };
         match &row.state {
-            State::Claimed => {}
+            State::Queued | State::Claimed => {}
             State::Running { started_at } => document.started_at = Some(*started_at),
             State::RetryWait { until, last } => {
                 document.retry_at = Some(*until);
@@ -215,7 +215,7 @@ impl RowDocument {
 
     /// Whether it is to be claimed again before anything starts.
     pub fn waits(&self) -> bool {
-        self.state == "retry_wait"
+        matches!(self.state.as_str(), "queued" | "retry_wait")
     }
 
     /// Whose it is.
@@ -278,6 +278,7 @@ impl RowDocument {
 
     fn state(self) -> Result<State, &'static str> {
         match self.state.as_str() {
+            "queued" => Ok(State::Queued),
             "claimed" => Ok(State::Claimed),
             "running" => {
                 let started_at = self.started_at.ok_or("running without start")?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 use mongodb::Collection;
 use mongodb::error::{Error, ErrorKind};
 use tokio::time::timeout;
@@ -42,7 +42,9 @@ pub(super) async fn claim(
             let Some(row) = batch.rows.get(index) else { continue };
             // Neither index says which of the two refused the row: its id, if that is there.
             answers[index] = match found.get(row.id.as_str()) {
-                Some(claim) => ClaimAnswer::AlreadyClaimed { claim: claim.clone() },
+                Some(Found { claim, .. }) => {
+                    ClaimAnswer::AlreadyClaimed { claim: claim.clone() }
+                }
                 None => ClaimAnswer::SlotTaken,
             };
         }
@@ -66,10 +68,15 @@ async fn take_waiting(
     let left = time_left(batch)?;
     let take = |take: &Take| {
         let from = &take.from;
+        // One that has had no attempt is queued, and has no number of one yet.
+        let (state, attempt) = match take.row.attempt() {
+            0 | 1 => ("queued", Bson::Document(doc! { "$exists": false })),
+            attempt => ("retry_wait", Bson::Int64(i64::from(attempt))),
+        };
         let waits = doc! {
             "_id": take.row.id.as_str(),
-            "state": "retry_wait",
-            "attempt": i64::from(take.row.attempt()),
+            "state": state,
+            "attempt": attempt,
             "node": &*from.node,
             "epoch": i64::try_from(from.epoch).unwrap_or(i64::MAX),
             "nonce": &*from.nonce,
@@ -86,8 +93,10 @@ async fn take_waiting(
     }
     let found = claims(connection, batch.takes.iter().map(|take| &take.row.id)).await?;
     let answer = |take: &Take| match found.get(take.row.id.as_str()) {
-        Some(claim) if *claim == take.row.claim => ClaimAnswer::Claimed,
-        Some(claim) => ClaimAnswer::AlreadyClaimed { claim: claim.clone() },
+        Some(Found { claim, .. }) if *claim == take.row.claim => ClaimAnswer::Claimed,
+        // All is as it should be: it was the index of places that refused the row.
+        Some(Found { claim, waits: true }) if *claim == take.from => ClaimAnswer::SlotTaken,
+        Some(Found { claim, .. }) => ClaimAnswer::AlreadyClaimed { claim: claim.clone() },
         None => ClaimAnswer::AlreadyClaimed { claim: take.from.clone() },
     };
     Ok(batch.takes.iter().map(answer).collect())
@@ -125,22 +134,29 @@ async fn insert(
     Ok(refused)
 }
 
+/// A row that exists.
+struct Found {
+    /// Whose it is.
+    claim: Claim,
+    /// It is to be claimed again before anything starts.
+    waits: bool,
+}
+
 /// Whose the rows are that exist.
 async fn claims<'a>(
     connection: &Connection,
     ids: impl Iterator<Item = &'a ExecutionId>,
-) -> Result<BTreeMap<String, Claim>, StoreError> {
-    let fields = doc! { "node": 1, "epoch": 1, "nonce": 1 };
+) -> Result<BTreeMap<String, Found>, StoreError> {
+    let fields = doc! { "node": 1, "epoch": 1, "nonce": 1, "state": 1 };
     let found = by_id(connection, form::ids(ids), fields).await?;
     let claim = |row: &Document| {
-        Ok((
-            form::text("row", row, "_id")?.to_owned(),
-            Claim {
-                node: form::text("row", row, "node")?.into(),
-                epoch: form::number("row", row, "epoch")?.unsigned_abs(),
-                nonce: form::text("row", row, "nonce")?.into(),
-            },
-        ))
+        let claim = Claim {
+            node: form::text("row", row, "node")?.into(),
+            epoch: form::number("row", row, "epoch")?.unsigned_abs(),
+            nonce: form::text("row", row, "nonce")?.into(),
+        };
+        let waits = matches!(form::text("row", row, "state")?, "queued" | "retry_wait");
+        Ok((form::text("row", row, "_id")?.to_owned(), Found { claim, waits }))
     };
     found.iter().map(claim).collect()
 }

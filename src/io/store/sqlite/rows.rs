@@ -1,6 +1,6 @@
 //! Rows of the ledger in SQLite: claiming, recording, reading.
 
-use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params, params_from_iter};
 
 use crate::engine::event::{ClaimAnswer, ClaimBatch, Take};
 use crate::engine::execution::{ExecutionId, JobUid, Outcome, Range, Row};
@@ -68,8 +68,17 @@ fn take_one(connection: &Connection, take: &Take) -> Result<ClaimAnswer, StoreEr
     if !found.waits() || !is_next || found.claim() != take.from {
         return Ok(ClaimAnswer::AlreadyClaimed { claim: found.claim() });
     }
-    write(connection, &RowDocument::of(&take.row))?;
-    Ok(ClaimAnswer::Claimed)
+    let written = update(connection, &RowDocument::of(&take.row));
+    match written {
+        Ok(()) => Ok(ClaimAnswer::Claimed),
+        Err(error) if is_constraint(&error) => Ok(ClaimAnswer::SlotTaken),
+        Err(error) => Err(failed("claim", &error)),
+    }
+}
+
+/// Whether a unique index refused the row.
+fn is_constraint(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
 /// See `Store::record`.
@@ -139,9 +148,14 @@ fn late(
 }
 
 fn write(connection: &Connection, document: &RowDocument) -> Result<(), StoreError> {
+    update(connection, document).map_err(|error| failed("record", &error))
+}
+
+fn update(connection: &Connection, document: &RowDocument) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE executions SET state = ?2, outcome = ?3, slot = ?4, doc = ?5 WHERE id = ?1",
+            "UPDATE executions SET state = ?2, outcome = ?3, slot = ?4, doc = ?5, job = ?6
+             WHERE id = ?1",
         )
         .and_then(|mut statement| {
             statement.execute(params![
@@ -150,10 +164,10 @@ fn write(connection: &Connection, document: &RowDocument) -> Result<(), StoreErr
                 document.outcome,
                 document.slot,
                 json("row", document).unwrap_or_default(),
+                document.job,
             ])
         })
         .map(drop)
-        .map_err(|error| failed("record", &error))
 }
 
 fn document_of(

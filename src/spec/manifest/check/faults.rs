@@ -192,10 +192,6 @@ fn wrong_choice(fault: &Fault<'_>, choices: &[&Literal]) -> SyntaxFault {
         return SyntaxFault::new(codes::UNKNOWN_VERSION, fault.span(), message)
             .help("this program reads version 1");
     }
-    if not_yet::is_value(fault.about, text) {
-        let message = format!("{}: {} is not supported yet", subject(fault), quoted(text));
-        return SyntaxFault::new(codes::NOT_YET, fault.span(), message).help(choice_words(choices));
-    }
     let message = format!("{} cannot be {}", subject(fault), bare(fault.node));
     let new =
         SyntaxFault::new(codes::NOT_A_CHOICE, fault.span(), message).help(choice_words(choices));

@@ -51,6 +51,8 @@ pub struct Layer {
     pub overlap: Given<Overlap>,
     /// At least 1.
     pub max_instances: Given<u32>,
+    /// At least 1; for `overlap: queue`.
+    pub max_queued: Given<u32>,
     /// What a late occurrence becomes; replaced as a whole.
     pub misfire: Given<Misfire>,
     /// The one group.
@@ -89,6 +91,7 @@ impl Layer {
             output_bytes_max: read_output(raw.output, &site.child("output"), out),
             overlap: raw.overlap,
             max_instances: raw.max_instances,
+            max_queued: raw.max_queued,
             misfire: raw.misfire.map(|raw| read_misfire(raw, &site.child("misfire"), out)),
             group: raw.group.map(|group| group.0),
             tags: raw.tags.map(read_tags),
@@ -117,6 +120,7 @@ impl Layer {
             output_bytes_max: self.output_bytes_max.or(|| below.output_bytes_max),
             overlap: self.overlap.or(|| below.overlap),
             max_instances: self.max_instances.or(|| below.max_instances),
+            max_queued: self.max_queued.or(|| below.max_queued),
             misfire: self.misfire.or(|| below.misfire),
             group: self.group.or(|| below.group.clone()),
             tags: self.tags.or(|| below.tags.clone()),

@@ -21,7 +21,6 @@ const KEYS: [(&str, &[&str]); 11] = [
             "heartbeat",
             "http",
             "kinit",
-            "max_running",
             "notifiers",
             "requests",
         ],
@@ -36,7 +35,6 @@ const JOB: &[&str] = &[
     "concurrency_group",
     "expect_success_within",
     "heartbeat",
-    "max_queued",
     "notify",
     "on_lost",
     "on_resume",
@@ -57,17 +55,9 @@ const JOB: &[&str] = &[
 
 const TRIGGER: &[&str] = &["params"];
 
-/// Words by the definition of which they are a value.
-const VALUES: [(&str, &[&str]); 1] = [("Overlap", &["queue", "replace"])];
-
 /// Whether a key of this definition is one of those to come.
 pub fn is_key(about: &str, key: &str) -> bool {
     KEYS.iter().any(|(definition, keys)| *definition == about && keys.contains(&key))
-}
-
-/// Whether a word is one of the values to come of this definition.
-pub fn is_value(about: &str, word: &str) -> bool {
-    VALUES.iter().any(|(definition, words)| *definition == about && words.contains(&word))
 }
 
 /// Where a key belongs that stands in the wrong map.
