@@ -3,7 +3,7 @@
 use cronwright::supervisor::protocol::{HowEnded, StartProcess, StartRules};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
 
-use crate::supervisor::support::{StateDir, alive, text, told};
+use crate::supervisor::support::{StateDir, alive, text, told, until};
 
 fn with(process: StartProcess, rules: StartRules) -> StartProcess {
     StartProcess { rules, ..process }
@@ -83,7 +83,7 @@ async fn leftovers_that_are_left_alone_outlive_their_job_and_the_supervisor() {
     client.run(dir.script("other", "setsid sleep 1000 >/dev/null 2>&1 & true")).await;
     let supervisor = dir.supervisor();
     drop(dir);
-    assert!(!alive(supervisor));
+    until("end of the supervisor", || !alive(supervisor)).await;
     assert!(alive(left));
     kill_process(Pid::from_raw(left).unwrap(), Signal::KILL).unwrap();
 }
