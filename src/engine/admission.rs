@@ -271,3 +271,68 @@ pub fn capacity_end(grace_time: GraceTime, start_time: Timestamp) -> Option<Time
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decided(policy: Overlap, in_flight: usize, queued: usize, room: Option<usize>) -> Surplus {
+        let limits = Limits { policy, max_instances: 2, max_queued: 2 };
+        overlap(limits, Load { in_flight, queued, ahead: queued, room, queued_on_node: queued })
+    }
+
+    #[test]
+    fn b3_policy_by_what_is_in_flight_and_what_waits() {
+        use Surplus::{Skip, Start, StartUnlimited, Wait};
+        let overlapped = Skip(Skipped::Overlap);
+        let full = Skip(Skipped::QueueFull);
+        // In flight, queued; then skip, queue, replace, allow. Two may be in flight, two may wait.
+        for (in_flight, queued, expected) in [
+            (0, 0, [Start, Start, Start, StartUnlimited]),
+            (1, 0, [Start, Start, Start, StartUnlimited]),
+            (2, 0, [overlapped, Wait, Wait, StartUnlimited]),
+            (3, 0, [overlapped, Wait, Wait, StartUnlimited]),
+            // A place is free, and whoever waits takes it first.
+            (1, 1, [overlapped, Wait, Wait, StartUnlimited]),
+            (0, 1, [Start, Start, Start, StartUnlimited]),
+            (2, 1, [overlapped, Wait, Wait, StartUnlimited]),
+            (2, 2, [overlapped, full, Wait, StartUnlimited]),
+            // One of the two that wait is about to have a place.
+            (1, 2, [overlapped, Wait, Wait, StartUnlimited]),
+            (1, 3, [overlapped, full, Wait, StartUnlimited]),
+        ] {
+            let policies = [Overlap::Skip, Overlap::Queue, Overlap::Replace, Overlap::Allow];
+            let found = policies.map(|policy| decided(policy, in_flight, queued, None));
+            assert_eq!(found, expected, "{in_flight} in flight, {queued} queued");
+        }
+    }
+
+    #[test]
+    fn b3_what_a_pause_holds_in_the_queue_goes_before_nobody() {
+        let limits = Limits { policy: Overlap::Queue, max_instances: 1, max_queued: 1 };
+        let load = Load { in_flight: 0, queued: 1, ahead: 0, room: None, queued_on_node: 1 };
+        assert_eq!(overlap(limits, load), Surplus::Start);
+        let full = Surplus::Skip(Skipped::QueueFull);
+        assert_eq!(overlap(limits, Load { in_flight: 1, ..load }), full);
+    }
+
+    #[test]
+    fn b5_without_room_on_the_node_what_would_start_waits() {
+        use Surplus::{Skip, Start, StartUnlimited, Wait};
+        for (policy, in_flight, room, expected) in [
+            (Overlap::Skip, 0, Some(1), Start),
+            (Overlap::Skip, 0, Some(0), Wait),
+            (Overlap::Skip, 2, Some(0), Skip(Skipped::Overlap)),
+            (Overlap::Queue, 0, Some(0), Wait),
+            (Overlap::Replace, 0, Some(0), Wait),
+            (Overlap::Allow, 9, Some(1), StartUnlimited),
+            (Overlap::Allow, 9, Some(0), Wait),
+        ] {
+            assert_eq!(decided(policy, in_flight, 0, room), expected, "{policy:?} {in_flight}");
+        }
+        let limits = Limits { policy: Overlap::Allow, max_instances: 1, max_queued: 1 };
+        let load =
+            Load { in_flight: 0, queued: 0, ahead: 0, room: Some(0), queued_on_node: QUEUED_MAX };
+        assert_eq!(overlap(limits, load), Skip(Skipped::QueueFull));
+    }
+}

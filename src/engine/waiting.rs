@@ -73,3 +73,85 @@ pub fn fate(now: Timestamp, spec: Option<&JobSpec>, waiting: &Waiting) -> Fate {
     }
     Fate::Stay { until: total_end.into_iter().chain(late).min(), replaces: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::job::JobName;
+
+    fn spec(rest: &str) -> JobSpec {
+        let name = JobName::parse("job").unwrap();
+        JobSpec::from_canonical(&name, &format!("{{\"command\":[\"a\"],{rest}}}")).unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_timestamp(second, 0).unwrap()
+    }
+
+    /// One that was due at 0, has waited since, and could start.
+    const FREE: Waiting = Waiting {
+        cause: Cause::Trigger,
+        start_time: Timestamp::UNIX_EPOCH,
+        since: Timestamp::UNIX_EPOCH,
+        is_followed: false,
+        is_paused: false,
+        in_flight: 0,
+        room: None,
+    };
+
+    fn stay(until: Option<i64>) -> Fate {
+        Fate::Stay { until: until.map(at), replaces: false }
+    }
+
+    #[test]
+    fn b3_one_that_waits_starts_when_its_job_has_a_place() {
+        let queue = spec(r#""overlap":"queue""#);
+        let replace = spec(r#""overlap":"replace""#);
+        let fate = |spec: &JobSpec, waiting| fate(at(5), Some(spec), &waiting);
+        assert_eq!(fate(&queue, FREE), Fate::Start);
+        assert_eq!(fate(&queue, Waiting { in_flight: 1, ..FREE }), stay(None));
+        assert_eq!(
+            fate(&replace, Waiting { in_flight: 1, ..FREE }),
+            Fate::Stay { until: None, replaces: true }
+        );
+        let replaced = Fate::End(Outcome::Skipped(Skipped::Replaced));
+        assert_eq!(fate(&replace, Waiting { is_followed: true, ..FREE }), replaced);
+        assert_eq!(fate(&queue, Waiting { is_followed: true, ..FREE }), Fate::Start);
+    }
+
+    #[test]
+    fn d4_one_that_waits_ends_with_its_job_and_a_request_runs_a_job_that_is_off() {
+        let removed = Fate::End(Outcome::Skipped(Skipped::Removed));
+        let off = spec(r#""enabled":false"#);
+        assert_eq!(fate(at(5), None, &FREE), removed);
+        assert_eq!(fate(at(5), Some(&off), &FREE), removed);
+        let request = Waiting { cause: Cause::Request, ..FREE };
+        assert_eq!(fate(at(5), Some(&off), &request), Fate::Start);
+    }
+
+    #[test]
+    fn b7_waiting_counts_to_total_timeout_also_in_a_pause() {
+        let spec = spec(r#""overlap":"queue","total_timeout":"1m""#);
+        let fate = |second, waiting| fate(at(second), Some(&spec), &waiting);
+        let crowded = Waiting { in_flight: 1, ..FREE };
+        assert_eq!(fate(59, crowded), stay(Some(60)));
+        let waited = Fate::End(Outcome::Missed(Missed::Waited));
+        assert_eq!(fate(60, crowded), waited);
+        let paused = Waiting { is_paused: true, ..FREE };
+        assert_eq!(fate(59, paused), stay(Some(60)));
+        assert_eq!(fate(60, paused), waited);
+        assert_eq!(fate(59, Waiting { cause: Cause::Request, ..paused }), Fate::Start);
+    }
+
+    #[test]
+    fn b5_who_waits_for_the_node_is_missed_when_it_is_too_late() {
+        let spec = spec(r#""misfire":{"grace_time":"10s"}"#);
+        let fate = |second, waiting| fate(at(second), Some(&spec), &waiting);
+        let full = Waiting { room: Some(0), ..FREE };
+        assert_eq!(fate(9, full), stay(Some(10)));
+        assert_eq!(fate(10, full), Fate::End(Outcome::Missed(Missed::Capacity)));
+        assert_eq!(fate(10, Waiting { room: Some(1), ..FREE }), Fate::Start);
+        // Who waits for its own job is not late by that.
+        assert_eq!(fate(10, Waiting { in_flight: 1, ..full }), stay(None));
+    }
+}

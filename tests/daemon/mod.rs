@@ -11,6 +11,7 @@ mod http;
 mod kill;
 mod oracle;
 mod outage;
+mod overlap;
 mod overrides;
 mod plan;
 mod python;

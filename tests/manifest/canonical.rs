@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::Weekday;
 use cronwright::spec::job::{JobMeta, JobName, JobSpec};
 use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
-use cronwright::spec::policy::{Backoff, GraceTime, Misfire, OnRemove, Overlap, Retry};
+use cronwright::spec::policy::{Backoff, GraceTime, MAX_QUEUED, Misfire, OnRemove, Overlap, Retry};
 use cronwright::spec::process::{Capture, Leftovers, Limits, ProcessRules};
 use cronwright::spec::secret::SecretSource;
 use cronwright::spec::task::Task;
@@ -278,8 +278,8 @@ fn spec() -> impl Strategy<Value = JobSpec> {
             max_catch_up: max,
         });
     let limits = (of(duration()), duration(), 1..8_000_000_u64, 1..1000_u32);
-    let words =
-        (of(text()), of(text()), any::<bool>(), select(vec![Overlap::Skip, Overlap::Allow]));
+    let overlaps = vec![Overlap::Skip, Overlap::Queue, Overlap::Replace, Overlap::Allow];
+    let words = (of(text()), of(text()), any::<bool>(), select(overlaps));
     let env = btree_map("[A-Z_]{1,8}", prop_oneof![Just(String::new()), text()], 0..4);
     (task, vec(trigger(), 0..4), env, misfire, limits, words).prop_map(
         |(task, triggers, env, misfire, limits, words)| JobSpec {
@@ -299,7 +299,7 @@ fn spec() -> impl Strategy<Value = JobSpec> {
             output_bytes_max: limits.2,
             overlap: words.3,
             max_instances: limits.3,
-            max_queued: MAX_QUEUED,
+            max_queued: if words.3 == Overlap::Queue { limits.3 } else { MAX_QUEUED },
             misfire,
             protect: false,
             previous_names: Vec::new(),

@@ -331,13 +331,11 @@ error[E0602]: `unix:` without a path
   |
   = help: write `unix:PATH`
 
-error[E0108]: `max_running` is not supported yet
- --> cronwright.toml:6:1
+error[E0105]: `max_running` must be at least 1
+ --> cronwright.toml:6:15
   |
-6 | max_running = 3
-  | ^^^^^^^^^^^
-  |
-  = help: remove it: a key that did nothing would mislead
+6 | max_running = 0
+  |               ^
 
 error[E0304]: `60` has no unit
  --> cronwright.toml:8:11

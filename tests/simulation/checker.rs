@@ -159,9 +159,12 @@ fn punctual(world: &World, due: &[Due], rows: &[&Row], findings: &mut Vec<String
         let earliest = done.clone().chain([row.claimed_at]).min().unwrap_or(row.claimed_at);
         let done = done.filter(|_| !world.may_wait(row));
         let latest = done.max().unwrap_or(row.claimed_at).max(row.claimed_at);
-        let edits = world.edits.get(&row.job).into_iter().flatten();
+        // One that waited bears the name that its job had when it began.
+        let definitions = world.definitions(&row.uid.0);
+        let mut edits =
+            definitions.iter().filter_map(|spec| world.edits.get(&spec.name)).flatten();
         let edited = |at: &Timestamp| (last..=row.claimed_at).contains(at);
-        if earliest < *last_start && !held(row) && !edits.clone().any(edited) {
+        if earliest < *last_start && !held(row) && !edits.any(edited) {
             findings.push(format!("{} was decided at {earliest}, before {last_start}", row.id));
         }
         if row.range.is_none() && row.start_time > *last_start {

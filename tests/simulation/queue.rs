@@ -77,9 +77,9 @@ fn reasons(rows: &[&Row], findings: &mut Vec<String>) {
             other.id != row.id && other.claimed_at <= row.claimed_at && ended >= row.claimed_at
         };
         let told = match row.outcome() {
-            Some(
-                Outcome::Cancelled(Cancelled::Replaced) | Outcome::Skipped(Skipped::Replaced),
-            ) => rows.iter().any(|other| is_newer(&other)),
+            Some(Outcome::Cancelled(Cancelled::Replaced) | Outcome::Skipped(Skipped::Replaced)) => {
+                rows.iter().any(|other| is_newer(&other))
+            }
             Some(Outcome::Skipped(Skipped::QueueFull)) => {
                 rows.iter().any(|other| was_there(&other))
             }
@@ -101,7 +101,8 @@ fn forgotten(world: &World, uid: &JobUid, rows: &[&Row], findings: &mut Vec<Stri
         .filter(|job| job.removed_at.is_none_or(|at| at > since))
         .map(|job| world.spec_of(&job.digest));
     let is_paused = contents.overrides.iter().any(|said| said.uid == *uid.0);
-    let recent = |rows: &mut dyn Iterator<Item = &&Row>| rows.filter(|row| holds_place(row, since)).count();
+    let recent =
+        |rows: &mut dyn Iterator<Item = &&Row>| rows.filter(|row| holds_place(row, since)).count();
     for row in rows.iter().filter(|row| row.state == State::Queued && row.claimed_at < since) {
         if is_paused && row.cause != Cause::Request {
             continue;

@@ -143,10 +143,12 @@ fn stops(world: &World, definitions: &Definitions<'_>, findings: &mut Vec<String
     for (id, stopped) in &world.stopped {
         let Some(row) = world.ledger.all_rows().get(id) else { continue };
         let removals = removed(world, definitions, &row.uid.0);
-        let replaces = world.definitions(&row.uid.0).iter().any(|spec| spec.overlap == Overlap::Replace);
-        let ordered = replaces || removals.iter().any(|(at, gone)| {
-            at <= stopped && world.spec_of(&gone.digest).on_remove == OnRemove::Cancel
-        });
+        let replaces =
+            world.definitions(&row.uid.0).iter().any(|spec| spec.overlap == Overlap::Replace);
+        let ordered = replaces
+            || removals.iter().any(|(at, gone)| {
+                at <= stopped && world.spec_of(&gone.digest).on_remove == OnRemove::Cancel
+            });
         if !ordered {
             findings.push(format!("{id} was ended and its job was not removed"));
         }

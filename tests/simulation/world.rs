@@ -11,7 +11,8 @@ use cronwright::engine::event::{
     Start,
 };
 use cronwright::engine::execution::{
-    AttemptId, Cancelled, Ending, ExecutionId, Exit, Failed, JobUid, Outcome, Output, Row, State, TimedOut,
+    AttemptId, Cancelled, Ending, ExecutionId, Exit, Failed, JobUid, Outcome, Output, Row, State,
+    TimedOut,
 };
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Sources, diff};

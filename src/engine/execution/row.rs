@@ -104,10 +104,9 @@ impl Row {
     /// How it ended, when it has.
     pub fn outcome(&self) -> Option<Outcome> {
         match &self.state {
-            State::Queued
-            | State::Claimed
-            | State::Running { .. }
-            | State::RetryWait { .. } => None,
+            State::Queued | State::Claimed | State::Running { .. } | State::RetryWait { .. } => {
+                None
+            }
             State::Ended(ending) => Some(ending.outcome),
         }
     }

@@ -101,9 +101,8 @@ impl Scheduler {
     /// What becomes of an execution that waits; none: its row is not written yet.
     fn fate_of(&self, now: Now, id: &ExecutionId) -> Option<Fate> {
         let row = self.flights.get(id)?.row.as_deref()?;
-        let is_written = |id: &&ExecutionId| {
-            self.flights.get(id).is_some_and(|flight| flight.row.is_some())
-        };
+        let is_written =
+            |id: &&ExecutionId| self.flights.get(id).is_some_and(|flight| flight.row.is_some());
         let newest = self.flights.queued().of(&row.uid).rev().find(is_written);
         let waiting = Waiting {
             cause: row.cause,

@@ -42,9 +42,7 @@ pub(super) async fn claim(
             let Some(row) = batch.rows.get(index) else { continue };
             // Neither index says which of the two refused the row: its id, if that is there.
             answers[index] = match found.get(row.id.as_str()) {
-                Some(Found { claim, .. }) => {
-                    ClaimAnswer::AlreadyClaimed { claim: claim.clone() }
-                }
+                Some(Found { claim, .. }) => ClaimAnswer::AlreadyClaimed { claim: claim.clone() },
                 None => ClaimAnswer::SlotTaken,
             };
         }
