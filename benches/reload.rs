@@ -234,7 +234,7 @@ impl World {
             let started_at = match &row.state {
                 State::Running { started_at } => Some(*started_at),
                 State::Ended(ending) => ending.started_at,
-                State::Claimed | State::RetryWait { .. } => None,
+                State::Queued | State::Claimed | State::RetryWait { .. } => None,
             };
             let after = |at: Timestamp| (at - row.fire_time).to_std().unwrap_or_default();
             late.claimed.push(after(row.claimed_at));

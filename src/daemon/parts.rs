@@ -153,10 +153,8 @@ pub async fn start(
         healing: Healing::of(&store),
     };
     tokio::spawn(reconciler.work());
-    let mut scheduler = Scheduler::new(&node, &holder.identity);
-    scheduler.limit_running(settings.max_running);
     let turning = Loop {
-        scheduler,
+        scheduler: Scheduler::new(&node, &holder.identity).with_max_running(settings.max_running),
         incoming,
         store: Arc::clone(&store),
         holder: holder.clone(),

@@ -61,8 +61,10 @@ fn queued_runs_one_after_the_other_across_a_kill(backend: Backend) {
         let said = run(&world, "line");
         assert!(said.contains("it waits: `"), "{said}");
     }
-    let refused = world.verb(&["run", "line"]);
-    assert!(!refused.status.success());
+    let surplus = world.verb(&["run", "line", "--wait"]);
+    assert_eq!(surplus.status.code(), Some(1));
+    let said = String::from_utf8(surplus.stderr).unwrap();
+    assert!(said.contains("skipped (queue_full)"), "{said}");
     let expected = ["running", "queued", "queued", "skipped(queue_full)"];
     world.until("queue", |world| states(world, "line") == expected);
     let listed = world.ask(&["history", "line"]);

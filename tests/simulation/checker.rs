@@ -3,7 +3,7 @@
 //! The due set comes from the definitions that the store has, and from arithmetic of its own: it walks
 //! second by second and asks no trigger for its next fire time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{Datelike, TimeDelta, Timelike};
@@ -11,6 +11,7 @@ use cronwright::engine::execution::{Cause, Outcome, Row, Skipped, State};
 use cronwright::engine::overrides::Override;
 use cronwright::engine::scheduler::PAUSE_FLUSHED_WITHIN;
 use cronwright::io::store::document::JobDocument;
+use cronwright::spec::job::JobName;
 use cronwright::spec::trigger::{CronTrigger, FireFilter, Schedule, Trigger, Window, start_time};
 use cronwright::time::Timestamp;
 
@@ -150,6 +151,9 @@ fn punctual(world: &World, due: &[Due], rows: &[&Row], findings: &mut Vec<String
         due.iter().map(|due| (due.fire_time, due.start_time)).collect();
     let held =
         |row: &Row| due.iter().any(|due| due.fire_time == row.fire_time && due.held.is_some());
+    // One that waited bears the name that its job had when it began, and may have been written under another.
+    let definitions = rows.first().map(|row| world.definitions(&row.uid.0)).unwrap_or_default();
+    let names: BTreeSet<&JobName> = definitions.iter().map(|spec| &spec.name).collect();
     for row in rows {
         let (first, last) = row.range.map_or((row.fire_time, row.fire_time), |r| (r.first, r.last));
         let (Some(first_start), Some(last_start)) = (starts.get(&first), starts.get(&last)) else {
@@ -159,10 +163,7 @@ fn punctual(world: &World, due: &[Due], rows: &[&Row], findings: &mut Vec<String
         let earliest = done.clone().chain([row.claimed_at]).min().unwrap_or(row.claimed_at);
         let done = done.filter(|_| !world.may_wait(row));
         let latest = done.max().unwrap_or(row.claimed_at).max(row.claimed_at);
-        // One that waited bears the name that its job had when it began.
-        let definitions = world.definitions(&row.uid.0);
-        let mut edits =
-            definitions.iter().filter_map(|spec| world.edits.get(&spec.name)).flatten();
+        let mut edits = names.iter().filter_map(|name| world.edits.get(name)).flatten();
         let edited = |at: &Timestamp| (last..=row.claimed_at).contains(at);
         if earliest < *last_start && !held(row) && !edits.any(edited) {
             findings.push(format!("{} was decided at {earliest}, before {last_start}", row.id));

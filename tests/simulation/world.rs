@@ -1,5 +1,6 @@
 //! The world: virtual time, one store, nodes with daemons that die and supervisors that do not.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
@@ -230,6 +231,8 @@ pub(super) struct World {
     pub(super) failed: BTreeMap<AttemptId, Timestamp>,
     /// When a daemon was given a plan that changes the job.
     pub(super) edits: BTreeMap<JobName, Vec<Timestamp>>,
+    /// Jobs of which executions may have waited, once the history is over.
+    waiting_jobs: OnceCell<BTreeSet<String>>,
     /// From when to when something was broken, in milliseconds.
     disturbances: Vec<(u64, u64)>,
     /// Executions whose task came to its end, and when.
@@ -314,6 +317,7 @@ impl World {
             later_starts: BTreeMap::new(),
             failed: BTreeMap::new(),
             edits: BTreeMap::new(),
+            waiting_jobs: OnceCell::new(),
             disturbances: Vec::new(),
             completed: BTreeMap::new(),
             stopped: BTreeMap::new(),
@@ -384,9 +388,14 @@ impl World {
         of_job.map(|spec| self.spec_of(&spec.digest)).collect()
     }
 
-    /// Whether an execution may have waited for a place.
+    /// Whether an execution may have waited for a place. Asked when the history is over.
     pub(super) fn may_wait(&self, row: &Row) -> bool {
-        self.max_running.is_some() || self.definitions(&row.uid.0).iter().any(|spec| waits(spec))
+        let waiting = self.waiting_jobs.get_or_init(|| {
+            let waits = |digest: &str| waits(&self.spec_of(digest));
+            let specs = self.ledger.specs().filter(|spec| waits(&spec.digest));
+            specs.map(|spec| spec.uid.clone()).collect()
+        });
+        self.max_running.is_some() || waiting.contains(&*row.uid.0)
     }
 
     fn at(&mut self, ms: u64, happening: Happening) {
@@ -917,8 +926,7 @@ impl World {
         self.nodes[node].lives += 1;
         self.nodes[node].paused_until_ms = 0;
         let identity: Arc<str> = format!("p{node}.{life}").into();
-        let mut scheduler = Scheduler::new(&name(node), &identity);
-        scheduler.limit_running(self.max_running);
+        let scheduler = Scheduler::new(&name(node), &identity).with_max_running(self.max_running);
         self.nodes[node].daemon = Some(Daemon {
             life,
             scheduler,

@@ -161,10 +161,10 @@ impl Scheduler {
         }
     }
 
-    /// Lets so many executions be in flight on this node at once (B5); none: any number. Counts from the next
-    /// event on, and ends nothing that runs.
-    pub fn limit_running(&mut self, max: Option<u32>) {
-        self.max_running = max.map(|max| max as usize);
+    /// Lets so many executions be in flight on this node at once (B5); none: any number. Ends nothing that runs.
+    #[must_use]
+    pub fn with_max_running(self, max: Option<u32>) -> Self {
+        Self { max_running: max.map(|max| max as usize), ..self }
     }
 
     /// Takes in one event and answers what is to be done. Total: any event, in any phase, at any time.
