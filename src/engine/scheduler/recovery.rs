@@ -190,8 +190,9 @@ impl Scheduler {
         }
     }
 
-    /// A claim that was written although its answer was lost. What is queued waits on, for whoever leads. Under the same epoch nobody else can have
-    /// settled it, so it starts; a claim of an older epoch is over (C12).
+    /// A claim that was written although its answer was lost. What is queued waits on, for whoever leads.
+    /// Under the same epoch nobody else can have settled it, so it starts; a claim of an older epoch is
+    /// over (C12).
     fn settle_found(&mut self, now: Now, row: &Row, draft: Draft, effects: &mut Vec<Effect>) {
         if row.claim.epoch == self.lease.epoch || draft.verdict == Verdict::Wait {
             self.claim_won(now, draft, &row.claim, row.claimed_at, effects);
