@@ -20,3 +20,5 @@ pub mod ledger;
 pub mod spec;
 pub mod supervisor;
 pub mod time;
+
+pub use crate::io::executor::handlers;

@@ -4,6 +4,9 @@
 //! from the daemon, and its limits, its leftovers, its secrets and its ending are treated in the same way. Nothing
 //! is recorded.
 
+mod handler;
+
+use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -27,16 +30,20 @@ use crate::engine::execution::{
     AttemptId, Cause, Claim, Ending, ExecutionId, JobUid, Provenance, Row, State,
 };
 use crate::io::clock;
+use crate::io::executor::handlers::HandlerOrder;
 use crate::io::executor::http::HttpCaller;
 use crate::io::executor::supervisor::{Launch, SupervisorEvent, SupervisorHandle};
-use crate::io::executor::{Facts, Surroundings, ending_of, secrets, start_of};
+use crate::io::executor::{Facts, Surroundings, ending_of, order_of, secrets, start_of};
 use crate::io::http::documents::executions::{ExecutionDocument, ExecutionEntry, OutputDocument};
 use crate::spec::job::DeclaredJob;
+use crate::spec::task::Task;
 use crate::supervisor::protocol::{OUTPUT_BYTES_MAX, StartProcess};
 use crate::time::{Timestamp, Zone};
 
 /// How often new output is asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What is said after the first Ctrl-C.
+const ENDING_IT: &str = "ending it; Ctrl-C once more kills it";
 /// How long the supervisor may take to leave.
 const LEAVES_WITHIN: Duration = Duration::from_secs(5);
 /// After this long without a daemon and a process it leaves by itself, should this program be killed.
@@ -65,13 +72,25 @@ pub(super) async fn exec(
     let folder = Folder::make()?;
     let id = AttemptId { execution: ExecutionId(clock::unique_id().into()), number: 1 };
     let asked_at = clock::now().wall;
-    let process = process_of(&job, &id, &here, asked_at, &folder.0)?;
+    let facts = facts_of(&job, &id, asked_at);
+    let secrets = secrets::read(&job.spec.secrets, &here.base_dir, &here.environment.variables)
+        .map_err(|error| Failure::new(Exit::No, error.to_string()))?;
     let shown = if matches!(output.format, Format::Table | Format::Wide) {
         print_bytes
     } else {
         print_to_stderr
     };
-    let ending = carried_out(process, &folder.0, output, shown).await?;
+    let ending = match &job.spec.task {
+        Task::Class { call, runtime } if global.handlers.take(&call.path, *runtime) => {
+            let order = order_of(&facts, &job.spec, call, secrets);
+            let order = HandlerOrder { output_bytes_max: OUTPUT_BYTES_MAX, ..order };
+            handler::called(order, global.handlers.clone(), output, shown).await?
+        }
+        Task::Command(_) | Task::Script { .. } | Task::Class { .. } | Task::Http(_) => {
+            let process = process_of(&job, &facts, secrets, &here, &folder.0)?;
+            carried_out(process, &folder.0, output, shown).await?
+        }
+    };
     let entry = recorded(&job, &id, asked_at, ending);
     output.note(&told(&entry));
     if job.spec.retry.is_some() && entry.outcome.as_deref() != Some("succeeded") {
@@ -129,12 +148,26 @@ impl Drop for Folder {
     }
 }
 
-/// The process that the daemon would start for a request.
+/// What the task would be told if it had been asked for.
+fn facts_of<'a>(job: &DeclaredJob, id: &'a AttemptId, asked_at: Timestamp) -> Facts<'a> {
+    Facts {
+        attempt: id,
+        time_left: job.spec.total_timeout,
+        cause: Cause::Request,
+        trigger: None,
+        fire_time: asked_at,
+        previous_fire_time: None,
+        revision: "",
+        fence: 0,
+    }
+}
+
+/// The process that the daemon would start.
 fn process_of(
     job: &DeclaredJob,
-    id: &AttemptId,
+    facts: &Facts<'_>,
+    secrets: BTreeMap<String, String>,
     here: &Here,
-    asked_at: Timestamp,
     folder: &Path,
 ) -> Result<StartProcess, Failure> {
     let failed = |text: String| Failure::new(Exit::No, text);
@@ -146,22 +179,10 @@ fn process_of(
     let allow = settings.map(|settings| settings.http_allow.clone()).unwrap_or_default();
     let http = HttpCaller { exe, allow };
     let environment = &here.environment.variables;
-    let secrets = secrets::read(&job.spec.secrets, &here.base_dir, environment)
-        .map_err(|error| failed(error.to_string()))?;
-    let facts = Facts {
-        attempt: id,
-        time_left: job.spec.total_timeout,
-        cause: Cause::Request,
-        trigger: None,
-        fire_time: asked_at,
-        previous_fire_time: None,
-        revision: "",
-        fence: 0,
-    };
     let base_dir = &here.base_dir;
     let caller = caller.as_ref();
     let surroundings = Surroundings { base_dir, environment, caller, http: &http };
-    let process = start_of(&facts, &job.spec, secrets, &surroundings)
+    let process = start_of(facts, &job.spec, secrets, &surroundings)
         .map_err(|error| failed(error.to_string()))?;
     // Somebody looks on: as much as there can be.
     Ok(StartProcess { output_bytes_max: OUTPUT_BYTES_MAX, ..process })
@@ -209,7 +230,7 @@ async fn carried_out(
                 let ordered = if interrupts == 0 { supervisor.stop(&id) } else { supervisor.kill(&id) };
                 ordered.map_err(|error| failed(error.to_string()))?;
                 interrupts += 1;
-                output.note("ending it; Ctrl-C once more kills it");
+                output.note(ENDING_IT);
             }
         }
     };

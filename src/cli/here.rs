@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::io::executor::python::Python;
 use crate::io::files::Source;
 use crate::spec::manifest::Known;
-use crate::spec::task::signature::Classes;
+use crate::spec::task::classes::{Classes, PythonClasses};
 
 /// The settings in force here, and what is wrong with them.
 pub(super) struct Here {
@@ -41,7 +41,8 @@ impl Here {
             .collect();
         let known = settings.as_ref().map_or_else(Known::default, |settings| {
             let python = settings.python.as_ref();
-            let classes = python.map_or(Classes::Nowhere, Python::classes);
+            let python = python.map_or(PythonClasses::Nowhere, Python::classes);
+            let classes = Classes { compiled: global.handlers.classes(), python };
             Known { classes, ..settings.known.clone() }
         });
         let base_dir = places.base_dir;

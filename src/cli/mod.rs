@@ -44,6 +44,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{ColourChoice, Format, Output};
 use crate::cli::times::Clock;
 use crate::daemon::settings::Flags;
+use crate::io::executor::handlers::Handlers;
 use crate::io::{clock, http_task};
 use crate::time::Zone;
 
@@ -103,6 +104,9 @@ struct Global {
     /// Times in this zone; without it each time is in its job's own.
     #[arg(long, global = true, value_name = "ZONE")]
     timezone: Option<String>,
+    /// What this program has compiled in.
+    #[arg(skip)]
+    handlers: Handlers,
 }
 
 /// The verbs.
@@ -170,7 +174,12 @@ struct Session {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    main_with(Handlers::new())
+}
+
+/// The same in a program of one's own, which has handlers for `class` tasks.
+pub fn main_with(handlers: Handlers) -> ExitCode {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to stdout and is no failure; a mistake goes to stderr.
@@ -179,6 +188,7 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
+    cli.global.handlers = handlers;
     if !matches!(cli.verb, Verb::Supervisor(_)) {
         process::choose_zone_source(&cli.global.flags());
     }

@@ -29,6 +29,7 @@ use crate::daemon::zone_watch::{FILE_NAME, watch_zones};
 use crate::daemon::{DaemonError, Ended, Handle, Incoming, start};
 use crate::diagnostic::render::{Colour, render_all};
 use crate::io::clock;
+use crate::io::executor::handlers::Handlers;
 use crate::io::http::api::Api;
 use crate::io::http::server::{ListenError, Listener};
 use crate::io::store::{Store, StoreError};
@@ -77,7 +78,7 @@ pub(super) fn serve(args: ServeArgs, global: &Global) -> Result<Exit, Failure> {
     let failed =
         |error: std::io::Error| Failure::new(Exit::Usage, format!("cannot start: {error}"));
     let runtime = runtime.map_err(failed)?;
-    let exit = runtime.block_on(run(settings, environment));
+    let exit = runtime.block_on(run(settings, environment, global.handlers.clone()));
     // Threads that read files may be waiting for a dead file system.
     runtime.shutdown_background();
     exit
@@ -118,7 +119,11 @@ fn private_folder(path: &Path) -> Result<(), Failure> {
     })
 }
 
-async fn run(settings: Arc<Settings>, environment: Environment) -> Result<Exit, Failure> {
+async fn run(
+    settings: Arc<Settings>,
+    environment: Environment,
+    handlers: Handlers,
+) -> Result<Exit, Failure> {
     let started_at = clock::wall();
     let store = open(&settings).await?;
     let mut listeners = Vec::new();
@@ -128,9 +133,10 @@ async fn run(settings: Arc<Settings>, environment: Environment) -> Result<Exit, 
     let exe = std::env::current_exe().map_err(|error| {
         Failure::new(Exit::Usage, format!("cannot find this program itself: {error}"))
     })?;
-    let (handle, daemon) = start(Arc::clone(&settings), store, exe, environment.variables)
-        .await
-        .map_err(start_failure)?;
+    let (handle, daemon) =
+        start(Arc::clone(&settings), store, exe, environment.variables, handlers)
+            .await
+            .map_err(start_failure)?;
     let (api, asked) = Api::new();
     let redis_now = open_redis(&settings, &handle)?;
     let answers = Answers { handle: handle.clone(), redis: redis_now, started_at };

@@ -15,16 +15,20 @@ use crate::daemon::settings::Settings;
 use crate::engine::event::{Event, Start};
 use crate::engine::execution::{AttemptId, Ending, Exception, Failed, Outcome, Output};
 use crate::io::clock;
+use crate::io::executor::handlers::{HandlerOrder, HandlerThreads};
 use crate::io::executor::http::HttpCaller;
 use crate::io::executor::python::Caller;
 use crate::io::executor::supervisor::{OrderError, SupervisorEvent, SupervisorHandle};
-use crate::io::executor::{Facts, Surroundings, ending_of, secrets, start_of};
+use crate::io::executor::{Facts, Surroundings, ending_of, order_of, secrets, start_of};
+use crate::spec::task::Task;
 use crate::supervisor::protocol::RunningProcess;
 use crate::time::Timestamp;
 
 /// Carries out starts and stops.
 pub(super) struct Executor {
     supervisor: SupervisorHandle,
+    handlers: Arc<HandlerThreads>,
+    reporter: Reporter,
     book: Arc<Book>,
     base_dir: PathBuf,
     environment: BTreeMap<String, String>,
@@ -37,14 +41,15 @@ impl Executor {
     pub(super) fn new(
         settings: &Settings,
         exe: PathBuf,
-        supervisor: SupervisorHandle,
+        owners: Owners,
         book: Arc<Book>,
         environment: BTreeMap<String, String>,
     ) -> Result<Self, DaemonError> {
         let caller = caller_of(settings)?;
         let http = HttpCaller { exe, allow: settings.http_allow.clone() };
         let base_dir = settings.base_dir.clone();
-        Ok(Self { supervisor, book, base_dir, environment, caller, http })
+        let Owners { supervisor, handlers, reporter } = owners;
+        Ok(Self { supervisor, handlers, reporter, book, base_dir, environment, caller, http })
     }
 
     /// Starts a task; an ending comes back at once when that cannot be.
@@ -80,6 +85,11 @@ impl Executor {
             Ok(secrets) => secrets,
             Err(error) => return Some(not_started(&attempt, "SecretError", error.to_string())),
         };
+        if let Task::Class { call, runtime } = &spec.task
+            && self.handlers.handlers().take(&call.path, *runtime)
+        {
+            return self.call_handler(order_of(&facts, &spec, call, secrets));
+        }
         let process = match start_of(&facts, &spec, secrets, &surroundings) {
             Ok(process) => process,
             Err(error) => return Some(not_started(&attempt, "NoCaller", error.to_string())),
@@ -89,8 +99,43 @@ impl Executor {
         ordered.err().map(|error| not_started(&attempt, "SpawnError", error.to_string()))
     }
 
+    /// Begins a call of a handler, and passes on what becomes of it.
+    fn call_handler(&self, order: HandlerOrder) -> Option<Event> {
+        let id = order.attempt.clone();
+        let ending = match self.handlers.call(order) {
+            Ok(ending) => ending,
+            Err(error) => return Some(not_started(&id, "HandlerError", error.to_string())),
+        };
+        // Before anything else is decided: a recovery must find it.
+        self.reporter.holdings.add(id.clone());
+        let reporter = self.reporter.clone();
+        tokio::spawn(async move {
+            reporter.began(id.clone(), clock::now().wall).await;
+            reporter.ended(id, Box::new(ending.await)).await;
+        });
+        None
+    }
+
+    /// Ends the calls of handlers, because the daemon stops.
+    pub(super) fn end_handlers(&self) {
+        self.handlers.shut_down();
+    }
+
+    /// Whether a call of a handler has not ended.
+    pub(super) fn handlers_run(&self) -> bool {
+        self.handlers.run()
+    }
+
+    /// Whether the ending of one is not recorded.
+    pub(super) fn holds_handlers(&self) -> bool {
+        self.handlers.hold()
+    }
+
     /// Ends a task.
     pub(super) fn stop(&self, id: &AttemptId, force: bool) {
+        if self.handlers.stop(id, force) {
+            return;
+        }
         let stopped = if force {
             self.supervisor.kill(&id.to_string())
         } else {
@@ -101,8 +146,18 @@ impl Executor {
 
     /// The ending is recorded.
     pub(super) fn forget(&self, id: &AttemptId) {
+        if self.handlers.forget(id) {
+            return;
+        }
         note_refusal(self.supervisor.recorded(&id.to_string()), id);
     }
+}
+
+/// Who owns what runs, and who hears of it.
+pub(super) struct Owners {
+    pub(super) supervisor: SupervisorHandle,
+    pub(super) handlers: Arc<HandlerThreads>,
+    pub(super) reporter: Reporter,
 }
 
 fn caller_of(settings: &Settings) -> Result<Option<Caller>, DaemonError> {
@@ -157,11 +212,34 @@ impl Holdings {
     }
 }
 
+/// Tells the loop what became of what it started.
+#[derive(Clone)]
+pub(super) struct Reporter {
+    pub(super) events: mpsc::Sender<Incoming>,
+    pub(super) holdings: Arc<Holdings>,
+}
+
+impl Reporter {
+    async fn began(&self, id: AttemptId, at: Timestamp) {
+        self.holdings.add(id.clone());
+        self.send(Incoming::Event(Event::Started { id, at })).await;
+    }
+
+    async fn ended(&self, id: AttemptId, ending: Box<Ending>) {
+        self.holdings.add(id.clone());
+        self.send(Incoming::Event(Event::Ended { id, ending })).await;
+    }
+
+    async fn send(&self, incoming: Incoming) {
+        // The loop outlives this task, except at the very end.
+        drop(self.events.send(incoming).await);
+    }
+}
+
 /// Hears what the supervisor says and passes it on.
 pub(super) struct Listener {
     pub(super) news: mpsc::Receiver<SupervisorEvent>,
-    pub(super) events: mpsc::Sender<Incoming>,
-    pub(super) holdings: Arc<Holdings>,
+    pub(super) reporter: Reporter,
 }
 
 impl Listener {
@@ -193,25 +271,16 @@ impl Listener {
             SupervisorEvent::Started(process) => self.started(&process).await,
             SupervisorEvent::Ended(ending) => {
                 let id = AttemptId::parse(&ending.id);
-                self.holdings.add(id.clone());
-                let ending = Box::new(ending_of(*ending));
-                self.send(Incoming::Event(Event::Ended { id, ending })).await;
+                self.reporter.ended(id, Box::new(ending_of(*ending))).await;
             }
             SupervisorEvent::Ready | SupervisorEvent::Known { .. } => {}
-            SupervisorEvent::Replaced => self.send(Incoming::Replaced).await,
+            SupervisorEvent::Replaced => self.reporter.send(Incoming::Replaced).await,
         }
     }
 
     async fn started(&self, process: &RunningProcess) {
-        let id = AttemptId::parse(&process.id);
-        self.holdings.add(id.clone());
         let at = Timestamp::from_timestamp_millis(process.started_at_ms);
         let at = at.unwrap_or_else(|| clock::now().wall);
-        self.send(Incoming::Event(Event::Started { id, at })).await;
-    }
-
-    async fn send(&self, incoming: Incoming) {
-        // The loop outlives this task, except at the very end.
-        drop(self.events.send(incoming).await);
+        self.reporter.began(AttemptId::parse(&process.id), at).await;
     }
 }

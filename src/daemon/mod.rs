@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::daemon::executor::Executor;
 use crate::daemon::parts::Parts;
@@ -51,6 +51,8 @@ pub use crate::daemon::parts::{DaemonError, Handle, start};
 pub const INCOMING_MAX: usize = 10_000;
 /// How long a stop waits for what must still be written.
 const STOP_WITHIN: Duration = Duration::from_millis(1500);
+/// How long a stop waits for handlers to end, whatever their `kill_grace`.
+const HANDLERS_END_WITHIN: Duration = Duration::from_secs(20);
 /// How long the executions that outlive a clean stop are left to the next daemon (C9).
 const HAND_OVER: Duration = Duration::from_mins(10);
 /// How often the store is asked about executions that other nodes hold.
@@ -253,9 +255,30 @@ impl Loop {
         });
     }
 
+    /// What runs in this process ends with it, and its endings are recorded. What does not end in time is found
+    /// `lost` by the next daemon.
+    async fn end_handlers(&mut self) {
+        self.executor.end_handlers();
+        self.go_on_while(Executor::handlers_run, HANDLERS_END_WITHIN).await;
+        self.go_on_while(Executor::holds_handlers, STOP_WITHIN).await;
+    }
+
+    async fn go_on_while(&mut self, is_needed: fn(&Executor) -> bool, limit: Duration) {
+        let give_up_at = Instant::now() + limit;
+        while is_needed(&self.executor) {
+            match timeout_at(give_up_at, self.incoming.recv()).await {
+                Ok(Some(Incoming::Event(event))) => self.handle(event),
+                Ok(Some(Incoming::Asked(asked))) => self.asked(asked),
+                Ok(Some(Incoming::Following | Incoming::Replaced | Incoming::Stop)) => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
     /// Starts nothing more, writes what must be written, and hands over what runs.
     async fn stop(mut self) -> Ended {
         self.handle(Event::Stopping);
+        self.end_handlers().await;
         let (done, flushed) = oneshot::channel();
         drop(self.parts.operations.send(Operation::Flush(done)));
         drop(timeout(STOP_WITHIN, flushed).await);

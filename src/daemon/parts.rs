@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::daemon::book::Book;
-use crate::daemon::executor::{Executor, Holdings, Listener};
+use crate::daemon::executor::{Executor, Holdings, Listener, Owners, Reporter};
 use crate::daemon::healing::Healing;
 use crate::daemon::look::Policy;
 use crate::daemon::reader::Reader;
@@ -24,10 +24,12 @@ use crate::engine::plan::AppliedSet;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::io::background::Background;
 use crate::io::clock;
+use crate::io::executor::handlers::{HandlerThreads, Handlers};
 use crate::io::executor::supervisor::{Launch, SupervisorError, SupervisorEvent, SupervisorHandle};
 use crate::io::files::{Guard, Source, Sources};
 use crate::io::last_good::LastGood;
 use crate::io::store::{Holder, Store, StoreError};
+use crate::spec::task::classes::CompiledClasses;
 
 /// How many looks may wait.
 const LOOKS_MAX: usize = 64;
@@ -76,6 +78,8 @@ pub struct Handle {
     pub store: Arc<dyn Store>,
     /// What runs and has printed.
     pub supervisor: SupervisorHandle,
+    /// Calls of handlers, and what they have logged.
+    pub handlers: Arc<HandlerThreads>,
     /// What is applied.
     pub applied: watch::Receiver<Applied>,
     /// How the sources stand.
@@ -96,7 +100,7 @@ async fn begin(
     store: &Arc<dyn Store>,
     holder: Holder,
 ) {
-    Listener { news, events: events.clone(), holdings }.meet().await;
+    Listener { news, reporter: Reporter { events: events.clone(), holdings } }.meet().await;
     tokio::spawn(lease::hold(Arc::clone(store), holder, events.clone()));
 }
 
@@ -109,12 +113,14 @@ fn book_of(settings: &Settings) -> Arc<Book> {
     Arc::new(Book::new(LastGood::open(settings.state_dir.join("last-good"))))
 }
 
-/// Starts a daemon on an open store. `environment` is the process's own: jobs get a part of it.
+/// Starts a daemon on an open store. `environment` is the process's own: jobs get a part of it. `handlers` are
+/// what this program has compiled in.
 pub async fn start(
     settings: Arc<Settings>,
     store: Arc<dyn Store>,
     exe: PathBuf,
     environment: BTreeMap<String, String>,
+    handlers: Handlers,
 ) -> Result<(Handle, JoinHandle<Ended>), DaemonError> {
     let launch = Launch::new(&settings.state_dir, &exe);
     let (supervisor, news) = SupervisorHandle::connect_or_start(launch).await?;
@@ -141,7 +147,7 @@ pub async fn start(
     };
     tokio::spawn(writer.work(to_do));
     let reconciler = Reconciler {
-        reader: reader_of(&settings)?,
+        reader: reader_of(&settings, handlers.classes())?,
         git: git_source::follow(&settings),
         policy: Policy::of(&settings),
         book: Arc::clone(&book),
@@ -153,12 +159,18 @@ pub async fn start(
         healing: Healing::of(&store),
     };
     tokio::spawn(reconciler.work());
+    let handlers = Arc::new(HandlerThreads::start(handlers).map_err(DaemonError::Thread)?);
+    let owners = Owners {
+        supervisor: supervisor.clone(),
+        handlers: Arc::clone(&handlers),
+        reporter: Reporter { events: events.clone(), holdings: Arc::clone(&holdings) },
+    };
     let turning = Loop {
         scheduler: Scheduler::new(&node, &holder.identity).with_max_running(settings.max_running),
         incoming,
         store: Arc::clone(&store),
         holder: holder.clone(),
-        executor: Executor::new(&settings, exe, supervisor.clone(), book, environment)?,
+        executor: Executor::new(&settings, exe, owners, book, environment)?,
         waiting: Waiting::default(),
         parts: Parts {
             events: events.clone(),
@@ -177,6 +189,7 @@ pub async fn start(
         looks,
         store,
         supervisor,
+        handlers,
         applied: applied_now,
         sync: sync_now,
         store_health: health_now,
@@ -198,9 +211,10 @@ fn nothing_applied() -> Applied {
     }
 }
 
-fn reader_of(settings: &Settings) -> Result<Reader, DaemonError> {
+fn reader_of(settings: &Settings, compiled: CompiledClasses) -> Result<Reader, DaemonError> {
     let background = Background::start().map_err(DaemonError::Thread)?;
-    let (sources, known) = (sources_of(settings), settings.known.clone());
+    let (sources, mut known) = (sources_of(settings), settings.known.clone());
+    known.classes.compiled = compiled;
     Ok(Reader { sources, known, python: settings.python.clone(), background })
 }
 

@@ -16,7 +16,7 @@ use crate::io::git::GitReading;
 use crate::io::watch::Touched;
 use crate::spec::manifest::load::Loader;
 use crate::spec::manifest::{Known, Loaded};
-use crate::spec::task::signature::Classes;
+use crate::spec::task::classes::PythonClasses;
 use crate::time::BootTime;
 
 /// How long it waits while the sources are being written.
@@ -92,11 +92,11 @@ impl Reader {
         };
         let Some(Some((now, classes))) = self.background.run(look).await else { return false };
         seen.classes = now;
-        if let Classes::Unknown(why) = &classes {
+        if let PythonClasses::Unknown(why) = &classes {
             warn!(%why, "the classes cannot be found");
         }
-        let are_new = classes != self.known.classes;
-        self.known.classes = classes;
+        let are_new = classes != self.known.classes.python;
+        self.known.classes.python = classes;
         are_new
     }
 

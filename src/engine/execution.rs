@@ -99,6 +99,8 @@ pub enum Failed {
     Exception,
     /// The process of a class ended before its call had.
     WorkerDied,
+    /// The handler panicked.
+    Panic,
     /// An HTTP call: no answer, or not one of those that are expected.
     Http,
 }
@@ -123,6 +125,8 @@ pub enum Cancelled {
     Removed,
     /// A newer one of its job took its place (`overlap: replace`, B3).
     Replaced,
+    /// The daemon that it ran in stopped.
+    Shutdown,
 }
 
 /// Reasons of [`Outcome::Skipped`].
@@ -186,12 +190,13 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
         Self::Failed(Failed::Spawn),
         Self::Failed(Failed::Exception),
+        Self::Failed(Failed::Panic),
         Self::Failed(Failed::WorkerDied),
         Self::Failed(Failed::Http),
         Self::TimedOut(TimedOut::Attempt),
@@ -200,6 +205,7 @@ impl Outcome {
         Self::Cancelled(Cancelled::Requested),
         Self::Cancelled(Cancelled::Removed),
         Self::Cancelled(Cancelled::Replaced),
+        Self::Cancelled(Cancelled::Shutdown),
         Self::Lost,
         Self::Skipped(Skipped::Coalesced),
         Self::Skipped(Skipped::Overlap),
@@ -239,12 +245,14 @@ impl Outcome {
             Self::Failed(Failed::Signal) => Some("signal"),
             Self::Failed(Failed::Spawn) => Some("spawn"),
             Self::Failed(Failed::Exception) => Some("exception"),
+            Self::Failed(Failed::Panic) => Some("panic"),
             Self::Failed(Failed::WorkerDied) => Some("worker_died"),
             Self::Failed(Failed::Http) => Some("http"),
             Self::TimedOut(TimedOut::Attempt) => Some("attempt"),
             Self::TimedOut(TimedOut::Total) => Some("total"),
             Self::TimedOut(TimedOut::Unkillable) => Some("unkillable"),
             Self::Cancelled(Cancelled::Requested) => Some("requested"),
+            Self::Cancelled(Cancelled::Shutdown) => Some("shutdown"),
             Self::Lost => Some("owner_lost"),
             Self::Skipped(Skipped::Coalesced) => Some("coalesced"),
             Self::Skipped(Skipped::Overlap) => Some("overlap"),

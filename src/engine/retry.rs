@@ -70,6 +70,7 @@ pub fn may_follow(outcome: Outcome) -> bool {
             | Failed::Signal
             | Failed::Spawn
             | Failed::Exception
+            | Failed::Panic
             | Failed::WorkerDied
             | Failed::Http,
         )
@@ -191,7 +192,9 @@ mod tests {
             (Outcome::TimedOut(TimedOut::Attempt), None, true, false),
             (Outcome::TimedOut(TimedOut::Total), None, false, false),
             (Outcome::TimedOut(TimedOut::Unkillable), None, false, false),
+            (Outcome::Failed(Failed::Panic), None, true, false),
             (Outcome::Cancelled(Cancelled::Requested), None, false, false),
+            (Outcome::Cancelled(Cancelled::Shutdown), None, false, false),
             (Outcome::Lost, None, false, false),
             (Outcome::Succeeded, code(0), false, false),
         ];

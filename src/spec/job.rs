@@ -136,8 +136,8 @@ impl JobSpec {
                 job.insert("script".to_owned(), json!(text));
                 job.insert("shell".to_owned(), json!(shell));
             }
-            Task::Class(call) => {
-                job.insert("class".to_owned(), json!(call.to_string()));
+            Task::Class { call, runtime } => {
+                job.insert("class".to_owned(), call.said(*runtime));
             }
             Task::Http(call) => {
                 job.insert("http".to_owned(), json!(call));

@@ -1,11 +1,13 @@
 //! Tasks: what an execution does.
 
+pub mod arguments;
 pub mod call;
+pub mod classes;
 pub mod http;
 pub mod signature;
 pub mod template;
 
-use crate::spec::task::call::Call;
+use crate::spec::task::call::{Call, Runtime};
 use crate::spec::task::http::HttpCall;
 
 /// What is done. Kinds that the program cannot do yet are refused when a manifest is lowered.
@@ -20,8 +22,13 @@ pub enum Task {
         /// The shell and its arguments, for example `["/bin/sh", "-e", "-c"]`. Never empty.
         shell: Vec<String>,
     },
-    /// A class of a closed registry, with its arguments.
-    Class(Call),
+    /// A class of a closed registry.
+    Class {
+        /// The class with its arguments.
+        call: Call,
+        /// Where it is looked up; none: wherever it is.
+        runtime: Option<Runtime>,
+    },
     /// An HTTP call.
     Http(HttpCall),
 }
@@ -35,7 +42,7 @@ impl Task {
         match self {
             Self::Command(_) => "command",
             Self::Script { .. } => "script",
-            Self::Class(_) => "class",
+            Self::Class { .. } => "class",
             Self::Http(_) => "http",
         }
     }

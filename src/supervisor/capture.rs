@@ -9,7 +9,7 @@ use crate::supervisor::protocol::{KeptOutput, OUTPUT_BYTES_MAX};
 
 /// What is kept of stdout and stderr, in the order in which it arrived. Takes memory as it fills.
 #[derive(Debug)]
-pub(super) struct Capture {
+pub(crate) struct Capture {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     head_bytes_max: usize,
@@ -19,18 +19,18 @@ pub(super) struct Capture {
 
 /// What is kept at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     /// The first bytes.
-    pub(super) head: Vec<u8>,
+    pub(crate) head: Vec<u8>,
     /// The last bytes, when not all are in `head`.
-    pub(super) tail: Vec<u8>,
+    pub(crate) tail: Vec<u8>,
     /// How many there were in all.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Capture {
     /// Keeps `bytes_max` bytes, half head, half tail.
-    pub(super) fn new(bytes_max: u64) -> Self {
+    pub(crate) fn new(bytes_max: u64) -> Self {
         let bytes_max = usize::try_from(bytes_max.min(OUTPUT_BYTES_MAX)).unwrap_or(0);
         let tail_bytes_max = bytes_max / 2;
         Self {
@@ -43,7 +43,7 @@ impl Capture {
     }
 
     /// Takes what was read.
-    pub(super) fn push(&mut self, chunk: &[u8]) {
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
         self.bytes = self.bytes.saturating_add(chunk.len() as u64);
         let room = self.head_bytes_max - self.head.len();
         let (first, rest) = chunk.split_at(room.min(chunk.len()));
@@ -56,7 +56,7 @@ impl Capture {
     }
 
     /// What is kept so far.
-    pub(super) fn kept(&self) -> Kept {
+    pub(crate) fn kept(&self) -> Kept {
         let (older, newer) = self.tail.as_slices();
         Kept { head: self.head.clone(), tail: [older, newer].concat(), bytes: self.bytes }
     }

@@ -28,14 +28,14 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// The secrets of one execution.
 #[derive(Debug)]
-pub(super) struct Mask {
+pub(crate) struct Mask {
     finder: AhoCorasick,
     texts: Vec<Vec<u8>>,
 }
 
 impl Mask {
     /// A mask of these secrets; none: there is nothing to be masked.
-    pub(super) fn new<'s>(secrets: impl Iterator<Item = &'s str>) -> Option<Self> {
+    pub(crate) fn new<'s>(secrets: impl Iterator<Item = &'s str>) -> Option<Self> {
         let long = secrets.filter(|secret| secret.len() >= SECRET_BYTES_MIN);
         let texts: BTreeSet<Vec<u8>> = long.flat_map(forms).collect();
         let texts: Vec<Vec<u8>> = texts.into_iter().collect();
@@ -47,7 +47,7 @@ impl Mask {
 
     /// What is kept of an output, masked. A part of a secret is one as well where the output was cut, and at its
     /// end, where the rest may be about to come.
-    pub(super) fn output(&self, kept: Kept) -> Kept {
+    pub(crate) fn output(&self, kept: Kept) -> Kept {
         let Kept { mut head, mut tail, bytes } = kept;
         let before = head.len() + tail.len();
         if before as u64 >= bytes {
@@ -64,7 +64,7 @@ impl Mask {
     }
 
     /// JSON text with the secrets in its texts, keys and numbers masked.
-    pub(super) fn json(&self, json: &str) -> String {
+    pub(crate) fn json(&self, json: &str) -> String {
         match serde_json::from_str(json) {
             Ok(value) => self.value(value).to_string(),
             // Whoever calls this has looked that it is.
@@ -85,7 +85,8 @@ impl Mask {
         }
     }
 
-    fn text(&self, text: &[u8]) -> Vec<u8> {
+    /// A text, masked.
+    pub(crate) fn text(&self, text: &[u8]) -> Vec<u8> {
         let mut masked = Vec::with_capacity(text.len());
         let mut done = 0;
         for found in self.finder.find_iter(text) {

@@ -9,7 +9,7 @@
 //! Start reading at [`server`], the loop; [`lifecycle`] is the life of a process, [`tree`] how all
 //! of it is found and killed, [`spool`] how endings are kept.
 
-mod capture;
+pub(crate) mod capture;
 mod child;
 mod clock;
 mod connection;
@@ -19,7 +19,7 @@ mod job;
 mod known;
 mod lifecycle;
 mod lock;
-mod mask;
+pub(crate) mod mask;
 pub mod places;
 pub mod protocol;
 mod result_file;

@@ -9,7 +9,7 @@ use cronwright::spec::policy::{Backoff, GraceTime, MAX_QUEUED, Misfire, OnRemove
 use cronwright::spec::process::{Capture, Leftovers, Limits, ProcessRules};
 use cronwright::spec::secret::SecretSource;
 use cronwright::spec::task::Task;
-use cronwright::spec::task::call::{Argument, Call};
+use cronwright::spec::task::call::{Argument, Call, Runtime};
 use cronwright::spec::task::http::{Expected, HttpCall, Method};
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DateTrigger, DayCalendar, DayRange, Dialect, FireFilter, FoldRule,
@@ -259,16 +259,35 @@ fn http() -> impl Strategy<Value = HttpCall> {
     )
 }
 
+/// One with a runtime is written in parts, which have no numbers beyond JSON's.
+fn class() -> impl Strategy<Value = Task> {
+    let runtime = proptest::option::of(prop_oneof![Just(Runtime::Rust), Just(Runtime::Python)]);
+    let arguments = (vec(argument(), 0..3), btree_map("[a-z]{1,5}", argument(), 0..3));
+    (arguments, runtime).prop_map(|((args, kwargs), runtime)| {
+        let (path, kwargs) = ("a.b.C".to_owned(), kwargs.into_iter().collect());
+        let call = Call { path, args, kwargs };
+        let runtime = runtime.filter(|_| !has_long_number(&call));
+        Task::Class { call, runtime }
+    })
+}
+
+fn has_long_number(call: &Call) -> bool {
+    fn is_long(argument: &Argument) -> bool {
+        match argument {
+            Argument::Integer(number) => i64::try_from(*number).is_err(),
+            Argument::List(items) => items.iter().any(is_long),
+            Argument::Map(entries) => entries.iter().any(|(_, value)| is_long(value)),
+            Argument::None | Argument::Bool(_) | Argument::Float(_) | Argument::Text(_) => false,
+        }
+    }
+    call.args.iter().chain(call.kwargs.iter().map(|(_, value)| value)).any(is_long)
+}
+
 fn spec() -> impl Strategy<Value = JobSpec> {
     let task = prop_oneof![
         vec(text(), 1..4).prop_map(Task::Command),
         (text(), vec(text(), 1..3)).prop_map(|(text, shell)| Task::Script { text, shell }),
-        (vec(argument(), 0..3), btree_map("[a-z]{1,5}", argument(), 0..3)).prop_map(
-            |(args, kwargs)| {
-                let (path, kwargs) = ("a.b.C".to_owned(), kwargs.into_iter().collect());
-                Task::Class(Call { path, args, kwargs })
-            }
-        ),
+        class(),
         http().prop_map(Task::Http),
     ];
     let misfire =
@@ -385,7 +404,7 @@ fn said() -> impl Strategy<Value = JobSpec> {
             process: ProcessRules {
                 success_exit_codes: match spec.task {
                     Task::Http(_) => Vec::new(),
-                    Task::Command(_) | Task::Script { .. } | Task::Class(_) => {
+                    Task::Command(_) | Task::Script { .. } | Task::Class { .. } => {
                         rules.2.success_exit_codes
                     }
                 },

@@ -10,6 +10,7 @@ use cronwright::daemon::settings::{Environment, Flags, Places, Settings, load as
 use cronwright::diagnostic::render::{Colour, render_all};
 use cronwright::spec::manifest::{Known, Loaded, load};
 use cronwright::spec::task::Task;
+use cronwright::spec::task::classes::Classes;
 use cronwright::time::Timestamp;
 
 use super::cases::files_below;
@@ -58,7 +59,8 @@ fn the_full_job_files_are_valid_and_say_the_same_in_yaml_and_toml() {
 #[test]
 fn the_example_of_kinits_tasks_is_valid() {
     let settings = settings("examples/kinit/cronwright.toml");
-    let classes = settings.python.unwrap().classes();
+    let python = settings.python.unwrap().classes();
+    let classes = Classes { python, ..Classes::default() };
     let loaded = clean("examples/kinit", &["jobs.d"], &Known { classes, ..settings.known });
     assert_eq!(loaded.jobs.len(), 2);
 }
@@ -113,7 +115,7 @@ fn argv(task: &Task) -> Vec<String> {
     match task {
         Task::Command(argv) => argv.clone(),
         Task::Script { text, shell } => shell.iter().chain([text]).cloned().collect(),
-        Task::Class(_) | Task::Http(_) => panic!("the shipped jobs need nothing but a shell"),
+        Task::Class { .. } | Task::Http(_) => panic!("the shipped jobs need nothing but a shell"),
     }
 }
 

@@ -65,7 +65,10 @@ impl Answers {
             State::Queued => OutputDocument::of(id, row.attempt(), true, &empty),
             State::Claimed | State::Running { .. } => {
                 let attempt = AttemptId { execution: row.id.clone(), number: row.attempt() };
-                let output = self.handle.supervisor.output(&attempt.to_string()).await;
+                let output = match self.handle.handlers.output(&attempt) {
+                    Some(output) => Some(output),
+                    None => self.handle.supervisor.output(&attempt.to_string()).await,
+                };
                 OutputDocument::of(id, attempt.number, true, output.as_ref().unwrap_or(&empty))
             }
         })

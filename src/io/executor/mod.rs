@@ -5,6 +5,7 @@
 
 mod client;
 mod connection;
+pub mod handlers;
 pub mod http;
 pub mod python;
 pub mod report;
@@ -21,6 +22,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::engine::execution::{
     AttemptId, Cancelled, Cause, Ending, Exception, Exit, Failed, Outcome, Output, TimedOut,
 };
+use crate::io::executor::handlers::{HandlerFacts, HandlerOrder};
 use crate::io::executor::http::HttpCaller;
 use crate::io::executor::python::{CALL_VARIABLE, Caller};
 use crate::io::executor::report::Report;
@@ -28,6 +30,7 @@ use crate::io::http_task::ORDER_VARIABLE;
 use crate::spec::job::JobSpec;
 use crate::spec::process::{Capture, Leftovers, ProcessRules};
 use crate::spec::task::Task;
+use crate::spec::task::call::Call;
 use crate::spec::trigger::TriggerKind;
 use crate::supervisor::protocol::{
     HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, StartProcess, StartRules,
@@ -96,14 +99,12 @@ pub fn start_of(
         None => base_dir.to_owned(),
     };
     let mut env = inherited(surroundings.environment, &spec.process.inherit_env);
-    env.extend(own_variables(facts, spec));
-    env.extend(spec.env.clone());
+    env.extend(variables_of(facts, spec, &secrets));
     let secret_variables = secrets.keys().cloned().collect();
-    env.extend(secrets);
     let argv = match &spec.task {
         Task::Command(argv) => argv.clone(),
         Task::Script { text, shell } => shell.iter().chain([text]).cloned().collect(),
-        Task::Class(call) => {
+        Task::Class { call, .. } => {
             let (argv, call) = surroundings.caller.ok_or(NoCaller)?.process(call);
             env.insert(CALL_VARIABLE.to_owned(), call);
             argv
@@ -119,11 +120,54 @@ pub fn start_of(
         argv,
         env,
         working_dir: working_dir.to_string_lossy().into_owned(),
-        timeout_ms: spec.timeout.into_iter().chain(facts.time_left).min().map(milliseconds),
+        timeout_ms: timeout_of(facts, spec).map(milliseconds),
         kill_grace_ms: milliseconds(spec.kill_grace),
         output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
         rules: rules_of(&spec.process, secret_variables),
     })
+}
+
+/// The variables of an execution, without what the daemon's own environment adds to them.
+fn variables_of(
+    facts: &Facts<'_>,
+    spec: &JobSpec,
+    secrets: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut variables: BTreeMap<String, String> = own_variables(facts, spec).collect();
+    variables.extend(spec.env.clone());
+    variables.extend(secrets.clone());
+    variables
+}
+
+/// The call of a handler that does `spec` for an execution.
+pub fn order_of(
+    facts: &Facts<'_>,
+    spec: &JobSpec,
+    call: &Call,
+    secrets: BTreeMap<String, String>,
+) -> HandlerOrder {
+    HandlerOrder {
+        attempt: facts.attempt.clone(),
+        call: call.clone(),
+        facts: HandlerFacts {
+            job: spec.name.clone(),
+            execution: facts.attempt.execution.clone(),
+            attempt: facts.attempt.number,
+            fire_time: facts.fire_time,
+            previous_fire_time: facts.previous_fire_time,
+            fence: facts.fence,
+            variables: variables_of(facts, spec, &secrets),
+        },
+        timeout: timeout_of(facts, spec),
+        kill_grace: spec.kill_grace,
+        output_bytes_max: spec.output_bytes_max,
+        secrets: secrets.into_values().collect(),
+    }
+}
+
+/// How long an attempt may take.
+fn timeout_of(facts: &Facts<'_>, spec: &JobSpec) -> Option<Duration> {
+    spec.timeout.into_iter().chain(facts.time_left).min()
 }
 
 fn rules_of(rules: &ProcessRules, secret_variables: Vec<String>) -> StartRules {

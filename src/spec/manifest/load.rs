@@ -22,7 +22,7 @@ use crate::spec::manifest::load::previous::PreviousName;
 use crate::spec::manifest::lower::calendars::{Calendars, DeclaredCalendar, KnownCalendar};
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::{Content, InvalidManifest, Known, Loaded, ManifestFile};
-use crate::spec::task::signature::Classes;
+use crate::spec::task::classes::Classes;
 
 /// Reads all manifests of a snapshot. Never fails; reports everything.
 pub fn load(files: &[ManifestFile], known: &Known) -> Loaded {

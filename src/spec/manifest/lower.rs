@@ -2,6 +2,7 @@
 //! [`JobSpec`]. One function per group of fields; each returns its value and pushes its complaints.
 
 pub mod calendars;
+pub mod class;
 pub mod conditions;
 pub mod http;
 pub mod layer;
@@ -122,9 +123,7 @@ fn read_task(
             let shell = shell.value().unwrap_or_else(built_in);
             Some(Task::Script { text: script.clone(), shell })
         }
-        (None, None, Some(class), _) => {
-            task::read_class(class, &site.child("class"), out).map(Task::Class)
-        }
+        (None, None, Some(class), _) => class::read(class, &site.child("class"), out),
         (None, None, None, Some(call)) => {
             http::read(call, secrets, &site.child("http"), out).map(Task::Http)
         }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, SourceText};
 use crate::spec::job::{JobName, JobSet};
 use crate::spec::manifest::lower::layer::Layer;
-use crate::spec::task::signature::Classes;
+use crate::spec::task::classes::Classes;
 
 pub use crate::spec::manifest::load::{Loader, load};
 

@@ -6,6 +6,7 @@
 //! editors show.
 
 mod calendars;
+mod class;
 mod command;
 mod given;
 mod http;
@@ -24,6 +25,7 @@ use serde::Deserialize;
 pub use crate::spec::manifest::raw::calendars::{
     RawCalendar, RawCalendarUse, RawCalendars, RawWeekday, RawWindow,
 };
+pub use crate::spec::manifest::raw::class::{RawClass, RawClassParts};
 pub use crate::spec::manifest::raw::command::RawCommand;
 pub use crate::spec::manifest::raw::given::{Given, NULLABLE};
 pub use crate::spec::manifest::raw::http::{RawExpected, RawHeaderValue, RawHeaders, RawHttp};
@@ -226,10 +228,9 @@ pub struct RawJob {
     #[serde(default)]
     #[schemars(length(min = 1), example = "df -h /\ndu -sh /var/log\n")]
     pub script: Option<String>,
-    /// A class in Python below the folder that the settings name, with its arguments as Python writes them.
+    /// A class of the closed registry, with its arguments.
     #[serde(default)]
-    #[schemars(length(min = 1), example = "reports.daily.Report(\"sales\", 7, lang=\"zh\")")]
-    pub class: Option<String>,
+    pub class: Option<RawClass>,
     /// An HTTP call.
     #[serde(default)]
     pub http: Option<RawHttp>,

@@ -5,6 +5,7 @@
 //! understood is an error with its place. What the path leads to, and whether the arguments fit, is not
 //! decided here (`signature`).
 
+mod json;
 mod parse;
 
 use std::fmt::{self, Write as _};
@@ -18,6 +19,26 @@ pub const PATH_BYTES_MAX: usize = 255;
 pub const DEPTH_MAX: usize = 16;
 /// The most values of one call.
 pub const VALUES_MAX: usize = 1000;
+
+/// Where a class is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Runtime {
+    /// Among the handlers that are compiled into the program.
+    Rust,
+    /// Among the classes in Python.
+    Python,
+}
+
+impl Runtime {
+    /// The word of manifests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Python => "python",
+        }
+    }
+}
 
 /// A class with the arguments that it is called with.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,13 +1,9 @@
-//! The closed set of classes that may be called, and which arguments each of them takes.
-//!
-//! Pure: it says whether a call leads somewhere and fits. How the classes are found is `io::executor::python`'s.
+//! Which arguments a class in Python takes, and whether a call fits.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::diagnostic::quoted;
 use crate::diagnostic::suggest::nearest;
 use crate::spec::task::call::Call;
 
@@ -124,79 +120,6 @@ impl Signature {
     }
 }
 
-/// What stands in the folder of classes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct FoundClasses {
-    /// The classes that may be called, by path; no signature: what one takes shows when it is called.
-    pub classes: BTreeMap<String, Option<Signature>>,
-    /// Classes without a method `main`.
-    pub without_main: BTreeSet<String>,
-    /// Modules that cannot be read, and why.
-    pub broken: BTreeMap<String, String>,
-}
-
-/// The classes that may be called.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Classes {
-    /// The settings name no folder of classes.
-    #[default]
-    Nowhere,
-    /// They could not be found out, and why.
-    Unknown(Arc<str>),
-    /// These.
-    Found(Arc<FoundClasses>),
-}
-
-/// Why a path leads to no class.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoClass {
-    /// What is wrong.
-    pub message: String,
-    /// The next act.
-    pub help: String,
-}
-
-impl Classes {
-    /// The signature of the class at a path, where it is known.
-    pub fn find(&self, path: &str) -> Result<Option<&Signature>, NoClass> {
-        let no = |message: String, help: &str| Err(NoClass { message, help: help.to_owned() });
-        let shown = quoted(path);
-        let found = match self {
-            Self::Nowhere => {
-                return no(
-                    format!("there is no class {shown}: the settings name no folder of classes"),
-                    "name it in `cronwright.toml`: a table `[python]` with `root = \"tasks\"`",
-                );
-            }
-            Self::Unknown(why) => {
-                let message = format!("whether there is a class {shown} cannot be told: {why}");
-                return no(message, "look at `[python]` in `cronwright.toml`");
-            }
-            Self::Found(found) => found,
-        };
-        if let Some(signature) = found.classes.get(path) {
-            return Ok(signature.as_ref());
-        }
-        if found.without_main.contains(path) {
-            return no(
-                format!("the class {shown} has no method `main`"),
-                "add one, without arguments",
-            );
-        }
-        let module = path.rsplit_once('.').map_or("", |(module, _)| module);
-        if let Some(why) = found.broken.get(module) {
-            return no(format!("the module {} cannot be read: {why}", quoted(module)), "mend it");
-        }
-        let help = match nearest(path, found.classes.keys().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                "it must be defined below the `root` of `[python]`, and one of its `allow`".into()
-            }
-        };
-        no(format!("there is no class {shown}"), &help)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,36 +174,5 @@ mod tests {
         ] {
             assert_eq!(check(words, args), told, "({words}) called with ({args})");
         }
-    }
-
-    #[test]
-    fn a_path_leads_to_a_class_or_it_is_said_why_not() {
-        let found = FoundClasses {
-            classes: [("test.main.Test".to_owned(), Some(signature("name")))].into(),
-            without_main: ["test.main.No".to_owned()].into(),
-            broken: [("bad".to_owned(), "SyntaxError in line 1: invalid syntax".to_owned())].into(),
-        };
-        let found = Classes::Found(found.into());
-        let told = |classes: &Classes, path: &str| match classes.find(path) {
-            Ok(_) => "there".to_owned(),
-            Err(no) => format!("{}; {}", no.message, no.help),
-        };
-        assert_eq!(told(&found, "test.main.Test"), "there");
-        assert_eq!(
-            told(&found, "test.main.Tes"),
-            "there is no class `test.main.Tes`; did you mean `test.main.Test`?"
-        );
-        assert_eq!(
-            told(&found, "test.main.No"),
-            "the class `test.main.No` has no method `main`; add one, without arguments"
-        );
-        assert_eq!(
-            told(&found, "bad.X"),
-            "the module `bad` cannot be read: SyntaxError in line 1: invalid syntax; mend it"
-        );
-        assert!(told(&Classes::Nowhere, "a.B").contains("name no folder of classes"));
-        assert!(
-            told(&Classes::Unknown("no such program".into()), "a.B").contains("no such program")
-        );
     }
 }

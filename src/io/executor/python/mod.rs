@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::io::helper::{self, Bounds};
 use crate::spec::task::call::Call;
-use crate::spec::task::signature::{Classes, FoundClasses};
+use crate::spec::task::classes::{FoundClasses, PythonClasses};
 
 /// The variable that holds the call, as Python writes it.
 pub const CALL_VARIABLE: &str = "CRONWRIGHT_CALL";
@@ -48,10 +48,10 @@ pub struct Fingerprint(u64);
 
 impl Python {
     /// The classes that there are. The modules are read and not imported.
-    pub fn classes(&self) -> Classes {
+    pub fn classes(&self) -> PythonClasses {
         match self.list() {
-            Ok(found) => Classes::Found(Arc::new(found)),
-            Err(why) => Classes::Unknown(why.into()),
+            Ok(found) => PythonClasses::Found(Arc::new(found)),
+            Err(why) => PythonClasses::Unknown(why.into()),
         }
     }
 

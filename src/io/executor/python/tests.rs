@@ -113,8 +113,8 @@ fn returned(value: &str) -> Report {
 fn classes_are_found_without_importing_their_modules() {
     let tasks = Tasks::new();
     let found = |allow: &[&str]| match tasks.python(allow).classes() {
-        Classes::Found(found) => found,
-        other @ (Classes::Nowhere | Classes::Unknown(_)) => panic!("{other:?}"),
+        PythonClasses::Found(found) => found,
+        other @ (PythonClasses::Nowhere | PythonClasses::Unknown(_)) => panic!("{other:?}"),
     };
     let all = found(&["*"]);
     let paths: Vec<&str> = all.classes.keys().map(String::as_str).collect();
@@ -150,8 +150,8 @@ fn classes_are_found_without_importing_their_modules() {
 fn that_no_classes_can_be_found_is_said() {
     let tasks = Tasks::new();
     let told = |python: &Python| match python.classes() {
-        Classes::Unknown(why) => why.to_string(),
-        other @ (Classes::Nowhere | Classes::Found(_)) => panic!("{other:?}"),
+        PythonClasses::Unknown(why) => why.to_string(),
+        other @ (PythonClasses::Nowhere | PythonClasses::Found(_)) => panic!("{other:?}"),
     };
     let nowhere = Python { root: "/nowhere".into(), ..tasks.python(&["*"]) };
     assert_eq!(told(&nowhere), "there is no folder /nowhere");

@@ -1,13 +1,9 @@
-//! The task of a job: `command`, `script` or `class`.
+//! The task of a job: `command` or `script`.
 
-use std::ops::Range;
-
-use crate::diagnostic::{Diagnostic, codes, quoted};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::RawCommand;
 use crate::spec::manifest::rules::environment::TEXT_BYTES_MAX;
-use crate::spec::task::call::{Call, PlacedCall};
-use crate::spec::task::signature::{Classes, Part};
 use crate::spec::task::template;
 use crate::spec::words::split;
 
@@ -76,53 +72,8 @@ pub fn check_script(text: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> O
     refuse_size(&[text.to_owned()], site, out)
 }
 
-/// The call of a class; `site` is the value of `class`. Whether there is such a class is [`check_class`]'s.
-pub fn read_class(text: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Option<Call> {
-    if refuse_template(text, site, out) {
-        return None;
-    }
-    Call::parse(text)
-        .map_err(|error| {
-            let message = format!("cannot read this call: {error}");
-            let before = text.get(..error.at.start).unwrap_or_default();
-            let column = format!("column {} of the call", before.chars().count() + 1);
-            let place = site.clone().part(error.at);
-            let mut diagnostic = place.diagnostic(codes::BAD_CALL, message).label(column);
-            diagnostic.help = error.help.map(str::to_owned);
-            out.push(diagnostic);
-        })
-        .ok()
-}
-
-/// Whether a call of the text, which is sound, leads to a class and fits it.
-pub fn check_class(text: &str, classes: &Classes, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
-    let Ok(placed) = Call::parse_placed(text) else { return };
-    let path = &placed.call.path;
-    match classes.find(path) {
-        Err(no) => {
-            let site = site.clone().part(placed.path);
-            out.push(site.diagnostic(codes::UNKNOWN_CLASS, no.message).help(no.help));
-        }
-        Ok(Some(signature)) => {
-            let Err(misfit) = signature.check(&placed.call) else { return };
-            let site = site.clone().part(place_of(&placed, misfit.part));
-            let message = format!("{} cannot be called so: {misfit}", quoted(path));
-            out.push(site.diagnostic(codes::BAD_ARGUMENT, message));
-        }
-        Ok(None) => {}
-    }
-}
-
-fn place_of(placed: &PlacedCall, part: Part) -> Range<usize> {
-    let place = match part {
-        Part::Path => None,
-        Part::Position(index) => placed.args.get(index),
-        Part::Named(index) => placed.kwargs.get(index),
-    };
-    place.unwrap_or(&placed.path).clone()
-}
-
-fn refuse_template(text: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> bool {
+/// Refuses templates where none are filled in; whether there is one.
+pub(super) fn refuse_template(text: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> bool {
     let Some(place) = template::find(text) else { return false };
     let message = "templates are not supported yet";
     let help = "quoting does not help: the program would receive the text as it stands";
