@@ -9,11 +9,12 @@
 //! - [`io`]: how the world is touched, one file per outside thing.
 //! - [`supervisor`]: the small process that owns job processes.
 //! - [`daemon`]: the process that wires engine to io.
-//! - [`cli`]: the face; the only place that prints.
+//! - [`cli`]: the face; the only place that prints. [`embed`]: the face for other programs.
 
 pub mod cli;
 pub mod daemon;
 pub mod diagnostic;
+pub mod embed;
 pub mod engine;
 pub mod io;
 pub mod ledger;

@@ -177,6 +177,11 @@ pub fn main() -> ExitCode {
     main_with(Handlers::new())
 }
 
+/// Whether this verb is of a process that a daemon starts, and that a program with a daemon in it must be as well.
+pub(crate) fn is_helper(verb: &str) -> bool {
+    verb == "supervisor" || verb == http_task::VERB
+}
+
 /// The same in a program of one's own, which has handlers for `class` tasks.
 pub fn main_with(handlers: Handlers) -> ExitCode {
     let mut cli = match Cli::try_parse() {

@@ -22,17 +22,18 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::complain;
 use crate::cli::process;
 use crate::daemon::api::Answers;
+use crate::daemon::lifecycle::Lifecycle;
 use crate::daemon::reconciler::Look;
-use crate::daemon::settings::{self, Environment, Flags, Places, Settings, StoreUrl};
+use crate::daemon::settings::{self, Environment, Flags, Places, Settings};
 use crate::daemon::view::RedisHealth;
 use crate::daemon::zone_watch::{FILE_NAME, watch_zones};
-use crate::daemon::{DaemonError, Ended, Handle, Incoming, start};
+use crate::daemon::{DaemonError, Ended, Handle, Incoming, Program, open_store, start};
 use crate::diagnostic::render::{Colour, render_all};
 use crate::io::clock;
 use crate::io::executor::handlers::Handlers;
 use crate::io::http::api::Api;
 use crate::io::http::server::{ListenError, Listener};
-use crate::io::store::{Store, StoreError};
+use crate::io::store::StoreError;
 use crate::time::zone_database;
 
 /// How long a stop waits for answers that are under way.
@@ -125,7 +126,7 @@ async fn run(
     handlers: Handlers,
 ) -> Result<Exit, Failure> {
     let started_at = clock::wall();
-    let store = open(&settings).await?;
+    let store = open_store(&settings).await.map_err(|error| store_failure(&error))?;
     let mut listeners = Vec::new();
     for path in &settings.listen {
         listeners.push(Listener::bind(path).map_err(|error| listen_failure(&error))?);
@@ -133,10 +134,11 @@ async fn run(
     let exe = std::env::current_exe().map_err(|error| {
         Failure::new(Exit::Usage, format!("cannot find this program itself: {error}"))
     })?;
+    let environment = environment.variables;
+    let lifecycle = Lifecycle::default();
+    let program = Program { exe, environment, handlers, lifecycle, written: None };
     let (handle, daemon) =
-        start(Arc::clone(&settings), store, exe, environment.variables, handlers)
-            .await
-            .map_err(start_failure)?;
+        start(Arc::clone(&settings), store, program).await.map_err(start_failure)?;
     let (api, asked) = Api::new();
     let redis_now = open_redis(&settings, &handle)?;
     let answers = Answers { handle: handle.clone(), redis: redis_now, started_at };
@@ -155,38 +157,6 @@ async fn run(
     // Each removes its socket. Who keeps a connection open is not waited for.
     drop(timeout(LAST_ANSWERS_WITHIN, serving.join_all()).await);
     Ok(said_goodbye(&handle, ended).await)
-}
-
-async fn open(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
-    match &settings.store {
-        StoreUrl::Sqlite(path) => open_sqlite(path, &settings.node),
-        StoreUrl::Mongo(url) => open_mongo(url.expose()).await,
-    }
-}
-
-#[cfg(feature = "sqlite")]
-fn open_sqlite(path: &Path, node: &str) -> Result<Arc<dyn Store>, Failure> {
-    let store = crate::io::store::sqlite::SqliteStore::open(path, node)
-        .map_err(|error| store_failure(&error))?;
-    Ok(Arc::new(store))
-}
-
-#[cfg(not(feature = "sqlite"))]
-fn open_sqlite(_path: &Path, _node: &str) -> Result<Arc<dyn Store>, Failure> {
-    Err(not_built("sqlite"))
-}
-
-#[cfg(feature = "mongo")]
-async fn open_mongo(url: &str) -> Result<Arc<dyn Store>, Failure> {
-    let store = crate::io::store::mongo::MongoStore::open(url)
-        .await
-        .map_err(|error| store_failure(&error))?;
-    Ok(Arc::new(store))
-}
-
-#[cfg(not(feature = "mongo"))]
-async fn open_mongo(_url: &str) -> Result<Arc<dyn Store>, Failure> {
-    Err(not_built("mongo"))
 }
 
 #[cfg(feature = "redis")]
@@ -209,10 +179,10 @@ fn open_redis(
     }
 }
 
-#[cfg(not(all(feature = "sqlite", feature = "mongo", feature = "redis")))]
+#[cfg(not(feature = "redis"))]
 fn not_built(feature: &str) -> Failure {
     Failure::new(Exit::BadSettings, format!("this program was built without `{feature}`"))
-        .help("name another store, or build with the feature")
+        .help("build with the feature")
 }
 
 /// Waits until the daemon has ended, passing signals on. None: a second signal cut the stop short.
@@ -317,7 +287,14 @@ fn log(verbose: bool, quiet: bool) -> Result<(), Failure> {
 }
 
 fn store_failure(error: &StoreError) -> Failure {
-    let exit = if matches!(error, StoreError::Held { .. }) { Exit::Refused } else { Exit::Usage };
+    let exit = match error {
+        StoreError::Held { .. } => Exit::Refused,
+        StoreError::NotBuilt(_) => Exit::BadSettings,
+        StoreError::Unreachable { .. }
+        | StoreError::Newer { .. }
+        | StoreError::Failed { .. }
+        | StoreError::Damaged { .. } => Exit::Usage,
+    };
     Failure::new(exit, error.to_string())
 }
 

@@ -12,8 +12,10 @@ mod git_source;
 mod going_back;
 mod healing;
 mod lease;
+pub mod lifecycle;
 mod log;
 pub mod look;
+mod opening;
 mod parts;
 mod reader;
 pub mod reconciler;
@@ -40,12 +42,14 @@ use crate::daemon::store_task::Operation;
 use crate::daemon::view::Applied;
 use crate::engine::condition::Condition;
 use crate::engine::event::{Effect, Event, LeaseLoss, PlanDone, Resume};
+use crate::engine::lifecycle::LifecycleEvent;
 use crate::engine::request::{Op, ReplyStatus};
 use crate::engine::scheduler::Scheduler;
 use crate::io::clock::{self, SLEEP_MAX, Sleeper};
 use crate::io::store::{ForeignNews, Holder, Store};
 
-pub use crate::daemon::parts::{DaemonError, Handle, start};
+pub use crate::daemon::opening::open_store;
+pub use crate::daemon::parts::{DaemonError, Handle, Program, start};
 
 /// How many messages may wait for the loop.
 pub const INCOMING_MAX: usize = 10_000;
@@ -98,6 +102,7 @@ struct Loop {
 
 impl Loop {
     async fn turn(mut self) -> Ended {
+        self.parts.lifecycle.tell([LifecycleEvent::DaemonStarted]);
         let mut sleeper = Sleeper::new();
         let mut foreign_news_at = clock::boot();
         loop {
@@ -278,6 +283,7 @@ impl Loop {
     /// Starts nothing more, writes what must be written, and hands over what runs.
     async fn stop(mut self) -> Ended {
         self.handle(Event::Stopping);
+        self.parts.lifecycle.tell([LifecycleEvent::DaemonStopping]);
         self.end_handlers().await;
         let (done, flushed) = oneshot::channel();
         drop(self.parts.operations.send(Operation::Flush(done)));

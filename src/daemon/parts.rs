@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use crate::daemon::book::Book;
 use crate::daemon::executor::{Executor, Holdings, Listener, Owners, Reporter};
 use crate::daemon::healing::Healing;
+use crate::daemon::lifecycle::Lifecycle;
 use crate::daemon::look::Policy;
 use crate::daemon::reader::Reader;
 use crate::daemon::reconciler::{Look, Reconciler};
@@ -26,6 +27,7 @@ use crate::io::background::Background;
 use crate::io::clock;
 use crate::io::executor::handlers::{HandlerThreads, Handlers};
 use crate::io::executor::supervisor::{Launch, SupervisorError, SupervisorEvent, SupervisorHandle};
+use crate::io::files::written::Written;
 use crate::io::files::{Guard, Source, Sources};
 use crate::io::last_good::LastGood;
 use crate::io::store::{Holder, Store, StoreError};
@@ -65,6 +67,22 @@ pub(super) struct Parts {
     pub(super) applied: watch::Sender<Applied>,
     pub(super) resume: watch::Sender<Resume>,
     pub(super) holdings: Arc<Holdings>,
+    pub(super) lifecycle: Lifecycle,
+}
+
+/// What the process brings that a daemon runs in.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The program that is a supervisor when it is asked to be one.
+    pub exe: PathBuf,
+    /// The process's environment: jobs get a part of it.
+    pub environment: BTreeMap<String, String>,
+    /// What is compiled in.
+    pub handlers: Handlers,
+    /// Where it is told what happens.
+    pub lifecycle: Lifecycle,
+    /// What it declares itself, if it does.
+    pub written: Option<watch::Receiver<Arc<Written>>>,
 }
 
 /// What others hold of a running daemon.
@@ -80,6 +98,8 @@ pub struct Handle {
     pub supervisor: SupervisorHandle,
     /// Calls of handlers, and what they have logged.
     pub handlers: Arc<HandlerThreads>,
+    /// What happens from now on.
+    pub lifecycle: Lifecycle,
     /// What is applied.
     pub applied: watch::Receiver<Applied>,
     /// How the sources stand.
@@ -113,15 +133,13 @@ fn book_of(settings: &Settings) -> Arc<Book> {
     Arc::new(Book::new(LastGood::open(settings.state_dir.join("last-good"))))
 }
 
-/// Starts a daemon on an open store. `environment` is the process's own: jobs get a part of it. `handlers` are
-/// what this program has compiled in.
+/// Starts a daemon on an open store.
 pub async fn start(
     settings: Arc<Settings>,
     store: Arc<dyn Store>,
-    exe: PathBuf,
-    environment: BTreeMap<String, String>,
-    handlers: Handlers,
+    program: Program,
 ) -> Result<(Handle, JoinHandle<Ended>), DaemonError> {
+    let Program { exe, environment, handlers, lifecycle, written } = program;
     let launch = Launch::new(&settings.state_dir, &exe);
     let (supervisor, news) = SupervisorHandle::connect_or_start(launch).await?;
     let node: Arc<str> = settings.node.as_str().into();
@@ -144,10 +162,12 @@ pub async fn start(
         holdings: Arc::clone(&holdings),
         events: events.clone(),
         health,
+        lifecycle: lifecycle.clone(),
+        teller: Mutex::default(),
     };
     tokio::spawn(writer.work(to_do));
     let reconciler = Reconciler {
-        reader: reader_of(&settings, handlers.classes())?,
+        reader: reader_of(&settings, handlers.classes(), written)?,
         git: git_source::follow(&settings),
         policy: Policy::of(&settings),
         book: Arc::clone(&book),
@@ -180,6 +200,7 @@ pub async fn start(
             applied,
             resume,
             holdings: Arc::clone(&holdings),
+            lifecycle: lifecycle.clone(),
         },
     };
     let daemon = tokio::spawn(turning.turn());
@@ -190,6 +211,7 @@ pub async fn start(
         store,
         supervisor,
         handlers,
+        lifecycle,
         applied: applied_now,
         sync: sync_now,
         store_health: health_now,
@@ -211,11 +233,15 @@ fn nothing_applied() -> Applied {
     }
 }
 
-fn reader_of(settings: &Settings, compiled: CompiledClasses) -> Result<Reader, DaemonError> {
+fn reader_of(
+    settings: &Settings,
+    compiled: CompiledClasses,
+    written: Option<watch::Receiver<Arc<Written>>>,
+) -> Result<Reader, DaemonError> {
     let background = Background::start().map_err(DaemonError::Thread)?;
     let (sources, mut known) = (sources_of(settings), settings.known.clone());
     known.classes.compiled = compiled;
-    Ok(Reader { sources, known, python: settings.python.clone(), background })
+    Ok(Reader { sources, known, written, python: settings.python.clone(), background })
 }
 
 fn sources_of(settings: &Settings) -> Sources {
@@ -226,6 +252,7 @@ fn sources_of(settings: &Settings) -> Sources {
             .map(|source| Source { name: source.name.clone(), path: source.path.clone() })
             .collect(),
         git: None,
+        written: None,
         guard: if rustix::process::geteuid().is_root() { Guard::Root } else { Guard::Usual },
         revision: settings.revision.clone(),
     }

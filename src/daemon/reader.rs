@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
@@ -11,6 +12,7 @@ use crate::engine::absence::Absences;
 use crate::io::background::Background;
 use crate::io::clock;
 use crate::io::executor::python::{Fingerprint, Python};
+use crate::io::files::written::Written;
 use crate::io::files::{Patience, Reading, Snapshot, Sources, UNSETTLED_MAX};
 use crate::io::git::GitReading;
 use crate::io::watch::Touched;
@@ -26,6 +28,8 @@ const UNSETTLED_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Reader {
     pub(super) sources: Sources,
     pub(super) known: Known,
+    /// What the program declares itself, if it does.
+    pub(super) written: Option<watch::Receiver<Arc<Written>>>,
     /// Where classes are found.
     pub(super) python: Option<Python>,
     pub(super) background: Background,
@@ -64,6 +68,7 @@ impl Reader {
         book: &Book,
     ) {
         self.sources.git = git;
+        self.sources.written = self.written.as_ref().map(|written| Arc::clone(&written.borrow()));
         let before = seen.snapshot.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
         let Some(snapshot) = self.read(seen.snapshot.as_ref(), touched).await else { return };
         seen.taken_at = clock::boot();

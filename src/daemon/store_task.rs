@@ -7,7 +7,7 @@
 //! the store answers. What an answer means is the scheduler's to say.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -19,8 +19,10 @@ use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::executor::Holdings;
 use crate::daemon::failpoint::failpoint;
+use crate::daemon::lifecycle::Lifecycle;
 use crate::engine::event::{ClaimBatch, Effect, Event, Note, PlanWrites, Recovery, Resume};
 use crate::engine::execution::ExecutionId;
+use crate::engine::lifecycle::{Teller, planned};
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::AppliedSet;
 use crate::engine::removed::Removed;
@@ -102,6 +104,9 @@ pub(super) struct StoreTask {
     pub(super) holdings: Arc<Holdings>,
     pub(super) events: mpsc::Sender<Incoming>,
     pub(super) health: watch::Sender<StoreHealth>,
+    pub(super) lifecycle: Lifecycle,
+    /// The executions that the store knows to be in flight.
+    pub(super) teller: Mutex<Teller>,
 }
 
 /// The plan that is being written, if any.
@@ -176,6 +181,7 @@ impl StoreTask {
         match answer {
             Ok(answers) => {
                 self.healthy();
+                self.lifecycle.tell(self.teller().claimed(batch, &answers));
                 self.send(Event::Claimed { batch: batch.number, answers }).await;
             }
             Err(error) => self.lost(&error).await,
@@ -193,6 +199,7 @@ impl StoreTask {
         match answer {
             Ok(PlanAnswer::Saved { generation }) => {
                 self.healthy();
+                self.lifecycle.tell(planned(plan));
                 self.send(Event::PlanSaved { generation }).await;
             }
             Ok(PlanAnswer::Stale) => self.send(Event::PlanStale).await,
@@ -212,6 +219,7 @@ impl StoreTask {
                 Ok(contents) => {
                     self.healthy();
                     let recovery = self.recovery(number, contents).await;
+                    self.teller().recovered(&recovery.in_flight);
                     failpoint("recovered");
                     return self.send(Event::Recovered(Box::new(recovery))).await;
                 }
@@ -280,10 +288,30 @@ impl StoreTask {
             sleep(pause).await;
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
+        self.tell_recorded(changes);
         failpoint("after_record");
         for change in changes {
             if let Some(id) = change.ended() {
                 self.send(Event::Recorded { id }).await;
+            }
+        }
+    }
+
+    fn teller(&self) -> MutexGuard<'_, Teller> {
+        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_recorded(&self, changes: &[RowChange]) {
+        let mut teller = self.teller();
+        for change in changes {
+            match change {
+                RowChange::Started { id, at, .. } => self.lifecycle.tell(teller.started(id, *at)),
+                RowChange::Waits { wait, .. } => {
+                    self.lifecycle.tell(teller.waits(&wait.attempt(), &wait.last, wait.until));
+                }
+                RowChange::Ended { id, ending, .. } => {
+                    self.lifecycle.tell(teller.ended(id, ending));
+                }
             }
         }
     }

@@ -7,6 +7,7 @@ pub mod consequences;
 pub mod event;
 pub mod execution;
 pub mod fields;
+pub mod lifecycle;
 pub mod overrides;
 pub mod plan;
 pub mod queue;

@@ -16,6 +16,7 @@ mod snapshot;
 mod taken;
 mod touched;
 mod walk;
+pub mod written;
 
 pub use content::read_alone;
 pub use guard::Guard;

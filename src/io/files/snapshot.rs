@@ -10,6 +10,7 @@ use crate::io::files::problem::{FileProblem, FileWarning, SourceState};
 use crate::io::files::revision::{Revision, git_lock};
 use crate::io::files::taken::{Pool, Taken};
 use crate::io::files::walk::{Stamp, Walk, walk};
+use crate::io::files::written::{WRITTEN_SOURCE, Written};
 use crate::io::git::GitReading;
 use crate::spec::manifest::{Content, ManifestFile};
 
@@ -27,6 +28,8 @@ pub struct Sources {
     pub folders: Vec<Source>,
     /// The repository elsewhere, as it was last fetched; it comes after the folders.
     pub git: Option<Arc<GitReading>>,
+    /// What the program itself declares; it comes last.
+    pub written: Option<Arc<Written>>,
     /// How strictly files of folders are judged.
     pub guard: Guard,
     /// `CRONWRIGHT_REVISION`.
@@ -193,7 +196,7 @@ impl Snapshot {
     }
 
     fn of(sources: &Sources, walks: &[Walk], mut taken: Taken, previous: Option<&Self>) -> Self {
-        let mut readings = Vec::with_capacity(walks.len() + 1);
+        let mut readings = Vec::with_capacity(walks.len() + 2);
         let mut folders = Vec::new();
         for (source, walk) in sources.folders.iter().zip(walks) {
             let known = previous
@@ -207,12 +210,19 @@ impl Snapshot {
             let (name, state) = (git.name.to_string(), git.state());
             readings.push(SourceReading { name, state, filled_root: None });
         }
+        if let Some(written) = &sources.written {
+            taken.add_written(written, readings.len(), previous);
+            // It is always seen whole.
+            let (name, state) = (WRITTEN_SOURCE.to_owned(), SourceState::Read);
+            readings.push(SourceReading { name, state, filled_root: None });
+        }
         let same = previous.filter(|previous| taken.is_same(previous, &readings));
         let digest = same.map(|previous| Arc::clone(&previous.digest));
         let digest = digest.unwrap_or_else(|| digest_of(&readings, &taken.files));
         let revision = Revision::find(sources, &digest);
         let git_fault = sources.git.as_ref().and_then(|git| git.diagnostic()).map(Box::new);
-        let plain_roots = plain_roots(walks).filter(|_| sources.git.is_none());
+        let plain_roots =
+            plain_roots(walks).filter(|_| sources.git.is_none() && sources.written.is_none());
         let files = taken.files;
         Self { sources: readings, files, digest, revision, git_fault, folders, plain_roots }
     }

@@ -9,6 +9,7 @@ use crate::io::files::content::{ReadFault, open_root, read_file};
 use crate::io::files::problem::FileProblem;
 use crate::io::files::snapshot::{Snapshot, SnapshotFile, SourceReading, TOTAL_BYTES_MAX};
 use crate::io::files::walk::{Found, Stamp, Walk};
+use crate::io::files::written::Written;
 use crate::io::git::{GitFile, GitReading};
 
 /// A file that changed less than this before it was read is read again next time: within the resolution
@@ -130,6 +131,28 @@ impl Taken {
         };
         for file in tree.files.iter().map(file) {
             let known = pool.known(source, &file.path);
+            self.push(file, known);
+        }
+    }
+
+    /// Adds what the program declares, as the source of this number.
+    pub(super) fn add_written(
+        &mut self,
+        written: &Written,
+        source: usize,
+        previous: Option<&Snapshot>,
+    ) {
+        let mut pool = Pool::of(previous);
+        for (path, bytes) in written.manifests() {
+            let file = SnapshotFile {
+                path: Arc::clone(path),
+                source,
+                warning: None,
+                content_digest: *blake3::hash(bytes).as_bytes(),
+                content: Ok(Arc::clone(bytes)),
+                stamp: None,
+            };
+            let known = pool.known(source, path);
             self.push(file, known);
         }
     }

@@ -23,7 +23,11 @@ impl Snapshot {
     /// Blocks on the file system.
     pub fn with_touched(&self, sources: &Sources, paths: &BTreeSet<PathBuf>) -> Option<Self> {
         let is_whole = self.sources.iter().all(|source| source.state == SourceState::Read);
-        if !is_whole || sources.git.is_some() || lock_of(sources, Patience::Left).is_some() {
+        if !is_whole
+            || sources.git.is_some()
+            || sources.written.is_some()
+            || lock_of(sources, Patience::Left).is_some()
+        {
             return None;
         }
         let mut snapshot = self.clone();

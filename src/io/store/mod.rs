@@ -56,6 +56,9 @@ pub enum StoreError {
         /// Its version.
         found: u32,
     },
+    /// The program was built without what it takes.
+    #[error("this program was built without `{0}`: name another store, or build with the feature")]
+    NotBuilt(&'static str),
     /// An operation failed.
     #[error("cannot {act} in the store: {message}")]
     Failed {
