@@ -6,6 +6,14 @@
 //!
 //! It runs for some seconds and stops. What ran stands in the ledger below `target/embed`.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::expect_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "an example shows what happens"
+)]
+
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -35,9 +35,11 @@ mod start;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 pub use crate::daemon::lifecycle::{Subscription, Told};
 use crate::daemon::look::{Look, Looked};
@@ -55,6 +57,10 @@ use crate::io::clock;
 use crate::io::files::written::{Written, path_of};
 use crate::io::store::StoreError;
 use crate::spec::job::JobName;
+
+/// How long the tasks of a scheduler that has stopped may take to end, and how often is looked.
+const FREED_WITHIN: Duration = Duration::from_secs(5);
+const FREED_LOOK: Duration = Duration::from_millis(5);
 
 /// Who asks, in the ledger.
 const ACTOR: &str = "code";
@@ -188,12 +194,23 @@ impl Embedded {
 
     /// Starts nothing more, ends the handlers, and hands the processes of jobs over to the next start; how many go on.
     pub async fn stop(self) -> usize {
+        let Self { handle, daemon, written } = self;
         // One that has stopped already hears nothing.
-        self.handle.incoming.send(Incoming::Stop).await.ok();
-        match self.daemon.await {
+        handle.incoming.send(Incoming::Stop).await.ok();
+        let running = match daemon.await {
             Ok(Ended::Stopped { running }) => running,
             Ok(Ended::Replaced) | Err(_) => 0,
-        }
+        };
+        // Its tasks end when nobody can ask them any more; then the store is free for the next one.
+        let store = Arc::downgrade(&handle.store);
+        drop((handle, written));
+        let freed = async {
+            while store.strong_count() > 0 {
+                sleep(FREED_LOOK).await;
+            }
+        };
+        drop(timeout(FREED_WITHIN, freed).await);
+        running
     }
 
     /// Applies what is declared now.

@@ -13,6 +13,8 @@
 mod cli;
 #[cfg(all(feature = "sqlite", feature = "mongo"))]
 mod daemon;
+#[cfg(feature = "sqlite")]
+mod embed;
 mod files;
 mod fuzz;
 mod git;

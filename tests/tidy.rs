@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 /// Each layer and the layers that it may use beside itself, in the order in which data flows. What
 /// is not named is forbidden: `ledger` shares nothing with what it checks, `supervisor` stands alone.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("time", &[]),
     ("diagnostic", &["time"]),
     ("spec", &["time", "diagnostic"]),
@@ -20,7 +20,8 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("io", &["time", "diagnostic", "spec", "engine", "supervisor"]),
     ("daemon", &["time", "diagnostic", "spec", "engine", "supervisor", "io"]),
     ("cli", &["time", "diagnostic", "spec", "engine", "supervisor", "io", "daemon"]),
-    ("lib", &[]),
+    ("embed", &["diagnostic", "spec", "engine", "io", "daemon", "cli"]),
+    ("lib", &["io"]),
 ];
 
 /// Layers that do no I/O, read no clock and have no async. (`time` reads the system's zone data.)

@@ -82,12 +82,12 @@ pub(super) async fn exec(
     };
     let ending = match &job.spec.task {
         Task::Class { call, runtime } if global.handlers.take(&call.path, *runtime) => {
-            let order = order_of(&facts, &job.spec, call, secrets);
+            let order = order_of(&facts, &job.spec, call, &secrets);
             let order = HandlerOrder { output_bytes_max: OUTPUT_BYTES_MAX, ..order };
             handler::called(order, global.handlers.clone(), output, shown).await?
         }
         Task::Command(_) | Task::Script { .. } | Task::Class { .. } | Task::Http(_) => {
-            let process = process_of(&job, &facts, secrets, &here, &folder.0)?;
+            let process = process_of(&job, &facts, &secrets, &here, &folder.0)?;
             carried_out(process, &folder.0, output, shown).await?
         }
     };
@@ -166,7 +166,7 @@ fn facts_of<'a>(job: &DeclaredJob, id: &'a AttemptId, asked_at: Timestamp) -> Fa
 fn process_of(
     job: &DeclaredJob,
     facts: &Facts<'_>,
-    secrets: BTreeMap<String, String>,
+    secrets: &BTreeMap<String, String>,
     here: &Here,
     folder: &Path,
 ) -> Result<StartProcess, Failure> {

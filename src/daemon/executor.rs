@@ -42,13 +42,14 @@ impl Executor {
         settings: &Settings,
         exe: PathBuf,
         owners: Owners,
+        reporter: Reporter,
         book: Arc<Book>,
         environment: BTreeMap<String, String>,
     ) -> Result<Self, DaemonError> {
         let caller = caller_of(settings)?;
         let http = HttpCaller { exe, allow: settings.http_allow.clone() };
         let base_dir = settings.base_dir.clone();
-        let Owners { supervisor, handlers, reporter } = owners;
+        let Owners { supervisor, handlers } = owners;
         Ok(Self { supervisor, handlers, reporter, book, base_dir, environment, caller, http })
     }
 
@@ -88,9 +89,9 @@ impl Executor {
         if let Task::Class { call, runtime } = &spec.task
             && self.handlers.handlers().take(&call.path, *runtime)
         {
-            return self.call_handler(order_of(&facts, &spec, call, secrets));
+            return self.call_handler(order_of(&facts, &spec, call, &secrets));
         }
-        let process = match start_of(&facts, &spec, secrets, &surroundings) {
+        let process = match start_of(&facts, &spec, &secrets, &surroundings) {
             Ok(process) => process,
             Err(error) => return Some(not_started(&attempt, "NoCaller", error.to_string())),
         };
@@ -153,11 +154,10 @@ impl Executor {
     }
 }
 
-/// Who owns what runs, and who hears of it.
+/// Who owns what runs.
 pub(super) struct Owners {
     pub(super) supervisor: SupervisorHandle,
     pub(super) handlers: Arc<HandlerThreads>,
-    pub(super) reporter: Reporter,
 }
 
 fn caller_of(settings: &Settings) -> Result<Option<Caller>, DaemonError> {

@@ -1,9 +1,14 @@
 //! Telling whoever subscribed what happens to jobs and executions.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
-use crate::engine::lifecycle::LifecycleEvent;
+use crate::engine::event::{ClaimAnswer, ClaimBatch, PlanWrites};
+use crate::engine::execution::Row;
+use crate::engine::lifecycle::{LifecycleEvent, Teller, planned};
+use crate::io::store::RowChange;
 
 /// How many events are kept for a subscriber that is slower than they come.
 pub const EVENTS_MAX: usize = 4096;
@@ -52,6 +57,48 @@ impl Subscription {
             Ok(event) => Some(Told::Event(Box::new(event))),
             Err(RecvError::Lagged(count)) => Some(Told::Lagged(count)),
             Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+/// Tells what the store has been made to hold.
+pub(super) struct Telling {
+    to: Lifecycle,
+    /// The executions that are in flight.
+    teller: Mutex<Teller>,
+}
+
+impl Telling {
+    pub(super) fn to(lifecycle: &Lifecycle) -> Self {
+        Self { to: lifecycle.clone(), teller: Mutex::default() }
+    }
+
+    fn teller(&self) -> MutexGuard<'_, Teller> {
+        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn recovered(&self, rows: &[Row]) {
+        self.teller().recovered(rows);
+    }
+
+    pub(super) fn claimed(&self, batch: &ClaimBatch, answers: &[ClaimAnswer]) {
+        self.to.tell(self.teller().claimed(batch, answers));
+    }
+
+    pub(super) fn planned(&self, plan: &PlanWrites) {
+        self.to.tell(planned(plan));
+    }
+
+    pub(super) fn recorded(&self, changes: &[RowChange]) {
+        let mut teller = self.teller();
+        for change in changes {
+            match change {
+                RowChange::Started { id, at, .. } => self.to.tell(teller.started(id, *at)),
+                RowChange::Waits { wait, .. } => {
+                    self.to.tell(teller.waits(&wait.attempt(), &wait.last, wait.until));
+                }
+                RowChange::Ended { id, ending, .. } => self.to.tell(teller.ended(id, ending)),
+            }
         }
     }
 }

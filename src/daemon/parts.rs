@@ -1,8 +1,8 @@
 //! Putting the daemon together: which task gets which end of which channel.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::daemon::book::Book;
 use crate::daemon::executor::{Executor, Holdings, Listener, Owners, Reporter};
 use crate::daemon::healing::Healing;
-use crate::daemon::lifecycle::Lifecycle;
+use crate::daemon::lifecycle::{Lifecycle, Telling};
 use crate::daemon::look::Policy;
 use crate::daemon::reader::Reader;
 use crate::daemon::reconciler::{Look, Reconciler};
@@ -115,18 +115,25 @@ pub struct Handle {
 /// What the supervisor holds is known before the lease makes the loop read the store.
 async fn begin(
     news: mpsc::Receiver<SupervisorEvent>,
-    events: &mpsc::Sender<Incoming>,
-    holdings: Arc<Holdings>,
+    reporter: Reporter,
     store: &Arc<dyn Store>,
     holder: Holder,
 ) {
-    Listener { news, reporter: Reporter { events: events.clone(), holdings } }.meet().await;
-    tokio::spawn(lease::hold(Arc::clone(store), holder, events.clone()));
+    let events = reporter.events.clone();
+    Listener { news, reporter }.meet().await;
+    tokio::spawn(lease::hold(Arc::clone(store), holder, events));
 }
 
 /// This process, as the store knows it.
 fn holder(node: &Arc<str>) -> Holder {
     Holder { node: Arc::clone(node), identity: clock::unique_id().into() }
+}
+
+async fn supervisor_of(
+    settings: &Settings,
+    exe: &Path,
+) -> Result<(SupervisorHandle, mpsc::Receiver<SupervisorEvent>), SupervisorError> {
+    SupervisorHandle::connect_or_start(Launch::new(&settings.state_dir, exe)).await
 }
 
 fn book_of(settings: &Settings) -> Arc<Book> {
@@ -140,71 +147,59 @@ pub async fn start(
     program: Program,
 ) -> Result<(Handle, JoinHandle<Ended>), DaemonError> {
     let Program { exe, environment, handlers, lifecycle, written } = program;
-    let launch = Launch::new(&settings.state_dir, &exe);
-    let (supervisor, news) = SupervisorHandle::connect_or_start(launch).await?;
+    let (supervisor, news) = supervisor_of(&settings, &exe).await?;
     let node: Arc<str> = settings.node.as_str().into();
     let holder = holder(&node);
     let book = book_of(&settings);
-    let (events, incoming) = mpsc::channel(INCOMING_MAX);
-    let (operations, to_do) = mpsc::unbounded_channel();
-    let (looks, wanted_looks) = mpsc::channel(LOOKS_MAX);
-    let (plans_done, done) = mpsc::channel(4);
-    let (applied, applied_now) = watch::channel(nothing_applied());
-    let (sync, sync_now) = watch::channel(Sync::default());
-    let (resume, resume_now) = watch::channel(Resume::AfterPlan);
-    let holdings = Arc::<Holdings>::default();
-    let (health, health_now) = watch::channel(StoreHealth::Healthy);
+    let wires = Wires::new();
+    let (events, looks) = (wires.events, wires.looks);
+    let reporter = Reporter { events: events.clone(), holdings: Arc::default() };
     let writer = StoreTask {
         store: Arc::clone(&store),
         node: Arc::clone(&node),
         book: Arc::clone(&book),
-        resume: resume_now,
-        holdings: Arc::clone(&holdings),
+        resume: wires.resume_now,
+        holdings: Arc::clone(&reporter.holdings),
         events: events.clone(),
-        health,
-        lifecycle: lifecycle.clone(),
-        teller: Mutex::default(),
+        health: wires.health,
+        telling: Telling::to(&lifecycle),
     };
-    tokio::spawn(writer.work(to_do));
+    tokio::spawn(writer.work(wires.to_do));
     let reconciler = Reconciler {
         reader: reader_of(&settings, handlers.classes(), written)?,
         git: git_source::follow(&settings),
         policy: Policy::of(&settings),
         book: Arc::clone(&book),
-        applied: applied_now.clone(),
-        sync,
+        applied: wires.applied_now.clone(),
+        sync: wires.sync,
         events: events.clone(),
-        plans_done: done,
-        looks: wanted_looks,
+        plans_done: wires.done,
+        looks: wires.wanted_looks,
         healing: Healing::of(&store),
     };
     tokio::spawn(reconciler.work());
     let handlers = Arc::new(HandlerThreads::start(handlers).map_err(DaemonError::Thread)?);
-    let owners = Owners {
-        supervisor: supervisor.clone(),
-        handlers: Arc::clone(&handlers),
-        reporter: Reporter { events: events.clone(), holdings: Arc::clone(&holdings) },
-    };
+    let owners = Owners { supervisor: supervisor.clone(), handlers: Arc::clone(&handlers) };
     let turning = Loop {
         scheduler: Scheduler::new(&node, &holder.identity).with_max_running(settings.max_running),
-        incoming,
+        incoming: wires.incoming,
         store: Arc::clone(&store),
         holder: holder.clone(),
-        executor: Executor::new(&settings, exe, owners, book, environment)?,
+        executor: Executor::new(&settings, exe, owners, reporter.clone(), book, environment)?,
         waiting: Waiting::default(),
         parts: Parts {
             events: events.clone(),
-            operations,
+            operations: wires.operations,
             looks: looks.clone(),
-            plans_done,
-            applied,
-            resume,
-            holdings: Arc::clone(&holdings),
+            plans_done: wires.plans_done,
+            applied: wires.applied,
+            resume: wires.resume,
+            holdings: Arc::clone(&reporter.holdings),
             lifecycle: lifecycle.clone(),
         },
     };
     let daemon = tokio::spawn(turning.turn());
-    begin(news, &events, holdings, &store, holder).await;
+    begin(news, reporter, &store, holder).await;
     let handle = Handle {
         incoming: events,
         looks,
@@ -212,13 +207,64 @@ pub async fn start(
         supervisor,
         handlers,
         lifecycle,
-        applied: applied_now,
-        sync: sync_now,
-        store_health: health_now,
+        applied: wires.applied_now,
+        sync: wires.sync_now,
+        store_health: wires.health_now,
         node,
         settings,
     };
     Ok((handle, daemon))
+}
+
+/// Both ends of every channel.
+struct Wires {
+    events: mpsc::Sender<Incoming>,
+    incoming: mpsc::Receiver<Incoming>,
+    operations: mpsc::UnboundedSender<Operation>,
+    to_do: mpsc::UnboundedReceiver<Operation>,
+    looks: mpsc::Sender<Look>,
+    wanted_looks: mpsc::Receiver<Look>,
+    plans_done: mpsc::Sender<PlanDone>,
+    done: mpsc::Receiver<PlanDone>,
+    applied: watch::Sender<Applied>,
+    applied_now: watch::Receiver<Applied>,
+    sync: watch::Sender<Sync>,
+    sync_now: watch::Receiver<Sync>,
+    resume: watch::Sender<Resume>,
+    resume_now: watch::Receiver<Resume>,
+    health: watch::Sender<StoreHealth>,
+    health_now: watch::Receiver<StoreHealth>,
+}
+
+impl Wires {
+    fn new() -> Self {
+        let (events, incoming) = mpsc::channel(INCOMING_MAX);
+        let (operations, to_do) = mpsc::unbounded_channel();
+        let (looks, wanted_looks) = mpsc::channel(LOOKS_MAX);
+        let (plans_done, done) = mpsc::channel(4);
+        let (applied, applied_now) = watch::channel(nothing_applied());
+        let (sync, sync_now) = watch::channel(Sync::default());
+        let (resume, resume_now) = watch::channel(Resume::AfterPlan);
+        let (health, health_now) = watch::channel(StoreHealth::Healthy);
+        Self {
+            events,
+            incoming,
+            operations,
+            to_do,
+            looks,
+            wanted_looks,
+            plans_done,
+            done,
+            applied,
+            applied_now,
+            sync,
+            sync_now,
+            resume,
+            resume_now,
+            health,
+            health_now,
+        }
+    }
 }
 
 fn nothing_applied() -> Applied {

@@ -7,7 +7,7 @@
 //! the store answers. What an answer means is the scheduler's to say.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -19,10 +19,9 @@ use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::executor::Holdings;
 use crate::daemon::failpoint::failpoint;
-use crate::daemon::lifecycle::Lifecycle;
+use crate::daemon::lifecycle::Telling;
 use crate::engine::event::{ClaimBatch, Effect, Event, Note, PlanWrites, Recovery, Resume};
 use crate::engine::execution::ExecutionId;
-use crate::engine::lifecycle::{Teller, planned};
 use crate::engine::overrides::Overrides;
 use crate::engine::plan::AppliedSet;
 use crate::engine::removed::Removed;
@@ -104,9 +103,7 @@ pub(super) struct StoreTask {
     pub(super) holdings: Arc<Holdings>,
     pub(super) events: mpsc::Sender<Incoming>,
     pub(super) health: watch::Sender<StoreHealth>,
-    pub(super) lifecycle: Lifecycle,
-    /// The executions that the store knows to be in flight.
-    pub(super) teller: Mutex<Teller>,
+    pub(super) telling: Telling,
 }
 
 /// The plan that is being written, if any.
@@ -181,7 +178,7 @@ impl StoreTask {
         match answer {
             Ok(answers) => {
                 self.healthy();
-                self.lifecycle.tell(self.teller().claimed(batch, &answers));
+                self.telling.claimed(batch, &answers);
                 self.send(Event::Claimed { batch: batch.number, answers }).await;
             }
             Err(error) => self.lost(&error).await,
@@ -199,7 +196,7 @@ impl StoreTask {
         match answer {
             Ok(PlanAnswer::Saved { generation }) => {
                 self.healthy();
-                self.lifecycle.tell(planned(plan));
+                self.telling.planned(plan);
                 self.send(Event::PlanSaved { generation }).await;
             }
             Ok(PlanAnswer::Stale) => self.send(Event::PlanStale).await,
@@ -219,7 +216,7 @@ impl StoreTask {
                 Ok(contents) => {
                     self.healthy();
                     let recovery = self.recovery(number, contents).await;
-                    self.teller().recovered(&recovery.in_flight);
+                    self.telling.recovered(&recovery.in_flight);
                     failpoint("recovered");
                     return self.send(Event::Recovered(Box::new(recovery))).await;
                 }
@@ -288,30 +285,11 @@ impl StoreTask {
             sleep(pause).await;
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
-        self.tell_recorded(changes);
+        self.telling.recorded(changes);
         failpoint("after_record");
         for change in changes {
             if let Some(id) = change.ended() {
                 self.send(Event::Recorded { id }).await;
-            }
-        }
-    }
-
-    fn teller(&self) -> MutexGuard<'_, Teller> {
-        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tell_recorded(&self, changes: &[RowChange]) {
-        let mut teller = self.teller();
-        for change in changes {
-            match change {
-                RowChange::Started { id, at, .. } => self.lifecycle.tell(teller.started(id, *at)),
-                RowChange::Waits { wait, .. } => {
-                    self.lifecycle.tell(teller.waits(&wait.attempt(), &wait.last, wait.until));
-                }
-                RowChange::Ended { id, ending, .. } => {
-                    self.lifecycle.tell(teller.ended(id, ending));
-                }
             }
         }
     }

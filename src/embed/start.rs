@@ -26,6 +26,7 @@ pub struct Builder {
     handlers: Handlers,
     jobs: Vec<Job>,
     lifecycle: Lifecycle,
+    helper: Option<PathBuf>,
 }
 
 impl Builder {
@@ -35,6 +36,7 @@ impl Builder {
             handlers: Handlers::new(),
             jobs: Vec::new(),
             lifecycle: Lifecycle::default(),
+            helper: None,
         }
     }
 
@@ -74,6 +76,14 @@ impl Builder {
         self
     }
 
+    /// The program that is started to own the processes of jobs, where it is not this one, whose `main` begins with
+    /// [`helper`](crate::embed::helper): a `cronwright` of the same version.
+    #[must_use]
+    pub fn helper_program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.helper = Some(path.into());
+        self
+    }
+
     /// Everything that happens, from the start on.
     pub fn events(&self) -> Subscription {
         self.lifecycle.subscribe()
@@ -85,7 +95,7 @@ impl Builder {
     ///
     /// When the settings, the store or a job cannot be used, or another daemon has the state directory.
     pub async fn start(self) -> Result<Embedded, EmbedError> {
-        let Self { flags, handlers, jobs, lifecycle } = self;
+        let Self { flags, handlers, jobs, lifecycle, helper } = self;
         let environment =
             process::environment().map_err(|why| EmbedError::Settings(why.to_string()))?;
         let settings = Arc::new(settings_of(&flags, &environment)?);
@@ -102,7 +112,7 @@ impl Builder {
         }
         let (written, declared) = watch::channel(Arc::new(written));
         let program = Program {
-            exe: std::env::current_exe().map_err(failed)?,
+            exe: helper.map_or_else(std::env::current_exe, Ok).map_err(failed)?,
             environment: environment.variables,
             handlers,
             lifecycle,

@@ -14,8 +14,9 @@ use crate::engine::plan::Change;
 use crate::spec::job::JobName;
 use crate::time::Timestamp;
 
-/// Something that happened.
+/// Something that happened. There will be more kinds.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum LifecycleEvent {
     /// The daemon runs.
     DaemonStarted,

@@ -22,8 +22,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::support::cronwright;
 use crate::support::servers::{self, Mongod};
+use crate::support::{cronwright, example};
 
 /// Nothing here takes this long, except when it is broken.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -42,6 +42,7 @@ pub(crate) enum Backend {
 /// A folder with `jobs.d` and a state directory, and the daemon that serves it.
 pub(crate) struct World {
     folder: TempDir,
+    program: PathBuf,
     /// The URL of the store; none: SQLite in the state directory.
     url: Option<String>,
     /// Reading needs a client that stays: connecting takes longer than asking.
@@ -57,7 +58,15 @@ impl World {
         fs::create_dir(folder.path().join("jobs.d")).unwrap();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
-        Self { folder, url: None, mongo: None, runtime, daemon: None }
+        let program = cronwright().to_path_buf();
+        Self { folder, program, url: None, mongo: None, runtime, daemon: None }
+    }
+
+    /// A world on SQLite of a program of `examples/`.
+    pub(crate) fn of_example(name: &str) -> Self {
+        let mut world = Self::new();
+        world.program = example(name);
+        world
     }
 
     /// A world on a database of its own.
@@ -125,7 +134,7 @@ impl World {
 
     /// The program in this world; nothing of the caller's own settings gets through.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(cronwright());
+        let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CRONWRIGHT_")) {
             command.env_remove(name);
         }

@@ -6,6 +6,7 @@ mod drift;
 mod exec;
 mod follow;
 mod git;
+mod handlers;
 pub(crate) mod harness;
 mod http;
 mod kill;

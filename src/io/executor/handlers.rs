@@ -87,8 +87,10 @@ impl Handlers {
         T: Serialize,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        let is_path = Call::parse(&format!("{path}()")).is_ok_and(|call| call.path == path);
-        assert!(is_path, "`{path}` is no path of a class: names with dots between them");
+        assert!(
+            Call::is_path(path),
+            "`{path}` is no path of a class: names with dots between them"
+        );
         let call = move |call: &Call, context: Context| {
             let args = arguments::read::<A>(call)?;
             let answer = handler(HandlerCall::new(args, context));

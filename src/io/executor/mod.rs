@@ -90,7 +90,7 @@ pub struct NoCaller;
 pub fn start_of(
     facts: &Facts<'_>,
     spec: &JobSpec,
-    secrets: BTreeMap<String, String>,
+    secrets: &BTreeMap<String, String>,
     surroundings: &Surroundings<'_>,
 ) -> Result<StartProcess, NoCaller> {
     let base_dir = surroundings.base_dir;
@@ -99,7 +99,7 @@ pub fn start_of(
         None => base_dir.to_owned(),
     };
     let mut env = inherited(surroundings.environment, &spec.process.inherit_env);
-    env.extend(variables_of(facts, spec, &secrets));
+    env.extend(variables_of(facts, spec, secrets));
     let secret_variables = secrets.keys().cloned().collect();
     let argv = match &spec.task {
         Task::Command(argv) => argv.clone(),
@@ -144,24 +144,21 @@ pub fn order_of(
     facts: &Facts<'_>,
     spec: &JobSpec,
     call: &Call,
-    secrets: BTreeMap<String, String>,
+    secrets: &BTreeMap<String, String>,
 ) -> HandlerOrder {
     HandlerOrder {
         attempt: facts.attempt.clone(),
         call: call.clone(),
         facts: HandlerFacts {
-            job: spec.name.clone(),
-            execution: facts.attempt.execution.clone(),
-            attempt: facts.attempt.number,
-            fire_time: facts.fire_time,
             previous_fire_time: facts.previous_fire_time,
             fence: facts.fence,
-            variables: variables_of(facts, spec, &secrets),
+            variables: variables_of(facts, spec, secrets),
+            ..HandlerFacts::new(spec.name.clone(), facts.attempt, facts.fire_time)
         },
         timeout: timeout_of(facts, spec),
         kill_grace: spec.kill_grace,
         output_bytes_max: spec.output_bytes_max,
-        secrets: secrets.into_values().collect(),
+        secrets: secrets.values().cloned().collect(),
     }
 }
 

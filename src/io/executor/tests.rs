@@ -65,7 +65,7 @@ fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProce
         fence: 7,
     };
     let secrets = BTreeMap::from([("PGPASSWORD".into(), "hunter2".into())]);
-    start_of(&facts, &spec(working_dir), secrets, &surroundings).unwrap()
+    start_of(&facts, &spec(working_dir), &secrets, &surroundings).unwrap()
 }
 
 #[test]

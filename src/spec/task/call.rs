@@ -96,6 +96,11 @@ pub struct CallError {
 }
 
 impl Call {
+    /// Whether a text is the path of a class.
+    pub fn is_path(text: &str) -> bool {
+        Self::parse(&format!("{text}()")).is_ok_and(|call| call.path == text)
+    }
+
     /// Reads a call.
     pub fn parse(text: &str) -> Result<Self, CallError> {
         Self::parse_placed(text).map(|placed| placed.call)

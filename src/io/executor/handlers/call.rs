@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::execution::{ExecutionId, Output};
+use crate::engine::execution::{AttemptId, ExecutionId, Output};
 use crate::io::executor::output_of;
 use crate::spec::job::JobName;
 use crate::supervisor::capture::Capture;
@@ -44,6 +44,21 @@ pub struct HandlerFacts {
     pub fence: u64,
     /// The variables that a job process would have, `env` and secrets among them; none of the daemon's own.
     pub variables: BTreeMap<String, String>,
+}
+
+impl HandlerFacts {
+    /// The facts of an attempt that was due at `fire_time`, and nothing else.
+    pub fn new(job: JobName, attempt: &AttemptId, fire_time: Timestamp) -> Self {
+        Self {
+            job,
+            execution: attempt.execution.clone(),
+            attempt: attempt.number,
+            fire_time,
+            previous_fire_time: None,
+            fence: 0,
+            variables: BTreeMap::new(),
+        }
+    }
 }
 
 impl<A> HandlerCall<A> {

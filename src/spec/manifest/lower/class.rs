@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
-
 use crate::diagnostic::{Diagnostic, codes, quoted};
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::lower::task::refuse_template;
-use crate::spec::manifest::raw::{RawClass, RawClassParts};
+use crate::spec::manifest::node::{Entry, Node, Value};
+use crate::spec::manifest::raw::RawClass;
 use crate::spec::task::Task;
 use crate::spec::task::call::{Argument, Call, CallError, PlacedCall, Runtime};
 use crate::spec::task::classes::Classes;
@@ -24,69 +23,74 @@ pub fn read(raw: &RawClass, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Optio
                 let before = text.get(..error.at.start).unwrap_or_default();
                 let column = format!("column {} of the call", before.chars().count() + 1);
                 let site = site.clone().part(error.at.clone());
-                out.push(complaint(&site, error).label(column));
+                out.push(complaint(&site, &error).label(column));
             });
             Some(Task::Class { call: call.ok()?, runtime: None })
         }
         RawClass::Parts(parts) => {
             let before = out.len();
-            refuse_templates(parts, site, out);
+            refuse_templates(site, out);
             if out.len() > before {
                 return None;
             }
-            let call = call_of(parts)
-                .map_err(|error| out.push(complaint(&site.child("path"), error)))
+            if !Call::is_path(&parts.path) {
+                let message = format!("{} is no path of a class", quoted(&parts.path));
+                let help = "names with dots between them, 255 bytes at most; the arguments stand in `args`";
+                out.push(site.child("path").diagnostic(codes::BAD_CALL, message).help(help));
+                return None;
+            }
+            let call = call_of(site)
+                .map_err(|error| out.push(complaint(&site.child("path"), &error)))
                 .ok()?;
             Some(Task::Class { call, runtime: parts.runtime })
         }
     }
 }
 
-fn complaint(site: &Site<'_>, error: CallError) -> Diagnostic {
+fn complaint(site: &Site<'_>, error: &CallError) -> Diagnostic {
     let message = format!("cannot read this call: {}", error.message);
     let mut diagnostic = site.diagnostic(codes::BAD_CALL, message);
     diagnostic.help = error.help.map(str::to_owned);
     diagnostic
 }
 
-/// The call of its parts: what its text cannot say is refused as in a text.
-fn call_of(parts: &RawClassParts) -> Result<Call, CallError> {
-    let argument = |(name, value): (&String, &Value)| (name.clone(), Argument::of_json(value));
+/// The call of its parts, of which `site` is the map: what its text cannot say is refused as in a text.
+fn call_of(site: &Site<'_>) -> Result<Call, CallError> {
+    let part = |key: &str| site.node().get(key);
     let call = Call {
-        path: parts.path.clone(),
-        args: parts.args.iter().map(Argument::of_json).collect(),
-        kwargs: parts.kwargs.iter().map(argument).collect(),
+        path: part("path").and_then(Node::text).unwrap_or_default().to_owned(),
+        args: part("args").map(Node::items).unwrap_or_default().iter().map(argument_of).collect(),
+        kwargs: arguments_of(part("kwargs").map(Node::entries).unwrap_or_default()),
     };
     Call::parse(&call.to_string())
 }
 
-fn refuse_templates(parts: &RawClassParts, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
-    let args = site.child("args");
-    for (index, value) in parts.args.iter().enumerate() {
-        refuse_in(value, &args.item(index), out);
-    }
-    let kwargs = site.child("kwargs");
-    for (name, value) in &parts.kwargs {
-        refuse_in(value, &kwargs.child(name), out);
+/// Read from the tree, which still tells `2.0` from `2`.
+fn argument_of(node: &Node) -> Argument {
+    match &node.value {
+        Value::Null => Argument::None,
+        Value::Bool(value) => Argument::Bool(*value),
+        Value::Integer(number) => Argument::Integer(i128::from(*number)),
+        Value::Float(number) => Argument::Float(*number),
+        Value::Text(text) => Argument::Text(text.clone()),
+        Value::List(items) => Argument::List(items.iter().map(argument_of).collect()),
+        Value::Map(entries) => Argument::Map(arguments_of(entries)),
     }
 }
 
-fn refuse_in(value: &Value, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
-    match value {
-        Value::String(text) => {
-            refuse_template(text, site, out);
-        }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                refuse_in(item, &site.item(index), out);
-            }
-        }
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                refuse_in(field, &site.child(name), out);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+fn arguments_of(entries: &[Entry]) -> Vec<(String, Argument)> {
+    entries.iter().map(|entry| (entry.key.clone(), argument_of(&entry.node))).collect()
+}
+
+fn refuse_templates(site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    if let Some(text) = site.node().text() {
+        refuse_template(text, site, out);
+    }
+    for index in 0..site.node().items().len() {
+        refuse_templates(&site.item(index), out);
+    }
+    for entry in site.node().entries() {
+        refuse_templates(&site.child(&entry.key), out);
     }
 }
 
@@ -99,7 +103,7 @@ pub fn check(raw: &RawClass, classes: &Classes, site: &Site<'_>, out: &mut Vec<D
             check_call(&placed.call, classes, None, &site, out);
         }
         RawClass::Parts(parts) => {
-            let Ok(call) = call_of(parts) else { return };
+            let Ok(call) = call_of(site) else { return };
             let site = |part| match part {
                 Part::Path => site.child("path"),
                 Part::Position(index) => site.child("args").item(index),

@@ -1,4 +1,4 @@
-//! Calls and their arguments as JSON: how their parts are written in manifests, and kept.
+//! Calls as JSON: how they are kept.
 
 use serde_json::{Value, json};
 
@@ -19,25 +19,6 @@ impl Call {
 }
 
 impl Argument {
-    /// The argument that a JSON value stands for.
-    pub fn of_json(value: &Value) -> Self {
-        match value {
-            Value::Null => Self::None,
-            Value::Bool(value) => Self::Bool(*value),
-            Value::Number(number) => match number.as_i128() {
-                Some(number) => Self::Integer(number),
-                // A number of JSON is one or the other.
-                None => Self::Float(number.as_f64().unwrap_or_default()),
-            },
-            Value::String(text) => Self::Text(text.clone()),
-            Value::Array(items) => Self::List(items.iter().map(Self::of_json).collect()),
-            Value::Object(fields) => {
-                let field = |(name, value): (&String, &Value)| (name.clone(), Self::of_json(value));
-                Self::Map(fields.iter().map(field).collect())
-            }
-        }
-    }
-
     fn json(&self) -> Value {
         match self {
             Self::None => Value::Null,
