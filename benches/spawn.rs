@@ -1,11 +1,13 @@
-//! How fast job processes are started and seen to end, 64 at a time. `cargo bench --bench spawn`
+//! What the supervisor costs: starting processes, and reading what they print.
 //!
-//! `/bin/true` with its two pipes captured, in rounds, each way once a round:
+//! `cargo bench --bench spawn`: how fast processes are started and seen to end, 64 at a time. `/bin/true` with its two pipes captured, in rounds, each way once a round:
 //! - `posix_spawn`: the C library's, in a loop of one thread; what the machine can do.
 //! - `tokio::process`: what a scheduler without a supervisor would use.
 //! - `supervisor, in memory`: the real supervisor through its socket and its client, the endings spooled in
 //!   memory (`/dev/shm`), so that an fsync costs nothing.
 //! - `supervisor`: the same with the endings made durable, in groups, on the disk of `target`.
+//!
+//! `cargo bench --bench spawn drain`: how fast the output of one process is read, and how much more memory that takes.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,16 +24,52 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use cronwright::io::executor::supervisor::{Launch, SupervisorEvent, SupervisorHandle};
-use cronwright::supervisor::protocol::{HowEnded, StartProcess, StartRules};
+use cronwright::supervisor::protocol::{HowEnded, ProcessEnding, StartProcess, StartRules};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
 
 const IN_FLIGHT: usize = 64;
 const PROCESSES: usize = 2_000;
 const ROUNDS: usize = 7;
 const PROGRAM: &str = "/bin/true";
+const FLOOD_BYTES: u32 = 3_000_000_000;
+const FLOODS: usize = 5;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    if std::env::args().any(|argument| argument == "drain") {
+        drain(&runtime);
+    } else {
+        spawn(&runtime);
+    }
+}
+
+fn drain(runtime: &Runtime) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut supervised = runtime.block_on(Supervised::start(folder.path()));
+    runtime.block_on(supervised.ending_of("warm", &[PROGRAM]));
+    let before = supervised.peak_kib();
+    let bytes = FLOOD_BYTES.to_string();
+    let rates = (0..FLOODS).map(|round| {
+        let argv = ["head", "-c", &bytes, "/dev/zero"];
+        let ending = runtime.block_on(supervised.ending_of(&format!("flood-{round}"), &argv));
+        assert_eq!(ending.output.bytes, u64::from(FLOOD_BYTES));
+        let milliseconds = u32::try_from(ending.duration_ms.unwrap()).unwrap();
+        f64::from(FLOOD_BYTES) / f64::from(milliseconds) / 1e6
+    });
+    let rates = sorted(rates.collect());
+    println!(
+        "GB/s drained of one process, {FLOODS} floods of {FLOOD_BYTES} bytes (median, min, max): {:.2} {:.2} {:.2}; \
+         the supervisor's peak grew by {} KiB from {before} KiB",
+        rates[FLOODS / 2],
+        rates[0],
+        rates[FLOODS - 1],
+        supervised.peak_kib() - before
+    );
+    supervised.quit();
+}
+
+fn spawn(runtime: &Runtime) {
     let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     let mut on_disk = runtime.block_on(Supervised::start(disk.path()));
@@ -102,7 +140,7 @@ impl Supervised {
         let mut ended = 0;
         while ended < PROCESSES {
             while next < PROCESSES && next - ended < IN_FLIGHT {
-                self.handle.start(self.process(format!("{round}-{next}"))).unwrap();
+                self.handle.start(self.process(&format!("{round}-{next}"), &[PROGRAM])).unwrap();
                 next += 1;
             }
             let event = self.events.recv().await.unwrap();
@@ -114,10 +152,20 @@ impl Supervised {
         }
     }
 
-    fn process(&self, id: String) -> StartProcess {
+    async fn ending_of(&mut self, id: &str, argv: &[&str]) -> Box<ProcessEnding> {
+        self.handle.start(self.process(id, argv)).unwrap();
+        loop {
+            if let SupervisorEvent::Ended(ending) = self.events.recv().await.unwrap() {
+                self.handle.recorded(id).unwrap();
+                return ending;
+            }
+        }
+    }
+
+    fn process(&self, id: &str, argv: &[&str]) -> StartProcess {
         StartProcess {
-            id,
-            argv: vec![PROGRAM.to_owned()],
+            id: id.to_owned(),
+            argv: argv.iter().map(ToString::to_string).collect(),
             env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
             working_dir: self.folder.clone(),
             timeout_ms: None,
@@ -127,11 +175,20 @@ impl Supervised {
         }
     }
 
-    fn quit(self) {
+    fn pid(&self) -> i32 {
         let lock =
             std::fs::read_to_string(Path::new(&self.folder).join("supervisor.lock")).unwrap();
-        let pid: i32 = lock.split_whitespace().next().unwrap().parse().unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        lock.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn peak_kib(&self) -> u32 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn quit(self) {
+        let pid = rustix::process::Pid::from_raw(self.pid()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 }

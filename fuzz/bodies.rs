@@ -4,15 +4,21 @@
 //! `cargo fuzz` runs these with its own search (docs/fuzzing.md); `cargo test` runs them over the seeds and
 //! random changes of these (`tests/fuzz.rs`).
 
+use std::collections::BTreeMap;
+
 use cronwright::diagnostic::render::{Colour, render_all};
 use cronwright::diagnostic::report::Report;
 use cronwright::spec::job::JobSpec;
 use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
 use cronwright::spec::size::parse_size;
+use cronwright::spec::task::arguments;
+use cronwright::spec::task::call::Call;
+use cronwright::spec::task::signature::Part;
 use cronwright::spec::trigger::{
     CronExpr, CronTrigger, DayMatch, Dialect, Trigger, parse_date_text, parse_period_fields,
 };
 use cronwright::time::{DurationText, Timestamp, Zone, parse_duration, rfc3339};
+use serde::de::DeserializeOwned;
 
 /// How many fire times are asked for, one after the other.
 const FIRES: usize = 8;
@@ -53,6 +59,49 @@ fn fires(expr: &CronExpr, start: Timestamp) {
             last = at;
         }
     }
+}
+
+/// The call of a class: it reads back from its normal form, and what a handler takes of it is read or is said
+/// to be wrong at one of its arguments.
+pub(crate) fn call(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match Call::parse_placed(text) {
+        Ok(placed) => {
+            let call = placed.call;
+            assert_eq!(
+                (placed.args.len(), placed.kwargs.len()),
+                (call.args.len(), call.kwargs.len())
+            );
+            for place in placed.args.iter().chain(&placed.kwargs).chain([&placed.path]) {
+                lies_within(text, place.start, place.end);
+            }
+            let normal = call.to_string();
+            assert_eq!(
+                Call::parse(&normal),
+                Ok(call.clone()),
+                "{text:?} reads back from {normal:?}"
+            );
+            reads::<(String, i64, bool)>(&call);
+            reads::<Vec<f64>>(&call);
+            reads::<BTreeMap<String, Option<u8>>>(&call);
+            reads::<(serde_json::Value,)>(&call);
+        }
+        Err(error) => {
+            lies_within(text, error.at.start, error.at.end);
+            assert!(!error.message.is_empty(), "{text:?}");
+        }
+    }
+}
+
+fn reads<A: DeserializeOwned>(call: &Call) {
+    let Err(misfit) = arguments::read::<A>(call) else { return };
+    assert!(!misfit.message.is_empty(), "{call}");
+    let is_there = match misfit.part {
+        Part::Path => true,
+        Part::Position(at) => at < call.args.len(),
+        Part::Named(at) => at < call.kwargs.len(),
+    };
+    assert!(is_there, "{call}: {:?}", misfit.part);
 }
 
 /// An instant between 1970 and 2199 that the bytes decide.

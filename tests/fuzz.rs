@@ -12,6 +12,7 @@ mod bodies;
 /// How many changed inputs each body gets; `CRONWRIGHT_TEST_SCALE` multiplies it.
 const CRON: u32 = 4_000;
 const TEXTS: u32 = 4_000;
+const CALLS: u32 = 8_000;
 const MANIFESTS: u32 = 1_500;
 
 /// Pieces that parsers look for.
@@ -160,6 +161,11 @@ fn dates_durations_and_zones_of_any_bytes() {
     seeds.extend(expressions("date"));
     seeds.extend(expressions("interval"));
     run("texts", bodies::texts, &seeds, TEXTS);
+}
+
+#[test]
+fn calls_of_any_bytes() {
+    run("call", bodies::call, &files("fuzz/seeds/call"), CALLS);
 }
 
 #[test]
