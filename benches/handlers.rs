@@ -11,6 +11,7 @@
 )]
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cronwright::engine::execution::{AttemptId, ExecutionId, Outcome};
@@ -31,36 +32,39 @@ fn main() {
     handlers.register("bench.Echo", |call: HandlerCall<(String, i64)>| async move {
         Ok::<_, io::Error>(call.args.1)
     });
-    let threads = HandlerThreads::start(handlers).unwrap();
+    let threads = Arc::new(HandlerThreads::start(handlers).unwrap());
     let orders = |round: usize| (0..CALLS).map(move |at| order(round, at)).collect::<Vec<_>>();
     let (mut calls, mut tasks) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let orders = orders(round);
-        let attempts: Vec<AttemptId> = orders.iter().map(|order| order.attempt.clone()).collect();
-        calls.push(runtime.block_on(call_all(&threads, orders)));
-        for attempt in attempts {
-            assert!(threads.forget(&attempt));
-        }
-        tasks.push(runtime.block_on(spawn_all()));
+        // In a task, as the daemon's loop is.
+        let called = runtime.spawn(call_all(Arc::clone(&threads), orders(round)));
+        calls.push(runtime.block_on(called).unwrap());
+        tasks.push(runtime.block_on(runtime.spawn(spawn_all())).unwrap());
     }
     print("calls of a handler", calls);
     print("empty tasks of tokio", tasks);
 }
 
-async fn call_all(threads: &HandlerThreads, orders: Vec<HandlerOrder>) -> Duration {
+async fn call_all(threads: Arc<HandlerThreads>, orders: Vec<HandlerOrder>) -> Duration {
     let began = Instant::now();
     let mut under_way = JoinSet::new();
     for order in orders {
         if under_way.len() >= IN_FLIGHT {
-            assert_eq!(under_way.join_next().await.unwrap().unwrap(), Outcome::Succeeded);
+            ended(&threads, under_way.join_next().await.unwrap().unwrap());
         }
+        let attempt = order.attempt.clone();
         let ending = threads.call(order).unwrap();
-        under_way.spawn(async move { ending.await.outcome });
+        under_way.spawn(async move { (attempt, ending.await.outcome) });
     }
-    while let Some(outcome) = under_way.join_next().await {
-        assert_eq!(outcome.unwrap(), Outcome::Succeeded);
+    while let Some(call) = under_way.join_next().await {
+        ended(&threads, call.unwrap());
     }
     began.elapsed()
+}
+
+fn ended(threads: &HandlerThreads, (attempt, outcome): (AttemptId, Outcome)) {
+    assert_eq!(outcome, Outcome::Succeeded);
+    assert!(threads.forget(&attempt));
 }
 
 async fn spawn_all() -> Duration {

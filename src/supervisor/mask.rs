@@ -38,11 +38,14 @@ impl Mask {
     pub(crate) fn new<'s>(secrets: impl Iterator<Item = &'s str>) -> Option<Self> {
         let long = secrets.filter(|secret| secret.len() >= SECRET_BYTES_MIN);
         let texts: BTreeSet<Vec<u8>> = long.flat_map(forms).collect();
+        if texts.is_empty() {
+            return None;
+        }
         let texts: Vec<Vec<u8>> = texts.into_iter().collect();
         let mut builder = AhoCorasick::builder();
         // It fails only for more texts than a process can have variables.
         let finder = builder.match_kind(MatchKind::LeftmostLongest).build(&texts).ok()?;
-        (!texts.is_empty()).then_some(Self { finder, texts })
+        Some(Self { finder, texts })
     }
 
     /// What is kept of an output, masked. A part of a secret is one as well where the output was cut, and at its
