@@ -33,10 +33,12 @@
 mod job;
 mod start;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -167,11 +169,20 @@ impl Embedded {
 
     /// Runs a job now, and waits for its end; no outcome: it is not known. What did not run says why.
     pub async fn run(&self, name: &str) -> Result<(ExecutionId, Option<Outcome>), EmbedError> {
+        self.run_with(name, BTreeMap::new()).await
+    }
+
+    /// As [`Self::run`], with values of the job's parameters by name.
+    pub async fn run_with(
+        &self,
+        name: &str,
+        params: BTreeMap<String, Value>,
+    ) -> Result<(ExecutionId, Option<Outcome>), EmbedError> {
         let job = JobName::parse(name).map_err(|_| EmbedError::Name(name.to_owned()))?;
         let id = clock::unique_id();
         let id = RequestId::parse(&id).map_err(|_| EmbedError::Name(id))?;
         let execution = id.execution();
-        let op = Op::Run { job, wait: true };
+        let op = Op::Run { job, params, wait: true };
         let (asked, mut replies) = Asked::new(Request { id, op, actor: Some(ACTOR.to_owned()) });
         self.handle.incoming.send(Incoming::Asked(asked)).await.map_err(|_| EmbedError::Stopped)?;
         while let Some(reply) = replies.recv().await {

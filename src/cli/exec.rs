@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::Value;
 use tokio::signal::ctrl_c;
 use tokio::sync::mpsc;
 
@@ -22,7 +23,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::follow::Follower;
 use crate::cli::here::Here;
 use crate::cli::output::{Document, Format, Look, Output, Shape, print_bytes, print_to_stderr};
-use crate::cli::run::{actor, told};
+use crate::cli::run::{actor, given, param, told};
 use crate::cli::validate::of_paths;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, quoted};
@@ -36,6 +37,7 @@ use crate::io::executor::supervisor::{Launch, SupervisorEvent, SupervisorHandle}
 use crate::io::executor::{Facts, Surroundings, ending_of, order_of, secrets, start_of};
 use crate::io::http::documents::executions::{ExecutionDocument, ExecutionEntry, OutputDocument};
 use crate::spec::job::DeclaredJob;
+use crate::spec::params::{ParamError, ParamValues};
 use crate::spec::task::Task;
 use crate::supervisor::protocol::{OUTPUT_BYTES_MAX, StartProcess};
 use crate::time::{Timestamp, Zone};
@@ -57,6 +59,9 @@ const LEAVE_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct ExecArgs {
     /// The job.
     name: String,
+    /// A value of one of the job's parameters, for example `day=2026-01-31`; once for each.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    params: Vec<(String, String)>,
     /// Folders, or single manifests; without them, the sources of the settings.
     paths: Vec<PathBuf>,
 }
@@ -72,7 +77,8 @@ pub(super) async fn exec(
     let folder = Folder::make()?;
     let id = AttemptId { execution: ExecutionId(clock::unique_id().into()), number: 1 };
     let asked_at = clock::now().wall;
-    let facts = facts_of(&job, &id, asked_at);
+    let params = params_of(&job, &given(args.params)?, asked_at)?;
+    let facts = facts_of(&job, &id, asked_at, &params);
     let secrets = secrets::read(&job.spec.secrets, &here.base_dir, &here.environment.variables)
         .map_err(|error| Failure::new(Exit::No, error.to_string()))?;
     let shown = if matches!(output.format, Format::Table | Format::Wide) {
@@ -82,7 +88,8 @@ pub(super) async fn exec(
     };
     let ending = match &job.spec.task {
         Task::Class { call, runtime } if global.handlers.take(&call.path, *runtime) => {
-            let order = order_of(&facts, &job.spec, call, &secrets);
+            let order = order_of(&facts, &job.spec, call, &secrets)
+                .map_err(|error| Failure::new(Exit::No, error.to_string()))?;
             let order = HandlerOrder { output_bytes_max: OUTPUT_BYTES_MAX, ..order };
             handler::called(order, global.handlers.clone(), output, shown).await?
         }
@@ -91,7 +98,7 @@ pub(super) async fn exec(
             carried_out(process, &folder.0, output, shown).await?
         }
     };
-    let entry = recorded(&job, &id, asked_at, ending);
+    let entry = recorded(&job, &facts, ending);
     output.note(&told(&entry));
     if job.spec.retry.is_some() && entry.outcome.as_deref() != Some("succeeded") {
         output.note("one attempt was made; the daemon would look at `retry` now");
@@ -148,8 +155,28 @@ impl Drop for Folder {
     }
 }
 
+/// The values of its parameters, as the daemon would have found them.
+fn params_of(
+    job: &DeclaredJob,
+    given: &BTreeMap<String, Value>,
+    asked_at: Timestamp,
+) -> Result<ParamValues, Failure> {
+    let params = &job.spec.params;
+    let refused = |error: ParamError| Failure::new(Exit::Usage, format!("--param: {error}"));
+    let given = params.check(given).map_err(refused)?;
+    match params.missing(&given) {
+        Some(missing) => Err(refused(missing)),
+        None => Ok(params.values(&given, asked_at, &params.zone)),
+    }
+}
+
 /// What the task would be told if it had been asked for.
-fn facts_of<'a>(job: &DeclaredJob, id: &'a AttemptId, asked_at: Timestamp) -> Facts<'a> {
+fn facts_of<'a>(
+    job: &DeclaredJob,
+    id: &'a AttemptId,
+    asked_at: Timestamp,
+    params: &'a ParamValues,
+) -> Facts<'a> {
     Facts {
         attempt: id,
         time_left: job.spec.total_timeout,
@@ -159,6 +186,7 @@ fn facts_of<'a>(job: &DeclaredJob, id: &'a AttemptId, asked_at: Timestamp) -> Fa
         previous_fire_time: None,
         revision: "",
         fence: 0,
+        params,
     }
 }
 
@@ -258,15 +286,10 @@ fn outputs_of(supervisor: SupervisorHandle, id: String) -> mpsc::Receiver<Output
 }
 
 /// The row that the daemon would have written.
-fn recorded(
-    job: &DeclaredJob,
-    id: &AttemptId,
-    asked_at: Timestamp,
-    ending: Ending,
-) -> ExecutionEntry {
-    let spec = &job.spec;
+fn recorded(job: &DeclaredJob, facts: &Facts<'_>, ending: Ending) -> ExecutionEntry {
+    let (spec, asked_at) = (&job.spec, facts.fire_time);
     let row = Row {
-        id: id.execution.clone(),
+        id: facts.attempt.execution.clone(),
         job: spec.name.clone(),
         uid: JobUid(spec.name.as_str().into()),
         cause: Cause::Request,
@@ -285,6 +308,7 @@ fn recorded(
         state: State::Ended(Box::new(ending)),
         attempts: Vec::new(),
         rules: None,
+        params: facts.params.clone(),
         late_outcome: None,
         note: Some(actor()),
     };

@@ -1,8 +1,10 @@
 //! `run`: runs a job now. The execution's id goes to stdout, all else to stderr.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::Value;
 
 use crate::cli::client::{Client, encoded};
 use crate::cli::exit::{Exit, Failure};
@@ -10,6 +12,7 @@ use crate::cli::follow::Follower;
 use crate::cli::output::{Document, Look, Shape, print_to_stderr};
 use crate::cli::table::plain;
 use crate::cli::{Session, times};
+use crate::diagnostic::quoted;
 use crate::io::clock;
 use crate::io::http::documents::executions::{ExecutionDocument, ExecutionEntry, RunDocument};
 use crate::io::http::documents::request::{
@@ -24,11 +27,14 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("waits").args(["wait", "follow"]).multiple(true))]
 #[command(
-    before_help = "Examples:\n  cronwright run backup\n  cronwright run backup --wait --timeout 10m"
+    before_help = "Examples:\n  cronwright run backup\n  cronwright run backup --wait --timeout 10m\n  cronwright run load --param day=2026-01-31"
 )]
 pub(super) struct RunArgs {
     /// The job.
     name: String,
+    /// A value of one of the job's parameters, for example `day=2026-01-31`; once for each.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    params: Vec<(String, String)>,
     /// Wait until it has ended; exit 0 if it succeeded, 1 if not.
     #[arg(long)]
     wait: bool,
@@ -46,6 +52,7 @@ pub(super) async fn run(args: RunArgs, session: Session) -> Result<Exit, Failure
         timeout.map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     let mut request = envelope("run");
     request.job = Some(args.name);
+    request.args.params = given(args.params)?;
     let id = request.id.clone().unwrap_or_default();
     let reply: ReplyDocument = session.client.post("/api/v1/requests", &request).await?.read()?;
     if let Some(failure) = reply_failure(&reply) {
@@ -75,6 +82,26 @@ pub(super) async fn run(args: RunArgs, session: Session) -> Result<Exit, Failure
     let succeeded = entry.outcome.as_deref() == Some("succeeded");
     printed(&session, id, Some(entry))?;
     Ok(if succeeded { Exit::Done } else { Exit::No })
+}
+
+/// Reads `NAME=VALUE`.
+pub(super) fn param(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some(_) | None => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+/// Parameters as they are sent; each may be given once.
+pub(super) fn given(params: Vec<(String, String)>) -> Result<BTreeMap<String, Value>, Failure> {
+    let mut given = BTreeMap::new();
+    for (name, value) in params {
+        if given.insert(name.clone(), Value::String(value)).is_some() {
+            let message = format!("--param: {} is given twice", quoted(&name));
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    }
+    Ok(given)
 }
 
 /// An envelope with an id of its own, so that a request whose answer is lost is known again.

@@ -75,6 +75,7 @@ impl Executor {
             previous_fire_time: start.previous_fire_time,
             revision: &row.provenance.revision,
             fence: row.claim.epoch,
+            params: &row.params,
         };
         let surroundings = Surroundings {
             base_dir: &self.base_dir,
@@ -89,11 +90,14 @@ impl Executor {
         if let Task::Class { call, runtime } = &spec.task
             && self.handlers.handlers().take(&call.path, *runtime)
         {
-            return self.call_handler(order_of(&facts, &spec, call, &secrets));
+            return match order_of(&facts, &spec, call, &secrets) {
+                Ok(order) => self.call_handler(order),
+                Err(error) => Some(not_started(&attempt, error.kind(), error.to_string())),
+            };
         }
         let process = match start_of(&facts, &spec, &secrets, &surroundings) {
             Ok(process) => process,
-            Err(error) => return Some(not_started(&attempt, "NoCaller", error.to_string())),
+            Err(error) => return Some(not_started(&attempt, error.kind(), error.to_string())),
         };
         let ordered = self.supervisor.start(process);
         failpoint("after_start");

@@ -70,7 +70,7 @@ codes! {
     EMPTY_TASK = "E0310", "nothing to start";
     BAD_ENV_NAME = "E0311", "not a name of an environment variable";
     ENV_TOO_LARGE = "E0312", "an environment or argument over the limit of the system";
-    TEMPLATE = "E0313", "a template, which is not supported yet";
+    TEMPLATE = "E0313", "a template that nothing can be filled in for";
     BAD_CALENDAR = "E0314", "a calendar that cannot be used";
     UNKNOWN_CALENDAR = "E0315", "a calendar that nothing declares";
     DUPLICATE_CALENDAR = "E0316", "the same calendar name twice";
@@ -80,6 +80,7 @@ codes! {
     BAD_ARGUMENT = "E0320", "an argument that a class does not take";
     BAD_HTTP = "E0321", "an HTTP call that cannot be made";
     BAD_SECRET = "E0322", "a secret without one source";
+    BAD_PARAM = "E0323", "a parameter or a value of one that cannot be";
     EITHER_DAY = "W0301", "day and weekday both given: either of them fires";
     SHELL_WORDS = "W0302", "characters for a shell in a command that has none";
     SECRET_LITERAL = "W0303", "what looks like a secret, written out";

@@ -3,8 +3,11 @@
 //! One model, whatever the door. The doors translate (`io::redis::wire`, `io::http`); what a request
 //! does is `engine::scheduler`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::engine::execution::{ExecutionId, Outcome};
 use crate::spec::job::JobName;
@@ -69,6 +72,8 @@ pub enum Op {
     Run {
         /// The job.
         job: JobName,
+        /// What it is given; checked when the job is known.
+        params: BTreeMap<String, Value>,
         /// Answer again when it has started and when it has ended.
         wait: bool,
     },

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::engine::plan::AppliedJob;
+use crate::spec::params::ParamValues;
 use crate::spec::trigger::{Trigger, TriggerKind, start_time};
 use crate::time::Timestamp;
 
@@ -95,6 +96,20 @@ pub fn trigger_at(job: &AppliedJob, fire_time: Timestamp) -> Option<TriggerKind>
     next_fire(job, just_before(fire_time))
         .filter(|(found, _)| *found == fire_time)
         .map(|(_, trigger)| trigger.kind())
+}
+
+/// What the execution of an occurrence is given: the values of the first listed trigger that is due then (A1), and
+/// defaults. Days are counted in that trigger's zone.
+pub fn params_at(job: &AppliedJob, fire_time: Timestamp) -> ParamValues {
+    let params = &job.spec.params;
+    if params.declared.is_empty() {
+        return ParamValues::new();
+    }
+    let due = next_fire(job, just_before(fire_time)).filter(|(found, _)| *found == fire_time);
+    match due {
+        Some((_, trigger)) => params.values(&trigger.params, fire_time, trigger.zone()),
+        None => params.values(&ParamValues::new(), fire_time, &params.zone),
+    }
 }
 
 /// The occurrences of a job in (`after`, `until`], oldest first.

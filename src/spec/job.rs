@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::spec::params::Params;
 use crate::spec::policy::{GraceTime, MAX_QUEUED, Misfire, OnRemove, Overlap, Retry};
 use crate::spec::process::{Capture, ProcessRules};
 use crate::spec::secret::SecretSource;
@@ -74,6 +75,8 @@ pub struct JobSpec {
     pub env: BTreeMap<String, String>,
     /// Variables of the job process whose values are found elsewhere; none of them is in `env`.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// What each execution is given.
+    pub params: Params,
     /// As written; relative to the folder of the settings file, which is also the default.
     pub working_dir: Option<String>,
     /// How the process is started, and what its end means.
@@ -186,6 +189,8 @@ impl JobSpec {
             ("group", meta.group.as_ref().map(|group| json!(group))),
             ("on_remove", when(self.on_remove != OnRemove::default(), on_remove)),
             ("owner", meta.owner.as_ref().map(|owner| json!(owner))),
+            ("params", when(!self.params.declared.is_empty(), self.params.said())),
+            ("timezone", self.params.counts_days().then(|| json!(self.params.zone.name()))),
             ("previous_names", when(!previous_names.is_empty(), json!(previous_names))),
             ("protect", when(self.protect, json!(true))),
             ("retry", self.retry.as_ref().map(retry_value)),
@@ -298,6 +303,9 @@ fn trigger_value(trigger: &Trigger) -> Value {
     }
     if !trigger.jitter.is_zero() {
         put("jitter", DurationText(trigger.jitter).to_string());
+    }
+    if !trigger.params.is_empty() {
+        entry.insert("params".to_owned(), json!(trigger.params));
     }
     if let Some(calendar) = &trigger.filter.calendar {
         entry.insert("calendar".to_owned(), days_value(calendar));

@@ -2,6 +2,7 @@
 
 pub mod job;
 pub mod manifest;
+pub mod params;
 pub mod policy;
 pub mod process;
 pub mod schema;

@@ -14,6 +14,7 @@ mod oracle;
 mod outage;
 mod overlap;
 mod overrides;
+mod params;
 mod plan;
 mod python;
 pub(crate) mod reload;

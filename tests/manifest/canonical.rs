@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::Weekday;
 use cronwright::spec::job::{JobMeta, JobName, JobSpec};
 use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
+use cronwright::spec::params::{Absent, Param, ParamKind, ParamValues, Params, Pattern};
 use cronwright::spec::policy::{Backoff, GraceTime, MAX_QUEUED, Misfire, OnRemove, Overlap, Retry};
 use cronwright::spec::process::{Capture, Leftovers, Limits, ProcessRules};
 use cronwright::spec::secret::SecretSource;
@@ -310,6 +311,7 @@ fn spec() -> impl Strategy<Value = JobSpec> {
             env,
             working_dir: words.1,
             secrets: BTreeMap::new(),
+            params: Params::default(),
             process: ProcessRules::default(),
             timeout: limits.0,
             total_timeout: None,
@@ -367,6 +369,47 @@ fn process() -> impl Strategy<Value = ProcessRules> {
         })
 }
 
+/// Parameters, all of which have a default or may be absent, so that any trigger will do.
+fn params() -> impl Strategy<Value = Params> {
+    let pattern = select(vec!["^[a-z_]+$", "x|\"y\"", "\\d{3}"]);
+    let pattern = of(pattern.prop_map(|text| Pattern::parse(text).unwrap()));
+    let whole = || of(-9_000_000_000_i64..9_000_000_000);
+    let number = || of(any::<f32>().prop_map(f64::from).prop_filter("finite", |n| n.is_finite()));
+    // There is one zero.
+    let number = || number().prop_map(|bound| bound.map(|bound| bound + 0.0));
+    let kind = prop_oneof![
+        pattern.prop_map(|pattern| ParamKind::String { pattern }),
+        (whole(), whole()).prop_map(|(a, b)| ParamKind::Integer { min: a.min(b), max: a.max(b) }),
+        number().prop_map(|min| ParamKind::Number { min, max: None }),
+        Just(ParamKind::Boolean),
+        Just(ParamKind::Date),
+        vec(text(), 1..4).prop_map(|options| ParamKind::Choice { options }),
+    ];
+    let param = (kind, any::<bool>(), of("[ -~é七]{0,20}"));
+    let param = param.prop_map(|(kind, has_default, description)| {
+        let example = kind.check(&kind.example().into());
+        let absent = match example {
+            Ok(text) if has_default => Absent::Default(text),
+            Ok(_) | Err(_) => Absent::Allowed,
+        };
+        Param { kind, absent, description }
+    });
+    (btree_map("[a-z][a-z0-9_]{0,8}", param, 0..4), zone()).prop_map(|(declared, zone)| {
+        let params = Params { declared, zone };
+        if params.counts_days() { params } else { Params { zone: Zone::utc(), ..params } }
+    })
+}
+
+/// Gives triggers the examples of parameters.
+fn given(params: &Params, triggers: Vec<Trigger>) -> Vec<Trigger> {
+    let one = |(name, param): (&String, &Param)| {
+        let text = param.kind.check(&param.kind.example().into()).ok()?;
+        Some((name.clone(), text))
+    };
+    let values: ParamValues = params.declared.iter().filter_map(one).collect();
+    triggers.into_iter().map(|trigger| Trigger { params: values.clone(), ..trigger }).collect()
+}
+
 /// What is written only when it is said.
 fn said() -> impl Strategy<Value = JobSpec> {
     let name = || "[a-z0-9][a-z0-9._-]{0,20}";
@@ -394,10 +437,12 @@ fn said() -> impl Strategy<Value = JobSpec> {
     ];
     // None of them may be a variable as well.
     let secrets = btree_map("[a-z][a-z_]{0,8}", source, 0..3);
-    let rules = (of(retry()), of(duration()), process(), secrets);
+    let rules = (of(retry()), of(duration()), process(), secrets, params());
     (spec(), any::<bool>(), names, on_remove, meta, rules).prop_map(
         |(spec, protect, previous_names, on_remove, meta, rules)| JobSpec {
+            triggers: given(&rules.4, spec.triggers),
             secrets: rules.3,
+            params: rules.4,
             retry: rules.0,
             total_timeout: rules.1,
             // A call has no exit code.

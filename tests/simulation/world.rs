@@ -24,6 +24,7 @@ use cronwright::io::store::document::JobDocument;
 use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
 use cronwright::spec::job::{DeclaredJob, Digest, JobMeta, JobName, JobSet, JobSpec, SourcePlace};
+use cronwright::spec::params::Params;
 use cronwright::spec::policy::{GraceTime, MAX_QUEUED, Misfire, OnRemove, Overlap, Retry};
 use cronwright::spec::process::ProcessRules;
 use cronwright::spec::task::Task;
@@ -996,7 +997,8 @@ impl World {
         self.requests += 1;
         let id = RequestId::parse(&format!("request-{}", self.requests)).unwrap();
         let job = job_name(self.random.between(0, JOB_NAMES - 1));
-        let request = Request { id, op: Op::Run { job, wait: true }, actor: None };
+        let request =
+            Request { id, op: Op::Run { job, params: BTreeMap::new(), wait: true }, actor: None };
         if self.nodes[node].paused_until_ms <= self.now_ms {
             self.turn(node, Event::Request(request.clone()));
             if self.random.chance(20) {
@@ -1106,6 +1108,7 @@ impl World {
             env: BTreeMap::new(),
             working_dir: None,
             secrets: BTreeMap::new(),
+            params: Params::default(),
             process: ProcessRules::default(),
             timeout: None,
             total_timeout: None,

@@ -47,6 +47,7 @@ pub(crate) fn row(name: &str, minute: i64) -> Row {
         state: State::Claimed,
         attempts: Vec::new(),
         rules: None,
+        params: [("day".to_owned(), "2026-01-31".to_owned())].into(),
         late_outcome: None,
         note: None,
     }
@@ -82,6 +83,7 @@ pub(crate) fn job(name: &str) -> AppliedJob {
             env: std::collections::BTreeMap::new(),
             working_dir: None,
             secrets: std::collections::BTreeMap::new(),
+            params: cronwright::spec::params::Params::default(),
             process: ProcessRules::default(),
             timeout: None,
             total_timeout: None,

@@ -4,6 +4,7 @@ use crate::engine::execution::{
     Attempt, AttemptRules, Cause, Claim, Ending, ExecutionId, JobUid, Outcome, Provenance, Range,
 };
 use crate::spec::job::JobName;
+use crate::spec::params::ParamValues;
 use crate::spec::trigger::TriggerKind;
 use crate::time::Timestamp;
 
@@ -76,6 +77,8 @@ pub struct Row {
     pub attempts: Vec<Attempt>,
     /// What bounds its attempts, where that is more than `timeout`.
     pub rules: Option<Box<AttemptRules>>,
+    /// What it was given, through all its attempts (C2).
+    pub params: ParamValues,
     /// An outcome that came after the row had ended (C1).
     pub late_outcome: Option<Outcome>,
     /// Who asked, for requests; the execution in the way, for `skipped(overlap)`.

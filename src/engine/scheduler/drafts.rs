@@ -15,6 +15,7 @@ use crate::engine::schedule::{self, Occurrence};
 use crate::engine::scheduler::flights::{Flight, Stage, ended_at_once};
 use crate::engine::scheduler::{Job, Scheduler};
 use crate::spec::job::{JobName, JobSpec};
+use crate::spec::params::ParamValues;
 use crate::spec::trigger::TriggerKind;
 use crate::time::{Now, Timestamp};
 
@@ -34,6 +35,8 @@ pub(super) struct Draft {
     pub(super) verdict: Verdict,
     pub(super) previous_fire_time: Option<Timestamp>,
     pub(super) note: Option<String>,
+    /// What its execution is given.
+    pub(super) params: ParamValues,
     /// The request that asked for it.
     pub(super) request: Option<RequestId>,
     /// A plan is saved only when this row is durable.
@@ -120,6 +123,7 @@ impl Scheduler {
         draft.cause = cause;
         draft.verdict = verdict;
         draft.previous_fire_time = schedule::previous_before(job, fire_time);
+        draft.params = schedule::params_at(job, fire_time);
         let (slot, stage) = match verdict {
             Verdict::Start { slot } => (slot, Stage::Claiming),
             Verdict::Wait | Verdict::End(_) => (None, Stage::Queued),
@@ -173,6 +177,7 @@ impl Scheduler {
             verdict: Verdict::End(outcome),
             previous_fire_time: None,
             note: self.who_holds(&job.uid, outcome),
+            params: ParamValues::new(),
             request: None,
             settles_plan: false,
         }
@@ -203,6 +208,7 @@ impl Draft {
             state,
             attempts: Vec::new(),
             rules: AttemptRules::of(&self.spec),
+            params: self.params.clone(),
             late_outcome: None,
             note: self.note.clone(),
         }

@@ -12,6 +12,7 @@ use crate::engine::request::{ReplyStatus, RequestId};
 use crate::engine::scheduler::claims::PendingBatch;
 use crate::engine::scheduler::drafts::{Draft, Verdict};
 use crate::engine::scheduler::flights::{Flight, Stage, settled};
+use crate::engine::scheduler::requests::RunNow;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::time::{Now, Timestamp};
 
@@ -212,6 +213,7 @@ impl Scheduler {
             return;
         };
         let applied = job.applied.clone();
-        self.draft_run(now, &applied, draft.id, draft.request, draft.note, waiter);
+        let Draft { id: execution, request, note: actor, params: given, .. } = draft;
+        self.draft_run(now, &applied, RunNow { execution, request, actor, given, waiter });
     }
 }

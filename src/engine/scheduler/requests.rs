@@ -1,5 +1,9 @@
 //! Requests: run-now and cancel (B6, C5). Those that change overrides are in `overrides`.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use crate::engine::event::Effect;
 use crate::engine::execution::{Cancelled, Cause, ExecutionId};
 use crate::engine::plan::AppliedJob;
@@ -7,10 +11,28 @@ use crate::engine::request::{CancelTarget, Op, Refusal, ReplyStatus, Request, Re
 use crate::engine::scheduler::drafts::Verdict;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::spec::job::JobName;
+use crate::spec::params::{ParamError, ParamValues, Params};
 use crate::time::Now;
 
 /// How many rows may wait for a claim before run-now is refused.
 const READY_MAX: usize = 10_000;
+
+/// A run-now as it is asked for.
+struct Asked {
+    id: RequestId,
+    params: BTreeMap<String, Value>,
+    actor: Option<String>,
+    waiter: Option<RequestId>,
+}
+
+/// A run-now that fits its job.
+pub(super) struct RunNow {
+    pub(super) execution: ExecutionId,
+    pub(super) request: Option<RequestId>,
+    pub(super) actor: Option<String>,
+    pub(super) given: ParamValues,
+    pub(super) waiter: Option<RequestId>,
+}
 
 impl Scheduler {
     pub(super) fn request(&mut self, now: Now, request: Request, effects: &mut Vec<Effect>) {
@@ -19,7 +41,10 @@ impl Scheduler {
         }
         let Request { id, op, actor } = request;
         let answer = match op {
-            Op::Run { job, wait } => self.run(now, &id, &job, actor, wait),
+            Op::Run { job, params, wait } => {
+                let waiter = wait.then(|| id.clone());
+                self.run(now, &job, Asked { id: id.clone(), params, actor, waiter })
+            }
             Op::Cancel { target, force } => Some(self.cancel(now, &target, force, effects)),
             // The daemon does these, or they are done above.
             Op::Sync | Op::Ping | Op::Pause { .. } | Op::Resume { .. } | Op::SkipNext { .. } => {
@@ -35,10 +60,8 @@ impl Scheduler {
     fn run(
         &mut self,
         now: Now,
-        id: &RequestId,
         job: &JobName,
-        actor: Option<String>,
-        wait: bool,
+        asked: Asked,
     ) -> Option<(ReplyStatus, Option<ExecutionId>)> {
         if self.phase != Phase::Active {
             return Some((ReplyStatus::Rejected(not_active(self.phase)), None));
@@ -49,13 +72,21 @@ impl Scheduler {
         let Some(found) = self.jobs.get(job) else {
             return Some((ReplyStatus::Rejected(self.no_such_job(job)), None));
         };
-        let execution = id.execution();
-        if self.flights.get(&execution).is_some() || self.is_asked(id) {
+        let execution = asked.id.execution();
+        if self.flights.get(&execution).is_some() || self.is_asked(&asked.id) {
             return Some((ReplyStatus::Duplicate, Some(execution)));
         }
         let applied = found.applied.clone();
-        let waiter = wait.then(|| id.clone());
-        self.draft_run(now, &applied, execution, Some(id.clone()), actor, waiter);
+        let given = match given_of(&applied.spec.params, &asked.params) {
+            Ok(given) => given,
+            Err(refusal) => return Some((ReplyStatus::Rejected(refusal), None)),
+        };
+        let Asked { id, actor, waiter, .. } = asked;
+        self.draft_run(
+            now,
+            &applied,
+            RunNow { execution, request: Some(id), actor, given, waiter },
+        );
         None
     }
 
@@ -67,15 +98,9 @@ impl Scheduler {
     }
 
     /// Applies B3 to a run-now and drafts its row.
-    pub(super) fn draft_run(
-        &mut self,
-        now: Now,
-        job: &AppliedJob,
-        execution: ExecutionId,
-        request: Option<RequestId>,
-        actor: Option<String>,
-        waiter: Option<RequestId>,
-    ) {
+    pub(super) fn draft_run(&mut self, now: Now, job: &AppliedJob, asked: RunNow) {
+        let RunNow { execution, request, actor, given, waiter } = asked;
+        let params = &job.spec.params;
         let mut draft = self.draft_start(now, job, execution, now.wall, Cause::Request);
         if let Some(flight) = self.flights.get_mut(&draft.id) {
             flight.waiter = waiter;
@@ -83,6 +108,7 @@ impl Scheduler {
         draft.trigger = None;
         draft.previous_fire_time = None;
         draft.request = request;
+        draft.params = params.values(&given, now.wall, &params.zone);
         if !matches!(draft.verdict, Verdict::End(_)) {
             draft.note = actor;
         }
@@ -125,6 +151,27 @@ impl Scheduler {
             help: crate::diagnostic::suggest::nearest(job.as_str(), names)
                 .map(|name| format!("did you mean `{name}`?")),
         }
+    }
+}
+
+/// What a request gives a job, as it is kept.
+fn given_of(params: &Params, asked: &BTreeMap<String, Value>) -> Result<ParamValues, Refusal> {
+    let given = params.check(asked)?;
+    match params.missing(&given) {
+        Some(missing) => Err(missing.into()),
+        None => Ok(given),
+    }
+}
+
+impl From<ParamError> for Refusal {
+    fn from(error: ParamError) -> Self {
+        let help = match &error {
+            ParamError::Unknown { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            ParamError::Unknown { near: None, .. }
+            | ParamError::Misvalue { .. }
+            | ParamError::Missing { .. } => "`cronwright show` lists what the job takes".to_owned(),
+        };
+        Self { code: "E0400", message: error.to_string(), help: Some(help) }
     }
 }
 

@@ -28,9 +28,11 @@ use crate::io::executor::python::{CALL_VARIABLE, Caller};
 use crate::io::executor::report::Report;
 use crate::io::http_task::ORDER_VARIABLE;
 use crate::spec::job::JobSpec;
+use crate::spec::params::{ParamValues, Params, variable_of};
 use crate::spec::process::{Capture, Leftovers, ProcessRules};
 use crate::spec::task::Task;
-use crate::spec::task::call::Call;
+use crate::spec::task::call::{Call, Filling};
+use crate::spec::task::template::{self, Namespace, Template};
 use crate::spec::trigger::TriggerKind;
 use crate::supervisor::protocol::{
     HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, StartProcess, StartRules,
@@ -66,6 +68,8 @@ pub struct Facts<'a> {
     pub revision: &'a str,
     /// The fencing token.
     pub fence: u64,
+    /// What it was given.
+    pub params: &'a ParamValues,
 }
 
 /// What the daemon gives to every job process.
@@ -81,10 +85,26 @@ pub struct Surroundings<'a> {
     pub http: &'a HttpCaller,
 }
 
-/// A class that the daemon cannot call: its settings name no folder of classes any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the settings of this daemon name no folder of classes (`[python]`)")]
-pub struct NoCaller;
+/// Why a task cannot be started as it is declared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// The settings name no folder of classes any more.
+    #[error("the settings of this daemon name no folder of classes (`[python]`)")]
+    NoCaller,
+    /// A template has no value: a variable is not set, or the parameter came with a later definition.
+    #[error("nothing can be filled in for `{0}`")]
+    Template(String),
+}
+
+impl OrderError {
+    /// The kind of exception that is recorded.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoCaller => "NoCaller",
+            Self::Template(_) => "TemplateError",
+        }
+    }
+}
 
 /// The process that does `spec` for an execution, with the values of its secrets.
 pub fn start_of(
@@ -92,7 +112,7 @@ pub fn start_of(
     spec: &JobSpec,
     secrets: &BTreeMap<String, String>,
     surroundings: &Surroundings<'_>,
-) -> Result<StartProcess, NoCaller> {
+) -> Result<StartProcess, OrderError> {
     let base_dir = surroundings.base_dir;
     let working_dir = match &spec.working_dir {
         Some(working_dir) => base_dir.join(working_dir),
@@ -102,10 +122,13 @@ pub fn start_of(
     env.extend(variables_of(facts, spec, secrets));
     let secret_variables = secrets.keys().cloned().collect();
     let argv = match &spec.task {
-        Task::Command(argv) => argv.clone(),
+        Task::Command(argv) => {
+            argv.iter().map(|argument| filled(argument, &env)).collect::<Result<_, _>>()?
+        }
         Task::Script { text, shell } => shell.iter().chain([text]).cloned().collect(),
         Task::Class { call, .. } => {
-            let (argv, call) = surroundings.caller.ok_or(NoCaller)?.process(call);
+            let call = filled_call(call, &spec.params, &env)?;
+            let (argv, call) = surroundings.caller.ok_or(OrderError::NoCaller)?.process(&call);
             env.insert(CALL_VARIABLE.to_owned(), call);
             argv
         }
@@ -145,21 +168,45 @@ pub fn order_of(
     spec: &JobSpec,
     call: &Call,
     secrets: &BTreeMap<String, String>,
-) -> HandlerOrder {
-    HandlerOrder {
+) -> Result<HandlerOrder, OrderError> {
+    let variables = variables_of(facts, spec, secrets);
+    Ok(HandlerOrder {
         attempt: facts.attempt.clone(),
-        call: call.clone(),
+        call: filled_call(call, &spec.params, &variables)?,
         facts: HandlerFacts {
             previous_fire_time: facts.previous_fire_time,
             fence: facts.fence,
-            variables: variables_of(facts, spec, secrets),
+            variables,
             ..HandlerFacts::new(spec.name.clone(), facts.attempt, facts.fire_time)
         },
         timeout: timeout_of(facts, spec),
         kill_grace: spec.kill_grace,
         output_bytes_max: spec.output_bytes_max,
         secrets: secrets.values().cloned().collect(),
-    }
+    })
+}
+
+/// A text with its templates filled in.
+fn filled(text: &str, variables: &BTreeMap<String, String>) -> Result<String, OrderError> {
+    let fill = |found: &Template<'_>| variables.get(&*found.variable()?).cloned();
+    template::expand(text, fill).map_err(OrderError::Template)
+}
+
+/// A call with its templates filled in.
+fn filled_call(
+    call: &Call,
+    params: &Params,
+    variables: &BTreeMap<String, String>,
+) -> Result<Call, OrderError> {
+    let fill = |found: &Template<'_>| {
+        let text = variables.get(&*found.variable()?)?.clone();
+        let param = match found.namespace {
+            Namespace::Params => params.declared.get(found.name),
+            Namespace::Secrets | Namespace::Env | Namespace::Execution => None,
+        };
+        Some(Filling { text, kind: param.map(|param| &param.kind) })
+    };
+    call.filled(fill).map_err(OrderError::Template)
 }
 
 /// How long an attempt may take.
@@ -279,7 +326,8 @@ fn own_variables(facts: &Facts<'_>, spec: &JobSpec) -> impl Iterator<Item = (Str
         ("CRONWRIGHT_FENCE", Some(facts.fence.to_string())),
         ("TRACEPARENT", Some(trace_parent(facts.attempt))),
     ];
-    variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    let own = variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    own.chain(facts.params.iter().map(|(name, value)| (variable_of(name), value.clone())))
 }
 
 /// Where traces of the process hang (W3C Trace Context): one trace for an execution, one span for each attempt,

@@ -13,9 +13,14 @@ fn spec(working_dir: Option<&str>) -> JobSpec {
         description: None,
         enabled: true,
         triggers: Vec::new(),
-        task: Task::Command(vec!["backup".into(), "--all".into()]),
+        task: Task::Command(vec![
+            "backup".into(),
+            "--all".into(),
+            "${params.day} of ${env.LEVEL}".into(),
+        ]),
         env: BTreeMap::from([("LEVEL".into(), "9".into()), ("LANG".into(), "C".into())]),
         secrets: BTreeMap::new(),
+        params: Params::default(),
         working_dir: working_dir.map(Into::into),
         process: ProcessRules::default(),
         timeout: Some(Duration::from_secs(90)),
@@ -63,6 +68,7 @@ fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProce
         previous_fire_time: previous,
         revision: "abc",
         fence: 7,
+        params: &[("day".to_owned(), "2026-01-31".to_owned())].into(),
     };
     let secrets = BTreeMap::from([("PGPASSWORD".into(), "hunter2".into())]);
     start_of(&facts, &spec(working_dir), &secrets, &surroundings).unwrap()
@@ -88,6 +94,7 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
             "LANG=C",
             "LC_TIME=C",
             "LEVEL=9",
+            "PARAM_DAY=2026-01-31",
             "PATH=/bin",
             "PGPASSWORD=hunter2",
             "TRACEPARENT=00-7d40a30a52183b8a83b67f42c062ac57-530765673b6d1f3b-01",
@@ -96,7 +103,7 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
     );
     let expected = StartProcess {
         id: "backup-1@2026-01-02T03:00:00Z#2".to_owned(),
-        argv: vec!["backup".to_owned(), "--all".to_owned()],
+        argv: vec!["backup".to_owned(), "--all".to_owned(), "2026-01-31 of 9".to_owned()],
         env: process.env.clone(),
         working_dir: "/etc/cronwright".to_owned(),
         timeout_ms: Some(60_000),

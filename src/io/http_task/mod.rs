@@ -221,7 +221,7 @@ fn filled(
     encoded: impl Fn(&str) -> String,
 ) -> Result<String, CallError> {
     let fill =
-        |template: &Template<'_>| Some(encoded(variables.get(template.variable()?)?.as_str()));
+        |template: &Template<'_>| Some(encoded(variables.get(&*template.variable()?)?.as_str()));
     template::expand(text, fill).map_err(CallError::Template)
 }
 

@@ -12,7 +12,7 @@ use crate::io::http::documents::request::{ENVELOPE_BYTES_MAX, Envelope, ReplyDoc
 /// Keys of the envelope, and arguments of a request, that exist and do nothing yet.
 const KEYS_NOT_YET: [&str; 5] = ["idempotency_key", "dry_run", "sig", "key_id", "traceparent"];
 /// Arguments that exist and do nothing yet.
-const ARGS_NOT_YET: [&str; 4] = ["params", "ignore_overlap", "retry_of", "spec"];
+const ARGS_NOT_YET: [&str; 3] = ["ignore_overlap", "retry_of", "spec"];
 
 /// Why a message is no request, and whom to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +113,8 @@ fn without_idle_keys(value: &Value) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{Refused, read, reply};
     use crate::engine::execution::{ExecutionId, Outcome, Skipped};
     use crate::engine::request::{Op, Reply, ReplyStatus, RequestId};
@@ -124,7 +126,8 @@ mod tests {
             "reply_to":"web-7f3a","actor":"kinit:li.wei","issued_at":"2026-11-22T10:15:00+08:00",
             "expires_at":"2026-11-22T10:20:00+08:00","dry_run":false,"idempotency_key":null}"#;
         let envelope = read(message).unwrap();
-        let op = Op::Run { job: JobName::parse("etl").unwrap(), wait: true };
+        let (job, params) = (JobName::parse("etl").unwrap(), BTreeMap::default());
+        let op = Op::Run { job, params, wait: true };
         let request = envelope.request;
         assert_eq!((request.id.as_str(), request.op), ("7-a", op));
         assert_eq!(request.actor.as_deref(), Some("kinit:li.wei"));
@@ -152,8 +155,8 @@ mod tests {
              r#"Some("7") Some("web") E0400: not a request: invalid type: integer `5`, expected a string at line 1 column 22"#),
             (r#"{"v":1,"id":"7","op":"ping","reply_to":"a:b"}"#,
              r#"Some("7") None E0400: `reply_to` is not 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`"#),
-            (r#"{"v":1,"id":"7","op":"run","job":"etl","args":{"params":{"day":1}},"reply_to":"web"}"#,
-             r#"Some("7") Some("web") E0405: `args.params` is not supported yet"#),
+            (r#"{"v":1,"id":"7","op":"run","job":"etl","args":{"retry_of":"e"},"reply_to":"web"}"#,
+             r#"Some("7") Some("web") E0405: `args.retry_of` is not supported yet"#),
             (r#"{"v":1,"id":"7","op":"run","job":"etl","idempotency_key":"k"}"#,
              r#"Some("7") None E0405: `idempotency_key` is not supported yet"#),
             (r#"{"v":1,"id":"7","op":"pause","job":"etl","args":{"force":true}}"#,

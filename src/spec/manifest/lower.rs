@@ -7,11 +7,13 @@ pub mod conditions;
 pub mod http;
 pub mod layer;
 pub mod names;
+pub mod params;
 pub mod process;
 pub mod retry;
 pub mod secrets;
 pub mod site;
 pub mod task;
+pub mod templates;
 pub mod triggers;
 
 use std::collections::BTreeMap;
@@ -22,11 +24,11 @@ use crate::spec::job::{JobMeta, JobName, JobSpec};
 use crate::spec::manifest::lower::calendars::Calendars;
 use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::lower::site::Site;
+use crate::spec::manifest::lower::templates::Sources;
 use crate::spec::manifest::lower::triggers::RawTriggers;
 use crate::spec::manifest::raw::{Given, RawJob, RawTrigger};
 use crate::spec::manifest::rules::environment;
 use crate::spec::policy::{MAX_QUEUED, OnRemove, Overlap};
-use crate::spec::secret::SecretSource;
 use crate::spec::task::{DEFAULT_SHELL, Task};
 use crate::time::Zone;
 
@@ -57,7 +59,12 @@ pub fn job(
     let secrets = flatten(layer.secrets);
     secrets::refuse_doubled(&secrets, &env, site, out);
     check_env_size(&env, site, out);
-    let task = read_task(&raw, layer.shell, &secrets, site, out);
+    let raw_params = raw.params.take().unwrap_or_default();
+    let params = params::read(raw_params, &zone, &site.child("params"), out);
+    params::refuse_taken(&params, env.keys(), &site.child("env"), out);
+    params::refuse_taken(&params, secrets.keys(), &site.child("secrets"), out);
+    let sources = Sources { secrets: &secrets, params: &params };
+    let task = read_task(&raw, layer.shell, sources, site, out);
     let triggers = RawTriggers {
         short: RawTrigger {
             cron: raw.cron,
@@ -67,7 +74,9 @@ pub fn job(
         },
         list: raw.triggers,
     };
-    let triggers = triggers::read(&triggers, &zone, calendars, site, out);
+    let around = triggers::Around { zone: &zone, calendars, params: &params };
+    let triggers = triggers::read(&triggers, around, site, out);
+    params::check_complete(&params, &triggers, site, out);
     let previous_names = names::read(name, raw.previous_names, &site.child("previous_names"), out);
     let faulty = out.iter().skip(before).any(Diagnostic::is_error);
     let task = task.filter(|_| !faulty)?;
@@ -79,6 +88,7 @@ pub fn job(
         task,
         env,
         secrets,
+        params,
         working_dir: layer.working_dir.value(),
         process: layer.process.rules(),
         timeout: layer.timeout.value(),
@@ -109,13 +119,13 @@ pub fn job(
 fn read_task(
     raw: &RawJob,
     shell: Given<Vec<String>>,
-    secrets: &BTreeMap<String, SecretSource>,
+    sources: Sources<'_>,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Task> {
     match (&raw.command, &raw.script, &raw.class, &raw.http) {
         (Some(command), _, _, _) => {
-            task::read_command(command, &site.child("command"), out).map(Task::Command)
+            task::read_command(command, sources, &site.child("command"), out).map(Task::Command)
         }
         (None, Some(script), _, _) => {
             task::check_script(script, &site.child("script"), out)?;
@@ -123,9 +133,9 @@ fn read_task(
             let shell = shell.value().unwrap_or_else(built_in);
             Some(Task::Script { text: script.clone(), shell })
         }
-        (None, None, Some(class), _) => class::read(class, &site.child("class"), out),
+        (None, None, Some(class), _) => class::read(class, sources, &site.child("class"), out),
         (None, None, None, Some(call)) => {
-            http::read(call, secrets, &site.child("http"), out).map(Task::Http)
+            http::read(call, sources, &site.child("http"), out).map(Task::Http)
         }
         // The schema asks for one of them.
         (None, None, None, None) => None,

@@ -10,6 +10,7 @@ mod class;
 mod command;
 mod given;
 mod http;
+mod params;
 mod policies;
 mod process;
 mod retry;
@@ -29,6 +30,9 @@ pub use crate::spec::manifest::raw::class::{RawClass, RawClassParts};
 pub use crate::spec::manifest::raw::command::RawCommand;
 pub use crate::spec::manifest::raw::given::{Given, NULLABLE};
 pub use crate::spec::manifest::raw::http::{RawExpected, RawHeaderValue, RawHeaders, RawHttp};
+pub use crate::spec::manifest::raw::params::{
+    RawParam, RawParamKind, RawParamValue, RawParamValues, RawParams,
+};
 pub use crate::spec::manifest::raw::policies::{RawMisfire, RawOutput};
 pub use crate::spec::manifest::raw::process::RawLimits;
 pub use crate::spec::manifest::raw::retry::{RawRetry, RawRetryMap};
@@ -333,6 +337,9 @@ pub struct RawJob {
     #[serde(default)]
     #[schemars(example = &"cancel")]
     pub on_remove: Given<OnRemove>,
+    /// Values that each execution is given: by whoever asks for it, by its trigger, or by default.
+    #[serde(default)]
+    pub params: Option<RawParams>,
     /// Names under which the job was known: the first of them that is applied goes on as this job, with its
     /// history. 32 at most, each once. Not while a job of that name is declared.
     #[serde(default)]

@@ -5,11 +5,14 @@
 //! understood is an error with its place. What the path leads to, and whether the arguments fit, is not
 //! decided here (`signature`).
 
+mod fill;
 mod json;
 mod parse;
 
 use std::fmt::{self, Write as _};
 use std::ops::Range;
+
+pub use crate::spec::task::call::fill::Filling;
 
 /// The longest text of a call, in bytes.
 pub const CALL_BYTES_MAX: usize = 64 << 10;

@@ -1,9 +1,12 @@
 //! Templates in texts: `${execution.id}` and the like.
 //!
-//! Only HTTP calls fill them in, when they are made. Everywhere else they are refused: passing them on as
-//! they stand would start the wrong thing.
+//! They are filled in when an attempt starts: in the arguments of commands and calls, and in what an HTTP call
+//! sends. What is filled in is never split, quoted or read as code. Scripts have variables instead.
 
+use std::borrow::Cow;
 use std::ops::Range;
+
+use crate::spec::params::variable_of;
 
 /// What a template takes its value from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +22,19 @@ pub enum Namespace {
 }
 
 impl Namespace {
+    /// The word before the dot.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Params => "params",
+            Self::Secrets => "secrets",
+            Self::Env => "env",
+            Self::Execution => "execution",
+        }
+    }
+
     fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "params" => Self::Params,
-            "secrets" => Self::Secrets,
-            "env" => Self::Env,
-            "execution" => Self::Execution,
-            _ => return None,
-        })
+        let all = [Self::Params, Self::Secrets, Self::Env, Self::Execution];
+        all.into_iter().find(|namespace| namespace.as_str() == word)
     }
 }
 
@@ -53,14 +61,14 @@ pub struct Template<'t> {
 
 impl Template<'_> {
     /// The variable of the job process that holds what is to be filled in; none: nothing does.
-    pub fn variable(&self) -> Option<&str> {
+    pub fn variable(&self) -> Option<Cow<'_, str>> {
         match self.namespace {
-            Namespace::Env | Namespace::Secrets => Some(self.name),
-            Namespace::Params => None,
+            Namespace::Env | Namespace::Secrets => Some(self.name.into()),
+            Namespace::Params => Some(variable_of(self.name).into()),
             Namespace::Execution => EXECUTION_FACTS
                 .iter()
                 .find(|(name, _)| *name == self.name)
-                .map(|(_, variable)| *variable),
+                .map(|(_, variable)| (*variable).into()),
         }
     }
 }

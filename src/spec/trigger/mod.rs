@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use crate::spec::params::ParamValues;
 pub use crate::spec::trigger::calendar::{
     DayCalendar, DayRange, FireFilter, SEARCH_STEPS_MAX, Search, Window, weekday_name,
 };
@@ -91,6 +92,8 @@ pub struct Trigger {
     pub filter: FireFilter,
     /// By how much the start of an execution may be delayed, drawn for each fire time (A10).
     pub jitter: Duration,
+    /// What its executions are given; not part of the due set either.
+    pub params: ParamValues,
 }
 
 /// The rule that fire times follow.
@@ -136,7 +139,12 @@ impl fmt::Display for Trigger {
 impl Trigger {
     /// All fire times of a rule, without jitter.
     pub fn plain(schedule: Schedule) -> Self {
-        Self { schedule, filter: FireFilter::default(), jitter: Duration::ZERO }
+        Self {
+            schedule,
+            filter: FireFilter::default(),
+            jitter: Duration::ZERO,
+            params: ParamValues::new(),
+        }
     }
 
     /// The first fire time strictly after `after`; none, too, when finding it would take more than a few

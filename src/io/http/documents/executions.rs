@@ -1,5 +1,7 @@
 //! Rows of the ledger, and what executions printed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use base64::Engine as _;
@@ -95,6 +97,9 @@ pub struct ExecutionEntry {
     /// Who asked, or which execution was in the way.
     #[serde(default)]
     pub note: Option<String>,
+    /// What it was given, by name of the parameter.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     /// An outcome that came after it had ended.
     #[serde(default)]
     pub late_outcome: Option<String>,
@@ -228,6 +233,7 @@ impl ExecutionEntry {
             last: row.range.map(|range| at(range.last)),
             count: row.range.map_or(1, |range| range.count),
             note: row.note.clone(),
+            params: row.params.clone(),
             late_outcome: row.late_outcome.map(|late| late.as_str().to_owned()),
             output_bytes: 0,
         };

@@ -2,8 +2,11 @@
 //!
 //! What the program cannot do yet is refused: an argument that is accepted and does nothing is a defect.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::engine::execution::{ExecutionId, Outcome};
 use crate::engine::overrides::REASON_BYTES_MAX;
@@ -59,6 +62,9 @@ pub struct RequestDocument {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArgsDocument {
+    /// `run`: values of the job's parameters, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Value>,
     /// `run`: answer when it has ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wait: bool,
@@ -167,11 +173,11 @@ impl RequestDocument {
     }
 
     fn op(&self) -> Result<Op, Refusal> {
-        let ArgsDocument { wait, force, execution_id, reason, until, .. } = &self.args;
+        let ArgsDocument { params, wait, force, execution_id, reason, until, .. } = &self.args;
         match self.op.as_str() {
             "run" => {
-                self.takes(&["job", "args.wait"])?;
-                Ok(Op::Run { job: self.job()?, wait: *wait })
+                self.takes(&["job", "args.params", "args.wait"])?;
+                Ok(Op::Run { job: self.job()?, params: params.clone(), wait: *wait })
             }
             "cancel" => {
                 let target = if let Some(id) = execution_id {
@@ -224,10 +230,11 @@ impl RequestDocument {
 
     /// Refuses what is given and not among what the operation takes.
     fn takes(&self, known: &[&str]) -> Result<(), Refusal> {
-        let ArgsDocument { wait, force, execution_id, jobs, group, all, reason, until } =
+        let ArgsDocument { params, wait, force, execution_id, jobs, group, all, reason, until } =
             &self.args;
         let given = [
             ("job", self.job.is_some()),
+            ("args.params", !params.is_empty()),
             ("args.wait", *wait),
             ("args.force", *force),
             ("args.execution_id", execution_id.is_some()),
@@ -357,9 +364,9 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             (r#"{"v":1,"op":"run","job":"etl","id":"7","actor":"li"}"#,
-             r#"7 Run { job: JobName("etl"), wait: false } li"#),
+             r#"7 Run { job: JobName("etl"), params: {}, wait: false } li"#),
             (r#"{"v":1,"op":"run","job":"etl","args":{"wait":true}}"#,
-             r#"made-here Run { job: JobName("etl"), wait: true } "#),
+             r#"made-here Run { job: JobName("etl"), params: {}, wait: true } "#),
             (r#"{"v":1,"op":"cancel","job":"etl"}"#,
              r#"made-here Cancel { target: Job(JobName("etl")), force: false } "#),
             (r#"{"v":1,"op":"cancel","args":{"execution_id":"e@1","force":true}}"#,
@@ -374,8 +381,12 @@ mod tests {
             (r#"{"v":1,"op":"run","job":"ETL"}"#, "E0404: no job `ETL`"),
             (r#"{"v":1,"op":"run","job":"x","args":{"force":true}}"#,
              "E0400: `args.force` does nothing in `run`"),
-            (r#"{"v":1,"op":"run","job":"x","args":{"params":{}}}"#,
-             "E0400: not a request: unknown field `params`, expected one of `wait`, `force`, `execution_id`, `jobs`, `group`, `all`, `reason`, `until` at line 1 column 44"),
+            (r#"{"v":1,"op":"run","job":"x","args":{"params":{"rows":5}}}"#,
+             r#"made-here Run { job: JobName("x"), params: {"rows": Number(5)}, wait: false } "#),
+            (r#"{"v":1,"op":"run","job":"x","args":{"parms":{}}}"#,
+             "E0400: not a request: unknown field `parms`, expected one of `params`, `wait`, `force`, `execution_id`, `jobs`, `group`, `all`, `reason`, `until` at line 1 column 43"),
+            (r#"{"v":1,"op":"pause","job":"x","args":{"params":{"a":1}}}"#,
+             "E0400: `args.params` does nothing in `pause`"),
             (r#"{"v":1,"op":"pause","job":"x"}"#,
              r#"made-here Pause { jobs: Named([JobName("x")]), reason: None, until: None } "#),
             (r#"{"v":1,"op":"pause","args":{"jobs":["x","y"],"reason":"r","until":"2026-11-22T10:00:00+08:00"}}"#,

@@ -1,5 +1,6 @@
 //! A row of the ledger as it is stored.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,9 @@ pub struct RowDocument {
     /// What it printed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputDocument>,
+    /// What it was given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     /// An outcome that came after it had ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_outcome: Option<LateOutcome>,
@@ -163,6 +167,7 @@ impl RowDocument {
             exception: None,
             output: None,
             late_outcome: row.late_outcome.map(LateOutcome::of),
+            params: row.params.clone(),
             note: row.note.clone(),
         };
         match &row.state {
@@ -271,6 +276,7 @@ impl RowDocument {
             attempts: attempts.map_err(damaged)?,
             rules: rules.transpose().map_err(damaged)?.map(Box::new),
             late_outcome: late.transpose()?,
+            params: self.params.clone(),
             note: self.note.clone(),
             state: self.state().map_err(damaged)?,
         })

@@ -4,21 +4,26 @@ use std::ops::Range;
 
 use crate::diagnostic::{Diagnostic, codes, quoted};
 use crate::spec::manifest::lower::site::Site;
-use crate::spec::manifest::lower::task::refuse_template;
+use crate::spec::manifest::lower::templates::{Audience, Sources};
 use crate::spec::manifest::node::{Entry, Node, Value};
 use crate::spec::manifest::raw::RawClass;
+use crate::spec::params::{ParamKind, Params};
 use crate::spec::task::Task;
-use crate::spec::task::call::{Argument, Call, CallError, PlacedCall, Runtime};
+use crate::spec::task::call::{Argument, Call, CallError, Filling, PlacedCall, Runtime};
 use crate::spec::task::classes::Classes;
 use crate::spec::task::signature::Part;
+use crate::spec::task::template::{Namespace, Template};
 
 /// A call; `site` is the value of `class`. Whether there is such a class is [`check`]'s.
-pub fn read(raw: &RawClass, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Option<Task> {
+pub fn read(
+    raw: &RawClass,
+    sources: Sources<'_>,
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Task> {
     match raw {
         RawClass::Call(text) => {
-            if refuse_template(text, site, out) {
-                return None;
-            }
+            sources.check(text, Audience::Task, site, out);
             let call = Call::parse(text).map_err(|error| {
                 let before = text.get(..error.at.start).unwrap_or_default();
                 let column = format!("column {} of the call", before.chars().count() + 1);
@@ -28,11 +33,7 @@ pub fn read(raw: &RawClass, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Optio
             Some(Task::Class { call: call.ok()?, runtime: None })
         }
         RawClass::Parts(parts) => {
-            let before = out.len();
-            refuse_templates(site, out);
-            if out.len() > before {
-                return None;
-            }
+            check_templates(sources, site, out);
             if !Call::is_path(&parts.path) {
                 let message = format!("{} is no path of a class", quoted(&parts.path));
                 let help = "names with dots between them, 255 bytes at most; the arguments stand in `args`";
@@ -82,25 +83,47 @@ fn arguments_of(entries: &[Entry]) -> Vec<(String, Argument)> {
     entries.iter().map(|entry| (entry.key.clone(), argument_of(&entry.node))).collect()
 }
 
-fn refuse_templates(site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+fn check_templates(sources: Sources<'_>, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
     if let Some(text) = site.node().text() {
-        refuse_template(text, site, out);
+        sources.check(text, Audience::Task, site, out);
     }
     for index in 0..site.node().items().len() {
-        refuse_templates(&site.item(index), out);
+        check_templates(sources, &site.item(index), out);
     }
     for entry in site.node().entries() {
-        refuse_templates(&site.child(&entry.key), out);
+        check_templates(sources, &site.child(&entry.key), out);
     }
 }
 
+/// A call as it may look when its parameters are filled in: whether the class takes it is the same for all values of
+/// a parameter's kind. All else is text.
+fn example_of(call: &Call, params: &Params) -> Call {
+    let fill = |found: &Template<'_>| {
+        let param = match found.namespace {
+            Namespace::Params => params.declared.get(found.name),
+            Namespace::Secrets | Namespace::Env | Namespace::Execution => None,
+        };
+        let kind = param.map(|param| &param.kind);
+        let written = || format!("${{{}.{}}}", found.namespace.as_str(), found.name);
+        let text = kind.map_or_else(written, ParamKind::example);
+        Some(Filling { text, kind })
+    };
+    call.filled(fill).unwrap_or_else(|_| call.clone())
+}
+
 /// Whether a call, which is sound, leads to a class and fits it; `site` is the value of `class`.
-pub fn check(raw: &RawClass, classes: &Classes, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+pub fn check(
+    raw: &RawClass,
+    params: &Params,
+    classes: &Classes,
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) {
     match raw {
         RawClass::Call(text) => {
             let Ok(placed) = Call::parse_placed(text) else { return };
             let site = |part| site.clone().part(range_of(&placed, part));
-            check_call(&placed.call, classes, None, &site, out);
+            check_call(&example_of(&placed.call, params), classes, None, &site, out);
         }
         RawClass::Parts(parts) => {
             let Ok(call) = call_of(site) else { return };
@@ -112,7 +135,7 @@ pub fn check(raw: &RawClass, classes: &Classes, site: &Site<'_>, out: &mut Vec<D
                     None => site.clone(),
                 },
             };
-            check_call(&call, classes, parts.runtime, &site, out);
+            check_call(&example_of(&call, params), classes, parts.runtime, &site, out);
         }
     }
 }

@@ -7,11 +7,11 @@ use url::Url;
 
 use crate::diagnostic::{Diagnostic, codes, quoted};
 use crate::spec::manifest::lower::site::Site;
+use crate::spec::manifest::lower::templates::{Audience, Sources};
 use crate::spec::manifest::raw::{RawHeaders, RawHttp};
 use crate::spec::manifest::rules::environment::{TEXT_BYTES_MAX, looks_secret};
-use crate::spec::secret::SecretSource;
 use crate::spec::task::http::{Expected, HttpCall, MAX_REDIRECTS, Method};
-use crate::spec::task::template::{self, EXECUTION_FACTS, Namespace};
+use crate::spec::task::template;
 
 /// Header fields that the daemon writes itself, or that belong to the connection.
 const OWN_HEADERS: [&str; 9] = [
@@ -26,24 +26,21 @@ const OWN_HEADERS: [&str; 9] = [
     "upgrade",
 ];
 
-/// The secrets of the job, by name.
-type Secrets = BTreeMap<String, SecretSource>;
-
 /// The call; none when there is an error, which has been pushed. `site` is the value of `http`.
 pub fn read(
     raw: &RawHttp,
-    secrets: &Secrets,
+    sources: Sources<'_>,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<HttpCall> {
     let before = out.len();
-    check_url(&raw.url, secrets, &site.child("url"), out);
-    let headers = read_headers(raw.headers.as_ref(), secrets, &site.child("headers"), out);
+    check_url(&raw.url, sources, &site.child("url"), out);
+    let headers = read_headers(raw.headers.as_ref(), sources, &site.child("headers"), out);
     if let Some(json) = &raw.json {
-        check_json(json, secrets, &site.child("json"), out);
+        check_json(json, sources, &site.child("json"), out);
     }
     if let Some(body) = &raw.body {
-        check_templates(body, secrets, &site.child("body"), out);
+        sources.check(body, Audience::Task, &site.child("body"), out);
     }
     if raw.json.is_some() && raw.body.is_some() {
         let message = "a call sends `json` or `body`, not both";
@@ -77,8 +74,8 @@ pub fn read(
     (!faulty).then_some(call)
 }
 
-fn check_url(text: &str, secrets: &Secrets, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
-    check_templates(text, secrets, site, out);
+fn check_url(text: &str, sources: Sources<'_>, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    sources.check(text, Audience::Task, site, out);
     // What is filled in is percent-encoded, and cannot change what the parts are.
     let example = template::expand(text, |_| Some("x".to_owned())).unwrap_or_default();
     match Url::parse(&example) {
@@ -97,14 +94,14 @@ fn check_url(text: &str, secrets: &Secrets, site: &Site<'_>, out: &mut Vec<Diagn
 
 fn read_headers(
     raw: Option<&RawHeaders>,
-    secrets: &Secrets,
+    sources: Sources<'_>,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::new();
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
     for (name, value) in raw.iter().flat_map(|raw| &raw.0) {
-        check_templates(&value.0, secrets, &site.child(name), out);
+        sources.check(&value.0, Audience::Task, &site.child(name), out);
         let lower = name.to_ascii_lowercase();
         if OWN_HEADERS.contains(&lower.as_str()) {
             let message = format!("{} is written by the daemon or the connection", quoted(name));
@@ -127,46 +124,20 @@ fn read_headers(
     headers
 }
 
-fn check_json(value: &Value, secrets: &Secrets, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+fn check_json(value: &Value, sources: Sources<'_>, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
     match value {
-        Value::String(text) => check_templates(text, secrets, site, out),
+        Value::String(text) => sources.check(text, Audience::Task, site, out),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                check_json(item, secrets, &site.item(index), out);
+                check_json(item, sources, &site.item(index), out);
             }
         }
         Value::Object(fields) => {
             for (key, field) in fields {
-                check_json(field, secrets, &site.child(key), out);
+                check_json(field, sources, &site.child(key), out);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-fn check_templates(text: &str, secrets: &Secrets, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
-    for found in template::templates(text) {
-        let place = site.clone().part(found.place.clone());
-        let name = quoted(found.name);
-        match (found.namespace, found.variable()) {
-            (Namespace::Execution, None) => {
-                let names: Vec<_> =
-                    EXECUTION_FACTS.iter().map(|(name, _)| format!("`{name}`")).collect();
-                let message = format!("an execution has no {name}");
-                let help = format!("known here: {}", names.join(", "));
-                out.push(place.diagnostic(codes::TEMPLATE, message).help(help));
-            }
-            (Namespace::Secrets, Some(variable)) if !secrets.contains_key(variable) => {
-                let message = format!("this job has no secret {name}");
-                let help = "declare it in its `secrets`";
-                out.push(place.diagnostic(codes::TEMPLATE, message).help(help));
-            }
-            (Namespace::Params, None) => {
-                let message = "`${params.…}` is not supported yet";
-                out.push(place.diagnostic(codes::TEMPLATE, message));
-            }
-            (_, Some(_)) | (Namespace::Secrets | Namespace::Env, None) => {}
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, codes};
 use crate::spec::manifest::lower::site::Site;
+use crate::spec::manifest::lower::templates::{Audience, Sources};
 use crate::spec::manifest::raw::RawCommand;
 use crate::spec::manifest::rules::environment::TEXT_BYTES_MAX;
 use crate::spec::task::template;
@@ -13,14 +14,15 @@ pub const ARGUMENTS_BYTES_MAX: usize = 1 << 20;
 /// The arguments of a command; `site` is the value of `command`.
 pub fn read_command(
     raw: &RawCommand,
+    sources: Sources<'_>,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Vec<String>> {
     let argv = match raw {
-        RawCommand::Line(text) => split_line(text, site, out)?,
+        RawCommand::Line(text) => split_line(text, sources, site, out)?,
         RawCommand::Argv(argv) => {
             for (at, argument) in argv.iter().enumerate() {
-                refuse_template(argument, &site.item(at), out);
+                sources.check(argument, Audience::Host, &site.item(at), out);
             }
             argv.clone()
         }
@@ -34,7 +36,12 @@ pub fn read_command(
     Some(argv)
 }
 
-fn split_line(text: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
+fn split_line(
+    text: &str,
+    sources: Sources<'_>,
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Vec<String>> {
     let words = match split(text) {
         Ok(words) => words,
         Err(error) => {
@@ -46,10 +53,11 @@ fn split_line(text: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Option<
             return None;
         }
     };
-    if refuse_template(text, site, out) {
-        return None;
-    }
-    if let Some(signs) = words.shell_signs {
+    sources.check(text, Audience::Host, site, out);
+    // The `$` of a template is ours.
+    let blank = template::expand(text, |found| Some("x".repeat(found.place.len())));
+    let words_without = blank.ok().and_then(|blank| split(&blank).ok());
+    if let Some(signs) = words_without.and_then(|words| words.shell_signs) {
         let sign = text.get(signs.clone()).unwrap_or_default();
         let message = format!("`{sign}` means nothing here: a command is started without a shell");
         let help = "use `script` for a shell, or quote it for the program itself";
@@ -66,19 +74,11 @@ pub fn check_script(text: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> O
     }
     if let Some(place) = template::find(text) {
         let message = "templates are not expanded in a script";
-        out.push(site.clone().part(place).diagnostic(codes::TEMPLATE, message));
+        let help = "the script finds parameters in `$PARAM_NAME`, and all else in variables too";
+        out.push(site.clone().part(place).diagnostic(codes::TEMPLATE, message).help(help));
         return None;
     }
     refuse_size(&[text.to_owned()], site, out)
-}
-
-/// Refuses templates where none are filled in; whether there is one.
-pub(super) fn refuse_template(text: &str, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> bool {
-    let Some(place) = template::find(text) else { return false };
-    let message = "templates are not supported yet";
-    let help = "quoting does not help: the program would receive the text as it stands";
-    out.push(site.clone().part(place).diagnostic(codes::TEMPLATE, message).help(help));
-    true
 }
 
 fn refuse_size(argv: &[String], site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Option<()> {

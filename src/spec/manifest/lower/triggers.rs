@@ -4,9 +4,11 @@ use crate::diagnostic::{Diagnostic, codes, quoted};
 use crate::spec::manifest::lower::calendars::{Calendars, read_expression};
 use crate::spec::manifest::lower::conditions;
 use crate::spec::manifest::lower::layer::{read_duration, read_zone, sentence};
+use crate::spec::manifest::lower::params;
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::{RawDate, RawDuration, RawTrigger};
 use crate::spec::manifest::rules::cron;
+use crate::spec::params::{ParamValues, Params};
 use crate::spec::trigger::{
     CronTrigger, DateTrigger, DayMatch, Dialect, IntervalStart, IntervalTrigger, Schedule, Trigger,
     parse_date_text,
@@ -22,11 +24,21 @@ pub struct RawTriggers {
     pub list: Option<Vec<RawTrigger>>,
 }
 
-/// Reads the triggers; `site` is the job, `zone` that of triggers that name none.
+/// What triggers may refer to.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// The zone of those that name none.
+    pub zone: &'a Zone,
+    /// Calendars by name.
+    pub calendars: &'a Calendars,
+    /// The parameters of the job.
+    pub params: &'a Params,
+}
+
+/// Reads the triggers; `site` is the job.
 pub fn read(
     raw: &RawTriggers,
-    zone: &Zone,
-    calendars: &Calendars,
+    around: Around<'_>,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Vec<Trigger> {
@@ -43,13 +55,11 @@ pub fn read(
         return Vec::new();
     }
     if !kinds.is_empty() {
-        return read_one(&raw.short, zone, calendars, site, out).into_iter().collect();
+        return read_one(&raw.short, around, site, out).into_iter().collect();
     }
     let list = site.child("triggers");
     let triggers = raw.list.iter().flatten().enumerate();
-    triggers
-        .filter_map(|(at, trigger)| read_one(trigger, zone, calendars, &list.item(at), out))
-        .collect()
+    triggers.filter_map(|(at, trigger)| read_one(trigger, around, &list.item(at), out)).collect()
 }
 
 fn kinds(raw: &RawTrigger) -> Vec<&'static str> {
@@ -68,8 +78,7 @@ fn forms<'k>(raw: &RawTriggers, kinds: &[&'k str]) -> Vec<&'k str> {
 
 fn read_one(
     raw: &RawTrigger,
-    zone: &Zone,
-    calendars: &Calendars,
+    around: Around<'_>,
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Trigger> {
@@ -77,10 +86,14 @@ fn read_one(
         Some(name) => Some(read_zone(name, &site.child("timezone"), out)?),
         None => None,
     };
+    let Around { zone, calendars, params } = around;
     let zone = own_zone.as_ref().unwrap_or(zone);
     let before = out.len();
     let filter = conditions::read_filter(raw, zone, calendars, site, out);
     let jitter = conditions::read_jitter(raw.jitter.as_ref(), &site.child("jitter"), out);
+    let given = raw.params.as_ref().map_or_else(ParamValues::new, |given| {
+        params::read_values(given, params, &site.child("params"), out)
+    });
     let schedule = match (&raw.cron, &raw.interval, &raw.date) {
         (Some(text), _, _) => read_cron(text, raw, zone, site, out).map(Schedule::Cron),
         (None, Some(period), _) => {
@@ -92,7 +105,7 @@ fn read_one(
         // The schema asks for one of them.
         (None, None, None) => None,
     }?;
-    let trigger = Trigger { schedule, filter: filter?, jitter: jitter? };
+    let trigger = Trigger { schedule, filter: filter?, jitter: jitter?, params: given };
     if !out.iter().skip(before).any(Diagnostic::is_error) {
         check_fires(&trigger, site, out);
     }

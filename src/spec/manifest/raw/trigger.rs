@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::spec::manifest::raw::{RawCalendarUse, RawDate, RawDuration, RawZone};
+use crate::spec::manifest::raw::{RawCalendarUse, RawDate, RawDuration, RawParamValues, RawZone};
 use crate::spec::trigger::{DayMatch, Dialect, FoldRule, GapRule};
 
 /// When a job is due: exactly one of `cron`, `interval` and `date`.
@@ -75,4 +75,7 @@ pub struct RawTrigger {
     #[serde(default)]
     #[schemars(example = "2026-01-01T01:00:00")]
     pub anchor: Option<RawDate>,
+    /// What the executions of this trigger are given of the job's `params`.
+    #[serde(default)]
+    pub params: Option<RawParamValues>,
 }

@@ -4,11 +4,10 @@
 //! to life it leaves this file for the types in `raw`.
 
 /// Keys by the definition in whose map they stand.
-const KEYS: [(&str, &[&str]); 11] = [
+const KEYS: [(&str, &[&str]); 10] = [
     ("Manifest", &["concurrency_groups", "patches", "when"]),
     ("Job", JOB),
     ("Defaults", JOB),
-    ("Trigger", TRIGGER),
     ("Limits", &["cpu", "memory", "pids"]),
     ("Output", &["forward"]),
     (
@@ -39,7 +38,6 @@ const JOB: &[&str] = &[
     "on_lost",
     "on_resume",
     "on_store_down",
-    "params",
     "priority",
     "retention",
     "runs_on",
@@ -52,8 +50,6 @@ const JOB: &[&str] = &[
     "matrix",
     "sandbox",
 ];
-
-const TRIGGER: &[&str] = &["params"];
 
 /// Whether a key of this definition is one of those to come.
 pub fn is_key(about: &str, key: &str) -> bool {
@@ -77,9 +73,7 @@ pub fn misplaced(about: &str, key: &str) -> Option<&'static str> {
     const OF_JOBS: [&str; 8] =
         ["cron", "interval", "date", "triggers", "command", "script", "class", "http"];
     match about {
-        "Job" if OF_TRIGGERS.contains(&key) || (TRIGGER.contains(&key) && !JOB.contains(&key)) => {
-            Some("this belongs to an entry of `triggers`")
-        }
+        "Job" if OF_TRIGGERS.contains(&key) => Some("this belongs to an entry of `triggers`"),
         "Trigger"
             if !OF_JOBS[..3].contains(&key) && (OF_JOBS.contains(&key) || key == "enabled") =>
         {
@@ -87,7 +81,7 @@ pub fn misplaced(about: &str, key: &str) -> Option<&'static str> {
         }
         "Defaults"
             if OF_JOBS.contains(&key)
-                || ["description", "previous_names"].contains(&key)
+                || ["description", "params", "previous_names"].contains(&key)
                 || OF_TRIGGERS.contains(&key) =>
         {
             Some("this cannot be a default: each job says it")
