@@ -7,26 +7,33 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::engine::execution::{
-    AttemptRules, Ending, ExecutionId, Exit, Failed, Outcome, TimedOut,
+    Attempt, AttemptRules, Ending, ExecutionId, Exit, Failed, Outcome, TimedOut,
 };
-use crate::spec::policy::{Backoff, Retry};
+use crate::spec::policy::{Backoff, OnLost, Retry};
 use crate::time::Timestamp;
+
+/// How many attempts of an execution may be lost; then it is (C4).
+pub const LOST_ATTEMPTS_MAX: usize = 3;
 
 /// A whole, in thousandths.
 const WHOLE_PERMILLE: u32 = 1_000;
 
-/// When the attempt after this one begins; none: it was the last. `claimed_at` is when the execution began.
+/// When the attempt after this one begins; none: it was the last. `before` are the attempts before it, `claimed_at`
+/// is when the execution began.
 ///
 /// An attempt that `total_timeout` would end before it begins is not waited for.
 pub fn next_attempt_at(
     rules: &AttemptRules,
     id: &ExecutionId,
-    attempt: u32,
+    before: &[Attempt],
     claimed_at: Timestamp,
     ending: &Ending,
 ) -> Option<Timestamp> {
     let retry = rules.retry.as_ref()?;
-    if attempt > retry.limit || !is_worth_another(retry, ending) {
+    let attempt = u32::try_from(before.len()).unwrap_or(u32::MAX).saturating_add(1);
+    let lost_before = before.iter().filter(|attempt| attempt.outcome == Outcome::Lost).count();
+    let is_lost_again = ending.outcome == Outcome::Lost && lost_before + 1 >= LOST_ATTEMPTS_MAX;
+    if attempt > retry.limit || is_lost_again || !is_worth_another(retry, ending) {
         return None;
     }
     let wait = TimeDelta::from_std(wait(retry, id, attempt)).ok()?;
@@ -62,7 +69,7 @@ pub fn judged(rules: &AttemptRules, claimed_at: Timestamp, ending: &Ending) -> O
     }
 }
 
-/// Whether an outcome may be followed by another attempt, where a job asks for retries.
+/// Whether an outcome may be followed by another attempt, where a job asks for that.
 pub fn may_follow(outcome: Outcome) -> bool {
     match outcome {
         Outcome::Failed(
@@ -74,18 +81,22 @@ pub fn may_follow(outcome: Outcome) -> bool {
             | Failed::WorkerDied
             | Failed::Http,
         )
-        | Outcome::TimedOut(TimedOut::Attempt) => true,
-        // One that cannot be killed still runs; one that is lost may: a second would run beside it.
+        | Outcome::TimedOut(TimedOut::Attempt)
+        | Outcome::Lost => true,
+        // One that cannot be killed still runs: a second would run beside it.
         Outcome::TimedOut(TimedOut::Unkillable | TimedOut::Total)
         | Outcome::Succeeded
         | Outcome::Cancelled(_)
-        | Outcome::Lost
         | Outcome::Skipped(_)
         | Outcome::Missed(_) => false,
     }
 }
 
 fn is_worth_another(retry: &Retry, ending: &Ending) -> bool {
+    if ending.outcome == Outcome::Lost {
+        // It has no exit code, and the job says what it wants.
+        return retry.on_lost == OnLost::Retry;
+    }
     let narrowed = !retry.on_exit_codes.is_empty();
     let named = match ending.exit {
         Some(Exit::Code(code)) => retry.on_exit_codes.contains(&code),
@@ -150,8 +161,9 @@ mod tests {
     fn waits(rules: &AttemptRules) -> Vec<i64> {
         let failed = ending(Outcome::Failed(Failed::Exit), Some(Exit::Code(1)));
         let id = ExecutionId("a@b".into());
-        let next = |attempt| next_attempt_at(rules, &id, attempt, at(0), &failed);
-        (1..).map_while(next).map(|next| (next - at(100)).num_seconds()).collect()
+        let before = |count| vec![Attempt::of(&failed); count];
+        let next = |count| next_attempt_at(rules, &id, &before(count), at(0), &failed);
+        (0..).map_while(next).map(|next| (next - at(100)).num_seconds()).collect()
     }
 
     #[test]
@@ -203,6 +215,22 @@ mod tests {
             let found = (is_worth_another(&any, &ending), is_worth_another(&narrowed, &ending));
             assert_eq!(found, (with_any, with_some), "{outcome:?} {exit:?}");
         }
+    }
+
+    #[test]
+    fn c4_a_lost_attempt_is_followed_by_another_where_the_job_asks_for_it_and_not_for_ever() {
+        let lost = ending(Outcome::Lost, None);
+        let failed = ending(Outcome::Failed(Failed::Exit), Some(Exit::Code(1)));
+        let asks = Retry { on_lost: OnLost::Retry, on_exit_codes: vec![75], ..Retry::of_limit(9) };
+        let follows = |retry: &Retry, before: &[&Ending]| {
+            let before: Vec<Attempt> = before.iter().map(|ending| Attempt::of(ending)).collect();
+            let id = ExecutionId("a@b".into());
+            next_attempt_at(&rules(retry.clone()), &id, &before, at(0), &lost).is_some()
+        };
+        assert!(!follows(&Retry::of_limit(9), &[]));
+        assert!(follows(&asks, &[]) && follows(&asks, &[&lost, &failed]));
+        assert!(!follows(&asks, &[&lost, &failed, &lost]));
+        assert!(!follows(&Retry { limit: 1, ..asks }, &[&failed]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::spec::params::Params;
-use crate::spec::policy::{GraceTime, MAX_QUEUED, Misfire, OnRemove, Overlap, Retry};
+use crate::spec::policy::{GraceTime, MAX_QUEUED, Misfire, OnLost, OnRemove, Overlap, Retry};
 use crate::spec::process::{Capture, ProcessRules};
 use crate::spec::secret::SecretSource;
 use crate::spec::size::SizeText;
@@ -183,11 +183,14 @@ impl JobSpec {
         let meta = &self.meta;
         let when = |is_said: bool, value: Value| is_said.then_some(value);
         let previous_names: Vec<&str> = self.previous_names.iter().map(JobName::as_str).collect();
+        let on_lost = self.retry.as_ref().map(|retry| retry.on_lost);
+        let on_lost = on_lost.filter(|on_lost| *on_lost != OnLost::default());
         let on_remove = json!(self.on_remove.as_str());
         let fields = [
             ("max_queued", when(self.max_queued != MAX_QUEUED, json!(self.max_queued))),
             ("group", meta.group.as_ref().map(|group| json!(group))),
             ("on_remove", when(self.on_remove != OnRemove::default(), on_remove)),
+            ("on_lost", on_lost.map(|on_lost| json!(on_lost.as_str()))),
             ("owner", meta.owner.as_ref().map(|owner| json!(owner))),
             ("params", when(!self.params.declared.is_empty(), self.params.said())),
             ("timezone", self.params.counts_days().then(|| json!(self.params.zone.name()))),

@@ -52,6 +52,8 @@ pub struct Retry {
     pub jitter_permille: u32,
     /// Only after these exit codes, ascending, each once; empty: after every failure and timeout.
     pub on_exit_codes: Vec<i32>,
+    /// What becomes of an execution of which an attempt is lost.
+    pub on_lost: OnLost,
 }
 
 impl Retry {
@@ -64,6 +66,28 @@ impl Retry {
             max_delay: Duration::from_mins(10),
             jitter_permille: 200,
             on_exit_codes: Vec::new(),
+            on_lost: OnLost::Record,
+        }
+    }
+}
+
+/// What becomes of an execution whose owner vanished with an attempt under way (C4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLost {
+    /// It ends as lost: nobody knows what the attempt did.
+    #[default]
+    Record,
+    /// The attempt counts as one that failed, and `retry` decides. What it began may be done twice.
+    Retry,
+}
+
+impl OnLost {
+    /// The word in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::Retry => "retry",
         }
     }
 }

@@ -4,6 +4,8 @@ use std::fs;
 
 use cronwright::engine::execution::{Cancelled, Failed, Outcome, Row, State};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::harness::World;
 
 /// Where attempts leave their number.
@@ -123,4 +125,57 @@ fn c3_total_timeout_ends_the_attempt_that_outlasts_it() {
     let row = until_row(&mut world, "end", |row| row.outcome().is_some());
     let outcome = row.outcome().map(|outcome| (outcome.as_str(), outcome.reason()));
     assert_eq!((outcome, row.attempt()), (Some(("timed_out", Some("total"))), 1));
+}
+
+/// Kills the supervisor, and with it what it owns.
+fn kill_supervisor(world: &World) {
+    let lock = fs::read_to_string(world.path(".cronwright/supervisor.lock")).unwrap();
+    let pid: i32 = lock.split_whitespace().next().unwrap().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
+fn outcomes(row: &Row) -> Vec<&'static str> {
+    row.attempts.iter().map(|attempt| attempt.outcome.as_str()).collect()
+}
+
+#[test]
+fn c4_a_lost_attempt_is_followed_by_another_where_the_job_asks_for_it() {
+    let mut world = World::new();
+    let script =
+        format!("echo $CRONWRIGHT_ATTEMPT >> {SEEN}; test $CRONWRIGHT_ATTEMPT -ge 3 || sleep 600");
+    let job = format!(
+        "  again:\n    on_lost: retry\n    retry: {{ limit: 5, delay: 10ms }}\n    script: '{script}'\n"
+    );
+    declare(&world, &job);
+    world.start();
+    world.until("job", |world| world.applied("again").is_some());
+    world.until("start", |world| world.verb(&["run", "again"]).status.success());
+    let begun = |world: &World| fs::read_to_string(world.path(SEEN)).unwrap_or_default();
+    world.until("first attempt", |world| begun(world) == "1\n");
+    kill_supervisor(&world);
+    world.until("second attempt", |world| begun(world) == "1\n2\n");
+    // Nobody is left who would know how it ends.
+    world.kill();
+    kill_supervisor(&world);
+    world.start();
+    let row = until_row(&mut world, "end", |row| row.outcome().is_some());
+    assert_eq!((row.outcome(), outcomes(&row)), (Some(Outcome::Succeeded), vec!["lost"; 2]));
+    assert_eq!(begun(&world), "1\n2\n3\n");
+}
+
+#[test]
+fn c4_a_job_that_kills_its_parent_is_lost_after_its_third_attempt() {
+    let mut world = World::new();
+    let script = format!("echo $CRONWRIGHT_ATTEMPT >> {SEEN}; kill -9 $PPID; sleep 600");
+    let job = format!(
+        "  killer:\n    on_lost: retry\n    retry: {{ limit: 9, delay: 10ms }}\n    script: '{script}'\n"
+    );
+    declare(&world, &job);
+    world.start();
+    world.until("job", |world| world.applied("killer").is_some());
+    world.until("start", |world| world.verb(&["run", "killer"]).status.success());
+    let row = until_row(&mut world, "end", |row| row.outcome().is_some());
+    assert_eq!((row.outcome(), outcomes(&row)), (Some(Outcome::Lost), vec!["lost"; 2]));
+    assert_eq!(seen(&world), ["1", "2", "3"]);
+    world.until("end of their processes", |world| world.processes_of_jobs().is_empty());
 }

@@ -6,7 +6,9 @@ use chrono::Weekday;
 use cronwright::spec::job::{JobMeta, JobName, JobSpec};
 use cronwright::spec::manifest::{Content, Known, ManifestFile, load};
 use cronwright::spec::params::{Absent, Param, ParamKind, ParamValues, Params, Pattern};
-use cronwright::spec::policy::{Backoff, GraceTime, MAX_QUEUED, Misfire, OnRemove, Overlap, Retry};
+use cronwright::spec::policy::{
+    Backoff, GraceTime, MAX_QUEUED, Misfire, OnLost, OnRemove, Overlap, Retry,
+};
 use cronwright::spec::process::{Capture, Leftovers, Limits, ProcessRules};
 use cronwright::spec::secret::SecretSource;
 use cronwright::spec::task::Task;
@@ -333,13 +335,14 @@ fn spec() -> impl Strategy<Value = JobSpec> {
 fn retry() -> impl Strategy<Value = Retry> {
     let waits = (duration(), duration(), any::<bool>(), 0..=1_000_u32);
     let codes = btree_set(1..=255_i32, 0..4);
-    (1..=100_u32, waits, codes).prop_map(|(limit, waits, codes)| Retry {
+    (1..=100_u32, waits, codes, any::<bool>()).prop_map(|(limit, waits, codes, again)| Retry {
         limit,
         delay: waits.0,
         backoff: if waits.2 { Backoff::Fixed } else { Backoff::Exponential },
         max_delay: waits.1.max(waits.0),
         jitter_permille: waits.3,
         on_exit_codes: codes.into_iter().collect(),
+        on_lost: if again { OnLost::Retry } else { OnLost::Record },
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use cronwright::engine::execution::{AttemptId, Outcome, Row};
-use cronwright::spec::policy::{Backoff, Retry};
+use cronwright::spec::policy::{Backoff, OnLost, Retry};
 use cronwright::time::Timestamp;
 
 use super::checker::RECOVERED_WITHIN;
@@ -22,9 +22,11 @@ pub(super) fn findings(world: &World) -> Vec<String> {
         }
         let before = AttemptId { number: id.number - 1, ..id.clone() };
         let rows = world.ledger.all_rows();
-        match (rows.get(&id.execution), world.failed.get(&before), starts.first()) {
+        let row = rows.get(&id.execution);
+        let ended = row.and_then(|row| ended_badly(world, row, &before));
+        match (row, ended, starts.first()) {
             (Some(row), Some(failed), Some(start)) => {
-                begun(world, id, row, *failed, *start, &mut findings);
+                begun(world, id, row, failed, *start, &mut findings);
             }
             (_, None, _) => findings.push(format!("{id} follows one that did not fail")),
             (None, ..) | (.., None) => findings.push(format!("{id} has no row")),
@@ -33,8 +35,23 @@ pub(super) fn findings(world: &World) -> Vec<String> {
     for row in world.ledger.all_rows().values().filter(|row| row.rules.is_some()) {
         given_up(world, row, &mut findings);
     }
+    for row in world.ledger.all_rows().values() {
+        let lost = row.attempts.iter().filter(|attempt| attempt.outcome == Outcome::Lost).count();
+        if lost >= 3 {
+            findings.push(format!("{} goes on after {lost} lost attempts", row.id));
+        }
+    }
     findings.truncate(12);
     findings
+}
+
+/// When an attempt failed, or was given up as lost by an execution that is tried again then (C4).
+fn ended_badly(world: &World, row: &Row, id: &AttemptId) -> Option<Timestamp> {
+    let retry = row.rules.as_deref()?.retry.as_ref()?;
+    let index = usize::try_from(id.number).ok()?.checked_sub(1)?;
+    let lost = row.attempts.get(index).filter(|attempt| attempt.outcome == Outcome::Lost);
+    let lost = lost.filter(|_| retry.on_lost == OnLost::Retry);
+    lost.map(|attempt| attempt.finished_at).or_else(|| world.failed.get(id).copied())
 }
 
 /// The shortest and the longest wait after an attempt, by arithmetic of our own.
@@ -84,7 +101,7 @@ fn given_up(world: &World, row: &Row, findings: &mut Vec<String>) {
     let failed = world.failed.get(&last).copied();
     let listed = row.attempts.iter().zip(1..).all(|(_, number)| {
         let id = AttemptId { execution: row.id.clone(), number };
-        world.failed.contains_key(&id)
+        ended_badly(world, row, &id).is_some()
     });
     if !listed {
         findings.push(format!("{} lists an attempt that did not fail", row.id));

@@ -230,7 +230,9 @@ fn evidence(world: &World, findings: &mut Vec<String>) {
         let completed = world.completed.contains_key(id);
         let outcome = row.outcome();
         let late = row.late_outcome == Some(Outcome::Succeeded);
-        if completed && outcome != Some(Outcome::Succeeded) && !late {
+        // One that was given up for lost may go on beside the next.
+        let lost = row.attempts.iter().any(|attempt| attempt.outcome == Outcome::Lost);
+        if completed && outcome != Some(Outcome::Succeeded) && !late && !lost {
             findings.push(format!("{id} completed and its row says {outcome:?}"));
         }
         if outcome.is_some_and(|outcome| !outcome.ran()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use cronwright::engine::execution::{Cancelled, JobUid, Outcome, Row};
+use cronwright::engine::execution::{Attempt, Cancelled, JobUid, Outcome, Row};
 use cronwright::io::store::document::JobDocument;
 use cronwright::spec::job::Digest;
 use cronwright::spec::policy::{OnRemove, Overlap};
@@ -85,7 +85,9 @@ fn slots(world: &World, findings: &mut Vec<String>) {
             let recent = earlier.take_while(|(_, began)| *at - began <= RUNS_AT_MOST);
             let in_the_way = recent.filter(|(other, _)| {
                 let runs_on = world.ends.get(&other.id).is_none_or(|end| end > at);
-                let given_up = other.outcome() == Some(Outcome::Lost);
+                let lost = |attempt: &Attempt| attempt.outcome == Outcome::Lost;
+                let given_up =
+                    other.outcome() == Some(Outcome::Lost) || other.attempts.iter().any(lost);
                 // One that waited was written long before it started.
                 let came_first = other.claimed_at <= row.claimed_at || world.may_wait(row);
                 came_first && runs_on && !given_up

@@ -25,7 +25,7 @@ use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, ForeignNews, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
 use cronwright::spec::job::{DeclaredJob, Digest, JobMeta, JobName, JobSet, JobSpec, SourcePlace};
 use cronwright::spec::params::Params;
-use cronwright::spec::policy::{GraceTime, MAX_QUEUED, Misfire, OnRemove, Overlap, Retry};
+use cronwright::spec::policy::{GraceTime, MAX_QUEUED, Misfire, OnLost, OnRemove, Overlap, Retry};
 use cronwright::spec::process::ProcessRules;
 use cronwright::spec::task::Task;
 use cronwright::spec::trigger::{
@@ -679,6 +679,8 @@ impl World {
             Operation::Effect(effect) => *effect,
         };
         let change = match effect {
+            // Who slept before it was sent does not send it (C12).
+            Effect::Claim(batch) if batch.deadline < self.clock().boot => return Outcomes::Lost,
             Effect::Claim(mut batch) => {
                 if self.bug == Some(Bug::WatermarkBeforeRows) && self.random.chance(2) {
                     batch.rows.clear();
@@ -1135,6 +1137,7 @@ impl World {
         let retry = (drawn / 512).is_multiple_of(3).then(|| Retry {
             delay: Duration::from_secs(drawn / 1_024 % 60),
             jitter_permille: 500,
+            on_lost: if (drawn >> 50).is_multiple_of(2) { OnLost::Retry } else { OnLost::Record },
             ..Retry::of_limit(1 + u32::try_from(drawn / 65_536 % 3).unwrap())
         });
         let total = Duration::from_secs(200 + drawn / 1_048_576 % 400);

@@ -13,7 +13,7 @@ use crate::engine::execution::{
 use crate::engine::retry;
 use crate::engine::schedule;
 use crate::engine::scheduler::claims::BATCH_ROWS;
-use crate::engine::scheduler::flights::{Flight, Stage};
+use crate::engine::scheduler::flights::{Flight, Stage, settled};
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::spec::job::JobName;
 use crate::time::{Now, Timestamp};
@@ -54,13 +54,20 @@ impl Scheduler {
         }
     }
 
+    /// Nobody knows whether the attempt under way goes on, or ever began (C4).
+    pub(super) fn lose(&mut self, now: Now, id: &ExecutionId, effects: &mut Vec<Effect>) {
+        let Some(flight) = self.flights.get(id) else { return };
+        let attempt = AttemptId { execution: id.clone(), number: flight.attempt() };
+        self.ended(&attempt, settled(now, Outcome::Lost), effects);
+    }
+
     /// When another attempt follows; the ending says from then on which limit it was that ended the attempt.
     fn next_attempt_at(&self, id: &ExecutionId, ending: &mut Ending) -> Option<Timestamp> {
         let flight = self.flights.get(id)?;
         let row = flight.row.as_deref()?;
         let rules = row.rules.as_deref()?;
         ending.outcome = retry::judged(rules, row.claimed_at, ending);
-        let next = retry::next_attempt_at(rules, id, row.attempt(), row.claimed_at, ending)?;
+        let next = retry::next_attempt_at(rules, id, &row.attempts, row.claimed_at, ending)?;
         // Who does not lead leaves it to the leader whether the job is still there.
         let is_removed = match self.phase {
             Phase::AwaitingPlan | Phase::Active => self.job_of(row).is_none(),

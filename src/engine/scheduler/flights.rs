@@ -297,7 +297,7 @@ impl Scheduler {
         };
         for id in ownerless.iter().filter(|_| is_up_to_date) {
             if self.flights.get(id).is_some_and(|flight| flight.stage == Stage::Foreign) {
-                self.close(id, settled(now, Outcome::Lost), effects);
+                self.lose(now, id, effects);
             }
         }
     }

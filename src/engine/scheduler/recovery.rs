@@ -11,7 +11,7 @@ use crate::engine::queue::FireQueue;
 use crate::engine::request::{ReplyStatus, RequestId};
 use crate::engine::scheduler::claims::PendingBatch;
 use crate::engine::scheduler::drafts::{Draft, Verdict};
-use crate::engine::scheduler::flights::{Flight, Stage, settled};
+use crate::engine::scheduler::flights::{Flight, Stage};
 use crate::engine::scheduler::requests::RunNow;
 use crate::engine::scheduler::{Job, Phase, Scheduler};
 use crate::time::{Now, Timestamp};
@@ -156,13 +156,12 @@ impl Scheduler {
         self.flights.insert(row.id.clone(), Flight::of_row(row, Stage::Started));
         let attempt = AttemptId { execution: row.id.clone(), number: row.attempt() };
         if !supervised.contains(&attempt) {
-            // Nobody knows whether it ran: when in doubt we say so and do not run it again (C4).
             effects.push(Effect::Note(Note::OwnerLost {
                 id: row.id.clone(),
                 job: row.job.clone(),
                 outcome: Outcome::Lost,
             }));
-            self.close(&row.id, settled(now, Outcome::Lost), effects);
+            self.lose(now, &row.id, effects);
         }
     }
 

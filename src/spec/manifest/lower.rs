@@ -28,7 +28,7 @@ use crate::spec::manifest::lower::templates::Sources;
 use crate::spec::manifest::lower::triggers::RawTriggers;
 use crate::spec::manifest::raw::{Given, RawJob, RawTrigger};
 use crate::spec::manifest::rules::environment;
-use crate::spec::policy::{MAX_QUEUED, OnRemove, Overlap};
+use crate::spec::policy::{MAX_QUEUED, OnLost, OnRemove, Overlap, Retry};
 use crate::spec::task::{DEFAULT_SHELL, Task};
 use crate::time::Zone;
 
@@ -51,9 +51,13 @@ pub fn job(
     refuse_idle_shell(&raw, &own, site, out);
     refuse_idle_codes(&raw, &own, site, out);
     let own_max_queued = own.max_queued != Given::Absent;
+    let own_on_lost = own.on_lost == Given::Value(OnLost::Retry);
     let layer = own.over(below);
     let overlap = layer.overlap.unwrap_or(Overlap::Skip);
     refuse_idle_max_queued(own_max_queued, overlap, site, out);
+    let on_lost = layer.on_lost.unwrap_or(OnLost::default());
+    let retry = layer.retry.value().flatten().map(|retry| Retry { on_lost, ..retry });
+    refuse_idle_on_lost(own_on_lost, retry.as_ref(), site, out);
     let zone = layer.timezone.value().unwrap_or_else(Zone::utc);
     let env = flatten(layer.env);
     let secrets = flatten(layer.secrets);
@@ -93,7 +97,7 @@ pub fn job(
         process: layer.process.rules(),
         timeout: layer.timeout.value(),
         total_timeout: layer.total_timeout.value(),
-        retry: layer.retry.value().flatten(),
+        retry,
         kill_grace: layer.kill_grace.unwrap_or(KILL_GRACE),
         output_bytes_max: layer.output_bytes_max.unwrap_or(OUTPUT_BYTES),
         overlap,
@@ -181,6 +185,20 @@ fn refuse_idle_max_queued(
         let message = format!("`max_queued` does nothing with `overlap: {}`", overlap.as_str());
         let help = "remove it, or write `overlap: queue`";
         out.push(site.key("max_queued").diagnostic(codes::IDLE_FIELD, message).help(help));
+    }
+}
+
+/// `on_lost: retry` in a job without retries; a default may well meet such a job.
+fn refuse_idle_on_lost(
+    is_own: bool,
+    retry: Option<&Retry>,
+    site: &Site<'_>,
+    out: &mut Vec<Diagnostic>,
+) {
+    if is_own && retry.is_none() {
+        let message = "`on_lost: retry` does nothing without `retry`, which says how often";
+        let help = "remove it, or write `retry: 1`";
+        out.push(site.key("on_lost").diagnostic(codes::IDLE_FIELD, message).help(help));
     }
 }
 

@@ -42,7 +42,7 @@ pub use crate::spec::manifest::raw::texts::{
     RawUmask, RawVariable, RawWebAddress, RawZone,
 };
 pub use crate::spec::manifest::raw::trigger::RawTrigger;
-use crate::spec::policy::{OnRemove, Overlap};
+use crate::spec::policy::{OnLost, OnRemove, Overlap};
 use crate::spec::process::Leftovers;
 
 /// A file that declares jobs.
@@ -144,6 +144,10 @@ pub struct RawDefaults {
     #[serde(default)]
     #[schemars(extend("examples" = [2, { "limit": 3, "delay": "30s", "on_exit_codes": [75] }]))]
     pub retry: Given<RawRetry>,
+    /// What becomes of an execution whose owner vanished with an attempt under way. Built in: record.
+    #[serde(default)]
+    #[schemars(example = &"retry")]
+    pub on_lost: Given<OnLost>,
     /// From TERM to KILL. Built in: 10s.
     #[serde(default)]
     #[schemars(example = "15s")]
@@ -291,6 +295,10 @@ pub struct RawJob {
     #[serde(default)]
     #[schemars(extend("examples" = [2, { "limit": 3, "delay": "30s", "on_exit_codes": [75] }]))]
     pub retry: Given<RawRetry>,
+    /// What becomes of an execution whose owner vanished with an attempt under way.
+    #[serde(default)]
+    #[schemars(example = &"retry")]
+    pub on_lost: Given<OnLost>,
     /// From TERM to KILL.
     #[serde(default)]
     #[schemars(example = "15s")]
@@ -365,6 +373,7 @@ impl RawJob {
             timeout: std::mem::take(&mut self.timeout),
             total_timeout: std::mem::take(&mut self.total_timeout),
             retry: std::mem::take(&mut self.retry),
+            on_lost: std::mem::take(&mut self.on_lost),
             kill_grace: std::mem::take(&mut self.kill_grace),
             output: std::mem::take(&mut self.output),
             overlap: std::mem::take(&mut self.overlap),

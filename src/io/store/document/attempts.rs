@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::execution::{Attempt, AttemptRules, Outcome};
 use crate::io::store::document::ending::ExitDocument;
-use crate::spec::policy::{Backoff, Retry};
+use crate::spec::policy::{Backoff, OnLost, Retry};
 use crate::time::Timestamp;
 
 /// Fields of an [`AttemptDocument`] that are times.
@@ -89,6 +89,9 @@ pub struct RetryDocument {
     /// Only after these exit codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_exit_codes: Vec<i32>,
+    /// A lost attempt counts as one that failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_lost: bool,
 }
 
 impl RulesDocument {
@@ -102,6 +105,7 @@ impl RulesDocument {
                 max_delay_ms: milliseconds(retry.max_delay),
                 jitter_permille: retry.jitter_permille,
                 on_exit_codes: retry.on_exit_codes.clone(),
+                after_lost: retry.on_lost == OnLost::Retry,
             }),
             timeout_ms: rules.timeout.map(milliseconds),
             total_timeout_ms: rules.total_timeout.map(milliseconds),
@@ -118,6 +122,7 @@ impl RulesDocument {
                 max_delay: duration(stored.max_delay_ms),
                 jitter_permille: stored.jitter_permille,
                 on_exit_codes: stored.on_exit_codes,
+                on_lost: if stored.after_lost { OnLost::Retry } else { OnLost::Record },
             })
         };
         Ok(AttemptRules {

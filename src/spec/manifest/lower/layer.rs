@@ -12,7 +12,7 @@ use crate::spec::manifest::raw::{
     Given, RawDefaults, RawDuration, RawEnv, RawMisfire, RawOutput, RawTag, RawZone,
 };
 use crate::spec::manifest::rules::environment;
-use crate::spec::policy::{GraceTime, Misfire, OnRemove, Overlap, Retry};
+use crate::spec::policy::{GraceTime, Misfire, OnLost, OnRemove, Overlap, Retry};
 use crate::spec::secret::SecretSource;
 use crate::spec::size::parse_size;
 use crate::time::{Zone, parse_duration};
@@ -43,6 +43,8 @@ pub struct Layer {
     pub total_timeout: Given<Duration>,
     /// None: no further attempts; replaced as a whole.
     pub retry: Given<Option<Retry>>,
+    /// What becomes of an execution of which an attempt is lost.
+    pub on_lost: Given<OnLost>,
     /// Between TERM and KILL.
     pub kill_grace: Given<Duration>,
     /// Of stdout and stderr together.
@@ -85,6 +87,7 @@ impl Layer {
                 .total_timeout
                 .and_then(|text| read_positive(&text, &site.child("total_timeout"), out)),
             retry: raw.retry.map(|raw| retry::read(raw, &site.child("retry"), out)),
+            on_lost: raw.on_lost,
             kill_grace: raw
                 .kill_grace
                 .and_then(|text| read_duration(&text, &site.child("kill_grace"), out)),
@@ -116,6 +119,7 @@ impl Layer {
             timeout: self.timeout.or(|| below.timeout),
             total_timeout: self.total_timeout.or(|| below.total_timeout),
             retry: self.retry.or(|| below.retry.clone()),
+            on_lost: self.on_lost.or(|| below.on_lost),
             kill_grace: self.kill_grace.or(|| below.kill_grace),
             output_bytes_max: self.output_bytes_max.or(|| below.output_bytes_max),
             overlap: self.overlap.or(|| below.overlap),

@@ -35,7 +35,6 @@ const JOB: &[&str] = &[
     "expect_success_within",
     "heartbeat",
     "notify",
-    "on_lost",
     "on_resume",
     "on_store_down",
     "priority",
