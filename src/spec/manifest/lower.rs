@@ -63,8 +63,7 @@ pub fn job(
     let secrets = flatten(layer.secrets);
     secrets::refuse_doubled(&secrets, &env, site, out);
     check_env_size(&env, site, out);
-    let raw_params = raw.params.take().unwrap_or_default();
-    let params = params::read(raw_params, &zone, &site.child("params"), out);
+    let params = params::read(raw.params.take().unwrap_or_default(), &zone, site, out);
     params::refuse_taken(&params, env.keys(), &site.child("env"), out);
     params::refuse_taken(&params, secrets.keys(), &site.child("secrets"), out);
     let sources = Sources { secrets: &secrets, params: &params };

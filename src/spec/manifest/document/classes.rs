@@ -11,7 +11,7 @@ use crate::time::Zone;
 /// The parameters of a job; what is wrong with them is said elsewhere.
 fn params_of(job: &Node, site: &Site<'_>) -> Params {
     let raw = job.get("params").and_then(|node| de::decode(node).ok()).unwrap_or_default();
-    params::read(raw, &Zone::utc(), &site.child("params"), &mut Vec::new())
+    params::read(raw, &Zone::utc(), site, &mut Vec::new())
 }
 
 impl Document {

@@ -17,8 +17,9 @@ use crate::time::Zone;
 /// The whole numbers that a number of the grammar can tell from each other.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// The parameters of a job; one with a mistake is left out. `site` is their map.
+/// The parameters of a job, of which `site` is the map; one with a mistake is left out.
 pub fn read(raw: RawParams, zone: &Zone, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Params {
+    let site = &site.child("params");
     if raw.0.len() > PARAMS_MAX {
         let message = format!("these are {} parameters, more than {PARAMS_MAX}", raw.0.len());
         out.push(site.diagnostic(codes::BAD_PARAM, message));
