@@ -33,6 +33,7 @@ use crate::engine::execution::{
 use crate::io::clock;
 use crate::io::executor::handlers::HandlerOrder;
 use crate::io::executor::http::HttpCaller;
+use crate::io::executor::secrets::SecretPlaces;
 use crate::io::executor::supervisor::{Launch, SupervisorEvent, SupervisorHandle};
 use crate::io::executor::{Facts, Surroundings, ending_of, order_of, secrets, start_of};
 use crate::io::http::documents::executions::{ExecutionDocument, ExecutionEntry, OutputDocument};
@@ -79,7 +80,12 @@ pub(super) async fn exec(
     let asked_at = clock::now().wall;
     let params = params_of(&job, &given(args.params)?, asked_at)?;
     let facts = facts_of(&job, &id, asked_at, &params);
-    let secrets = secrets::read(&job.spec.secrets, &here.base_dir, &here.environment.variables)
+    let places = SecretPlaces {
+        base_dir: &here.base_dir,
+        environment: &here.environment.variables,
+        programs: here.known.exec_secrets,
+    };
+    let secrets = secrets::read(&job.spec.secrets, &places)
         .map_err(|error| Failure::new(Exit::No, error.to_string()))?;
     let shown = if matches!(output.format, Format::Table | Format::Wide) {
         print_bytes

@@ -4,22 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::{error, warn};
 
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::failpoint::failpoint;
 use crate::daemon::parts::DaemonError;
+use crate::daemon::preparing::{INQUIRIES_MAX, Inquiry, Preparing, Revealed, cancelled};
 use crate::daemon::settings::Settings;
 use crate::engine::event::{Event, Start};
-use crate::engine::execution::{AttemptId, Ending, Exception, Failed, Outcome, Output};
+use crate::engine::execution::{AttemptId, Cancelled, Ending, Exception, Failed, Outcome};
 use crate::io::clock;
 use crate::io::executor::handlers::{HandlerOrder, HandlerThreads};
 use crate::io::executor::http::HttpCaller;
 use crate::io::executor::python::Caller;
+use crate::io::executor::secrets::SecretPlaces;
 use crate::io::executor::supervisor::{OrderError, SupervisorEvent, SupervisorHandle};
-use crate::io::executor::{Facts, Surroundings, ending_of, order_of, secrets, start_of};
+use crate::io::executor::{Facts, Surroundings, ending_of, order_of, secrets, start_of, unstarted};
+use crate::spec::job::JobSpec;
 use crate::spec::task::Task;
 use crate::supervisor::protocol::RunningProcess;
 use crate::time::Timestamp;
@@ -34,6 +37,9 @@ pub(super) struct Executor {
     environment: BTreeMap<String, String>,
     caller: Option<Caller>,
     http: HttpCaller,
+    exec_secrets: bool,
+    preparing: Preparing,
+    inquiries: Arc<Semaphore>,
 }
 
 impl Executor {
@@ -50,22 +56,87 @@ impl Executor {
         let http = HttpCaller { exe, allow: settings.http_allow.clone() };
         let base_dir = settings.base_dir.clone();
         let Owners { supervisor, handlers } = owners;
-        Ok(Self { supervisor, handlers, reporter, book, base_dir, environment, caller, http })
+        let (exec_secrets, preparing) = (settings.known.exec_secrets, Preparing::default());
+        Ok(Self {
+            supervisor,
+            handlers,
+            reporter,
+            book,
+            base_dir,
+            environment,
+            caller,
+            http,
+            exec_secrets,
+            preparing,
+            inquiries: Arc::new(Semaphore::new(INQUIRIES_MAX)),
+        })
     }
 
     /// Starts a task; an ending comes back at once when that cannot be.
-    pub(super) fn start(&self, start: &Start) -> Option<Event> {
+    pub(super) fn start(&mut self, start: Box<Start>) -> Option<Event> {
         failpoint("before_start");
-        let row = &start.row;
-        let attempt = AttemptId { execution: row.id.clone(), number: row.attempt() };
-        let Some(spec) = self.book.find(&row.job, &row.provenance.digest) else {
-            let message = format!(
-                "this daemon has not read the definition of `{}` itself: its manifest cannot be used \
-                 and there is no last good copy in the state directory",
-                row.job
-            );
-            return Some(not_started(&attempt, "Untrusted", message));
+        let attempt = attempt_of(&start);
+        let Some(spec) = self.definition(&start) else { return Some(untrusted(&start)) };
+        if secrets::asks_programs(&spec.secrets) {
+            self.ask_programs(start, attempt, spec);
+            return None;
+        }
+        match secrets::read(&spec.secrets, &self.secret_places()) {
+            Ok(secrets) => self.begin(&start, &spec, &secrets),
+            Err(error) => Some(not_started(&attempt, "SecretError", error.to_string())),
+        }
+    }
+
+    /// What this daemon has read itself of a job, as it was claimed.
+    fn definition(&self, start: &Start) -> Option<Arc<JobSpec>> {
+        self.book.find(&start.row.job, &start.row.provenance.digest)
+    }
+
+    fn secret_places(&self) -> SecretPlaces<'_> {
+        SecretPlaces {
+            base_dir: &self.base_dir,
+            environment: &self.environment,
+            programs: self.exec_secrets,
+        }
+    }
+
+    /// Asks the programs that tell secrets, beside the loop.
+    fn ask_programs(&mut self, start: Box<Start>, attempt: AttemptId, spec: Arc<JobSpec>) {
+        // Before anything else is decided: a recovery must find it.
+        self.reporter.holdings.add(attempt.clone());
+        self.preparing.add(attempt);
+        let inquiry = Inquiry {
+            start,
+            spec,
+            base_dir: self.base_dir.clone(),
+            environment: self.environment.clone(),
+            programs: self.exec_secrets,
         };
+        tokio::spawn(inquiry.asked(self.inquiries.clone(), self.reporter.events.clone()));
+    }
+
+    /// The programs have told what they know, unless the attempt was cancelled meanwhile.
+    pub(super) fn revealed(&mut self, told: Revealed) -> Option<Event> {
+        let attempt = told.attempt();
+        if !self.preparing.remove(&attempt) {
+            return None;
+        }
+        let Some(spec) = self.definition(&told.start) else { return Some(untrusted(&told.start)) };
+        match told.secrets {
+            Ok(secrets) => self.begin(&told.start, &spec, &secrets),
+            Err(error) => Some(not_started(&attempt, "SecretError", error.to_string())),
+        }
+    }
+
+    /// Starts a task whose secrets are known.
+    fn begin(
+        &self,
+        start: &Start,
+        spec: &JobSpec,
+        secrets: &BTreeMap<String, String>,
+    ) -> Option<Event> {
+        let row = &start.row;
+        let attempt = attempt_of(start);
         let facts = Facts {
             attempt: &attempt,
             time_left: start.time_left,
@@ -77,25 +148,21 @@ impl Executor {
             fence: row.claim.epoch,
             params: &row.params,
         };
+        if let Task::Class { call, runtime } = &spec.task
+            && self.handlers.handlers().take(&call.path, *runtime)
+        {
+            return match order_of(&facts, spec, call, secrets) {
+                Ok(order) => self.call_handler(order),
+                Err(error) => Some(not_started(&attempt, error.kind(), error.to_string())),
+            };
+        }
         let surroundings = Surroundings {
             base_dir: &self.base_dir,
             environment: &self.environment,
             caller: self.caller.as_ref(),
             http: &self.http,
         };
-        let secrets = match secrets::read(&spec.secrets, &self.base_dir, &self.environment) {
-            Ok(secrets) => secrets,
-            Err(error) => return Some(not_started(&attempt, "SecretError", error.to_string())),
-        };
-        if let Task::Class { call, runtime } = &spec.task
-            && self.handlers.handlers().take(&call.path, *runtime)
-        {
-            return match order_of(&facts, &spec, call, &secrets) {
-                Ok(order) => self.call_handler(order),
-                Err(error) => Some(not_started(&attempt, error.kind(), error.to_string())),
-            };
-        }
-        let process = match start_of(&facts, &spec, &secrets, &surroundings) {
+        let process = match start_of(&facts, spec, secrets, &surroundings) {
             Ok(process) => process,
             Err(error) => return Some(not_started(&attempt, error.kind(), error.to_string())),
         };
@@ -121,9 +188,11 @@ impl Executor {
         None
     }
 
-    /// Ends the calls of handlers, because the daemon stops.
-    pub(super) fn end_handlers(&self) {
+    /// Ends the calls of handlers and what waits for programs, because the daemon stops.
+    pub(super) fn end_handlers(&mut self) -> Vec<Event> {
         self.handlers.shut_down();
+        let ended = self.preparing.shut_down(clock::now().wall).into_iter();
+        ended.map(|(id, ending)| Event::Ended { id, ending }).collect()
     }
 
     /// Whether a call of a handler has not ended.
@@ -133,13 +202,17 @@ impl Executor {
 
     /// Whether the ending of one is not recorded.
     pub(super) fn holds_handlers(&self) -> bool {
-        self.handlers.hold()
+        self.handlers.hold() || self.preparing.holds()
     }
 
-    /// Ends a task.
-    pub(super) fn stop(&self, id: &AttemptId, force: bool) {
+    /// Ends a task; an ending comes back at once when nothing was started.
+    pub(super) fn stop(&mut self, id: &AttemptId, force: bool) -> Option<Event> {
+        if self.preparing.remove(id) {
+            let ending = Box::new(cancelled(clock::now().wall, Cancelled::Requested));
+            return Some(Event::Ended { id: id.clone(), ending });
+        }
         if self.handlers.stop(id, force) {
-            return;
+            return None;
         }
         let stopped = if force {
             self.supervisor.kill(&id.to_string())
@@ -147,10 +220,12 @@ impl Executor {
             self.supervisor.stop(&id.to_string())
         };
         note_refusal(stopped, id);
+        None
     }
 
     /// The ending is recorded.
-    pub(super) fn forget(&self, id: &AttemptId) {
+    pub(super) fn forget(&mut self, id: &AttemptId) {
+        self.preparing.forget(id);
         if self.handlers.forget(id) {
             return;
         }
@@ -177,19 +252,25 @@ fn note_refusal(ordered: Result<(), OrderError>, id: &AttemptId) {
     }
 }
 
+fn attempt_of(start: &Start) -> AttemptId {
+    AttemptId { execution: start.row.id.clone(), number: start.row.attempt() }
+}
+
+fn untrusted(start: &Start) -> Event {
+    let message = format!(
+        "this daemon has not read the definition of `{}` itself: its manifest cannot be used \
+         and there is no last good copy in the state directory",
+        start.row.job
+    );
+    not_started(&attempt_of(start), "Untrusted", message)
+}
+
 fn not_started(id: &AttemptId, kind: &str, message: String) -> Event {
     error!(execution_id = %id, "{message}");
-    let ending = Ending {
-        outcome: Outcome::Failed(Failed::Spawn),
-        started_at: None,
-        finished_at: clock::now().wall,
-        duration: None,
-        exit: None,
-        result: None,
-        exception: Some(Exception { kind: kind.to_owned(), message, traceback: None }),
-        output: Output::default(),
-    };
-    Event::Ended { id: id.clone(), ending: Box::new(ending) }
+    let exception = Exception { kind: kind.to_owned(), message, traceback: None };
+    let failed = Outcome::Failed(Failed::Spawn);
+    let ending = Box::new(unstarted(failed, clock::now().wall, Some(exception)));
+    Event::Ended { id: id.clone(), ending }
 }
 
 /// What the supervisor runs, or whose ending is not recorded yet.

@@ -17,6 +17,7 @@ mod log;
 pub mod look;
 mod opening;
 mod parts;
+mod preparing;
 mod reader;
 pub mod reconciler;
 #[cfg(feature = "redis")]
@@ -36,6 +37,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::daemon::executor::Executor;
 use crate::daemon::parts::Parts;
+use crate::daemon::preparing::Revealed;
 use crate::daemon::reconciler::Look;
 use crate::daemon::requests::{Asked, Waiting};
 use crate::daemon::store_task::Operation;
@@ -67,6 +69,8 @@ const FOREIGN_NEWS_EVERY: Duration = Duration::from_secs(1);
 pub enum Incoming {
     /// For the scheduler.
     Event(Event),
+    /// Programs have told the secrets of an attempt.
+    Revealed(Revealed),
     /// A request, through any door.
     Asked(Asked),
     /// Another node leads.
@@ -115,6 +119,7 @@ impl Loop {
             };
             match incoming {
                 Incoming::Event(event) => self.handle(event),
+                Incoming::Revealed(told) => self.revealed(told),
                 Incoming::Asked(asked) => self.asked(asked),
                 Incoming::Following => self.following(),
                 Incoming::Replaced => return Ended::Replaced,
@@ -124,6 +129,12 @@ impl Loop {
                 foreign_news_at = clock::boot();
                 self.ask_foreign_news();
             }
+        }
+    }
+
+    fn revealed(&mut self, told: Revealed) {
+        if let Some(event) = self.executor.revealed(told) {
+            self.handle(event);
         }
     }
 
@@ -156,8 +167,8 @@ impl Loop {
             Err(effect) => effect,
         };
         match effect {
-            Effect::Start(start) => return self.executor.start(&start),
-            Effect::Stop { id, force } => self.executor.stop(&id, force),
+            Effect::Start(start) => return self.executor.start(start),
+            Effect::Stop { id, force } => return self.executor.stop(&id, force),
             Effect::Forget { id } => {
                 self.parts.holdings.forget(&id);
                 self.executor.forget(&id);
@@ -263,7 +274,9 @@ impl Loop {
     /// What runs in this process ends with it, and its endings are recorded. What does not end in time is found
     /// `lost` by the next daemon.
     async fn end_handlers(&mut self) {
-        self.executor.end_handlers();
+        for event in self.executor.end_handlers() {
+            self.handle(event);
+        }
         self.go_on_while(Executor::handlers_run, HANDLERS_END_WITHIN).await;
         self.go_on_while(Executor::holds_handlers, STOP_WITHIN).await;
     }
@@ -273,6 +286,7 @@ impl Loop {
         while is_needed(&self.executor) {
             match timeout_at(give_up_at, self.incoming.recv()).await {
                 Ok(Some(Incoming::Event(event))) => self.handle(event),
+                Ok(Some(Incoming::Revealed(told))) => self.revealed(told),
                 Ok(Some(Incoming::Asked(asked))) => self.asked(asked),
                 Ok(Some(Incoming::Following | Incoming::Replaced | Incoming::Stop)) => {}
                 Ok(None) | Err(_) => return,

@@ -70,6 +70,10 @@ pub struct RawSettings {
     /// Classes in Python that jobs may call; absent: none.
     #[serde(default)]
     pub python: Option<RawPython>,
+    /// `true`: secrets may be told by programs that the daemon starts (`exec`), with its rights. Built in: false.
+    #[serde(default)]
+    #[schemars(example = true)]
+    pub allow_exec_secrets: Option<bool>,
     /// HTTP calls that jobs make.
     #[serde(default)]
     pub http_tasks: Option<RawHttpTasks>,

@@ -150,6 +150,94 @@ fn a_secret_is_read_at_each_start_and_one_that_is_not_there_is_named() {
     assert_eq!(logs, "***\n");
 }
 
+#[test]
+fn a_program_tells_a_secret_where_the_settings_allow_it() {
+    let mut world = World::new();
+    let telling =
+        "#!/bin/sh\necho asked >> asked\necho told-by-a-program\necho '<leak>' >&2\nexit ${1:-0}\n";
+    world.write("tell", telling);
+    let jobs = "  told: { triggers: [], script: 'echo \"$TOKEN\"', secrets: { TOKEN: { exec: [sh, ./tell] } } }\n  \
+                failing: { triggers: [], command: a, secrets: { TOKEN: { exec: [sh, ./tell, '3'] } } }\n  \
+                absent: { triggers: [], command: a, secrets: { TOKEN: { exec: [./nowhere] } } }\n";
+    world.save("jobs.d/jobs.yaml", &format!("{}{jobs}", world.head()));
+    let refused = world.verb(&["validate"]);
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(
+        said.contains("which the settings do not allow") && said.contains("3 errors"),
+        "{said}"
+    );
+
+    world.write("cronwright.toml", "allow_exec_secrets = true\n");
+    world.start();
+    world.until_synced();
+    assert!(!world.path("asked").exists());
+    world.runs("told");
+    world.runs("told");
+    assert_eq!(fs::read_to_string(world.path("asked")).unwrap(), "asked\n".repeat(2));
+    let logs = String::from_utf8(world.verb(&["logs", "told"]).stdout).unwrap();
+    assert_eq!(logs, "***\n");
+    let failing = world.runs("failing");
+    assert_eq!(
+        (&failing["reason"], &failing["exception"]["message"]),
+        (
+            &json!("spawn"),
+            &json!(
+                "the secret `TOKEN`: `sh` failed (exit status: 3); run it by hand, as the user of the daemon"
+            )
+        )
+    );
+    let absent = world.runs("absent");
+    let said = absent["exception"]["message"].as_str().unwrap();
+    assert!(
+        said.starts_with("the secret `TOKEN`: `./nowhere` could not be asked: No such"),
+        "{said}"
+    );
+
+    // What was allowed once is looked at again.
+    world.stop();
+    world.write("cronwright.toml", "");
+    world.start();
+    world.until_it_leads();
+    let said = world.runs("told")["exception"]["message"].clone();
+    assert_eq!(
+        said,
+        "the secret `TOKEN`: `sh` is not asked: the settings do not say `allow_exec_secrets`"
+    );
+    assert!(!fs::read_to_string(world.path("log")).unwrap().contains("<leak>"));
+}
+
+#[test]
+fn a_program_that_does_not_tell_holds_nobody_up_and_starts_nothing_when_its_job_is_cancelled() {
+    let mut world = World::new();
+    world.write("cronwright.toml", "allow_exec_secrets = true\n");
+    let slow = "secrets: { TOKEN: { exec: [sh, -c, 'touch asked; sleep 600'] } }";
+    let jobs = format!(
+        "  slow: {{ triggers: [], script: 'touch started', {slow} }}\n  fast: {{ triggers: [], command: 'true' }}\n"
+    );
+    world.save("jobs.d/jobs.yaml", &format!("{}{jobs}", world.head()));
+    world.start();
+    world.until_synced();
+    let ask = |world: &mut World| {
+        assert!(world.verb(&["run", "slow"]).status.success());
+        world.until("question", |world| world.path("asked").exists());
+        fs::remove_file(world.path("asked")).unwrap();
+    };
+    ask(&mut world);
+    assert_eq!(world.runs("fast")["outcome"], "succeeded");
+    assert!(world.verb(&["cancel", "slow"]).status.success());
+    let ended = world.until_ended("slow");
+    assert_eq!((&ended["outcome"], &ended["reason"]), (&json!("cancelled"), &json!("requested")));
+
+    ask(&mut world);
+    world.stop();
+    world.start();
+    world.until_it_leads();
+    let listed = world.ask(&["history", "slow"]);
+    let newest = &listed["executions"][0];
+    assert_eq!((&newest["outcome"], &newest["reason"]), (&json!("cancelled"), &json!("shutdown")));
+    assert!(!world.path("started").exists());
+}
+
 fn shows_nothing(bytes: &[u8]) -> bool {
     let percent = "c4nary%2F7%2B%C3%9Cmlaut%26more";
     // What both alignments of the script have in common with no byte before it is little: each by itself.

@@ -437,6 +437,9 @@ fn said() -> impl Strategy<Value = JobSpec> {
     let source = prop_oneof![
         "[A-Z_]{1,8}".prop_map(SecretSource::Variable),
         text().prop_filter("a path", |path| !path.is_empty()).prop_map(SecretSource::File),
+        ("[a-z/]{1,8}", vec(text(), 0..3)).prop_map(|(program, arguments)| {
+            SecretSource::Program([program].into_iter().chain(arguments).collect())
+        }),
     ];
     // None of them may be a variable as well.
     let secrets = btree_map("[a-z][a-z_]{0,8}", source, 0..3);

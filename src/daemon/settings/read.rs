@@ -84,7 +84,11 @@ impl Loader<'_> {
             state_dir: self.places.state_dir.clone(),
             sources: sources::read(raw, flags, self.places),
             git,
-            known: Known { defaults: defaults.into(), ..Known::default() },
+            known: Known {
+                defaults: defaults.into(),
+                exec_secrets: raw.allow_exec_secrets.unwrap_or(false),
+                ..Known::default()
+            },
             python: tasks::read_python(raw, self.places),
             http_allow,
             store: store?,

@@ -292,6 +292,20 @@ fn ending_of_call(plain: Ending, report: Report) -> Ending {
     }
 }
 
+/// The ending of an attempt of which nothing was started.
+pub fn unstarted(outcome: Outcome, now: Timestamp, exception: Option<Exception>) -> Ending {
+    Ending {
+        outcome,
+        started_at: None,
+        finished_at: now,
+        duration: None,
+        exit: None,
+        result: None,
+        exception,
+        output: Output::default(),
+    }
+}
+
 /// The bytes of kept output.
 pub fn output_of(kept: &KeptOutput) -> Output {
     // The supervisor encodes it: anything else is not its word, and there is nothing to show.

@@ -1,6 +1,7 @@
 //! One manifest: its text read, checked and lowered. What it means beside others is `load`'s.
 
 mod classes;
+mod programs;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -86,15 +86,14 @@ impl Loader {
         let mut outcomes = in_parallel(
             manifests.iter().zip(texts).collect(),
             |(manifest, text)| text.unchanged(&calendars).map_err(|text| (manifest, text)),
-            |(manifest, text)| text.outcome(manifest, &calendars, &known.classes),
+            |(manifest, text)| text.outcome(manifest, &calendars, known),
         );
         // A manifest that cannot be used changes nothing (D7), nor do its calendars, which may make
         // their users invalid in turn. Each round takes at least one calendar out of use.
         while calendars.disown(&invalid(&manifests, &outcomes)) {
             for (manifest, outcome) in manifests.iter().zip(&mut outcomes) {
                 if outcome.uses_calendars {
-                    *outcome =
-                        Text::read(manifest.file).outcome(manifest, &calendars, &known.classes);
+                    *outcome = Text::read(manifest.file).outcome(manifest, &calendars, known);
                 }
             }
         }
@@ -178,13 +177,13 @@ impl Text<'_> {
         self,
         manifest: &Manifest<'_>,
         calendars: &Calendars,
-        classes: &Classes,
+        known: &Known,
     ) -> Arc<Outcome> {
         match self {
-            Self::Same(_) => Self::read(manifest.file).outcome(manifest, calendars, classes),
+            Self::Same(_) => Self::read(manifest.file).outcome(manifest, calendars, known),
             Self::Read(document, declared) => {
                 let below = manifest.below.layer;
-                Arc::new(Outcome::of(*document, declared, below, calendars, classes))
+                Arc::new(Outcome::of(*document, declared, (below, calendars), known))
             }
         }
     }
@@ -204,12 +203,14 @@ impl Outcome {
     fn of(
         mut document: Document,
         calendars: Vec<DeclaredCalendar>,
-        below: &Layer,
-        known: &Calendars,
-        classes: &Classes,
+        (below, calendars_of_all): (&Layer, &Calendars),
+        known: &Known,
     ) -> Self {
-        let jobs = document.lower(below, known);
-        document.check_classes(classes);
+        let jobs = document.lower(below, calendars_of_all);
+        document.check_classes(&known.classes);
+        if !known.exec_secrets {
+            document.refuse_programs(&jobs);
+        }
         let declared = document.declared();
         let places: BTreeMap<&JobName, &Place> =
             declared.iter().map(|(name, place)| (name, place)).collect();

@@ -56,6 +56,8 @@ pub struct Known {
     pub defaults: Arc<Layer>,
     /// The classes that may be called.
     pub classes: Classes,
+    /// Whether programs may be started that tell secrets.
+    pub exec_secrets: bool,
 }
 
 /// What a snapshot declares.

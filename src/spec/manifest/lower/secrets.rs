@@ -33,17 +33,27 @@ fn read_source(
     site: &Site<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<SecretSource> {
-    match (raw.env, raw.file) {
-        (Some(variable), None) => Some(SecretSource::Variable(variable.0)),
-        (None, Some(path)) => Some(SecretSource::File(path)),
-        (None, None) => {
+    match (raw.env, raw.file, raw.exec) {
+        (Some(variable), None, None) => Some(SecretSource::Variable(variable.0)),
+        (None, Some(path), None) => Some(SecretSource::File(path)),
+        (None, None, Some(argv)) => {
+            if argv.first().is_none_or(String::is_empty) {
+                let message =
+                    "the first word is the program that tells the secret, and it is empty";
+                let place = site.child(name).child("exec");
+                out.push(place.diagnostic(codes::BAD_SECRET, message));
+                return None;
+            }
+            Some(SecretSource::Program(argv))
+        }
+        (None, None, None) => {
             let message = format!("{} has no source", quoted(name));
-            let help = "write `env: NAME` or `file: PATH`; the value itself is never written here";
+            let help = "write `env: NAME`, `file: PATH` or `exec: [PROGRAM]`; the value itself is never written here";
             out.push(site.key(name).diagnostic(codes::BAD_SECRET, message).help(help));
             None
         }
-        (Some(_), Some(_)) => {
-            let message = format!("{} has two sources", quoted(name));
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+            let message = format!("{} has more than one source", quoted(name));
             out.push(
                 site.key(name).diagnostic(codes::BAD_SECRET, message).help("keep one of them"),
             );

@@ -14,7 +14,7 @@ use crate::spec::manifest::raw::{Given, RawVariable};
 #[schemars(extend("examples" = [{ "PGPASSWORD": { "file": "/run/secrets/etl_pg" } }]))]
 pub struct RawSecrets(pub BTreeMap<String, Given<RawSecret>>);
 
-/// Where the value of a secret is: one of `env` and `file`.
+/// Where the value of a secret is: one of `env`, `file` and `exec`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Secret")]
@@ -28,4 +28,10 @@ pub struct RawSecret {
     #[serde(default)]
     #[schemars(length(min = 1, max = 4096), example = &"/run/secrets/etl_pg")]
     pub file: Option<String>,
+    /// A program with its arguments, which prints the value; only where the settings say `allow_exec_secrets`. It is
+    /// started by the daemon before each attempt, in the folder of the settings file, and may take 10 s. Line ends
+    /// at the end do not count.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 100), extend("examples" = [["sops", "-d", "--extract", "[\"key\"]", "secrets/etl.enc.yaml"]]))]
+    pub exec: Option<Vec<String>>,
 }

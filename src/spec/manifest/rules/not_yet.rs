@@ -4,7 +4,7 @@
 //! to life it leaves this file for the types in `raw`.
 
 /// Keys by the definition in whose map they stand.
-const KEYS: [(&str, &[&str]); 10] = [
+const KEYS: [(&str, &[&str]); 9] = [
     ("Manifest", &["concurrency_groups", "patches", "when"]),
     ("Job", JOB),
     ("Defaults", JOB),
@@ -13,7 +13,6 @@ const KEYS: [(&str, &[&str]); 10] = [
     (
         "Settings",
         &[
-            "allow_exec_secrets",
             "allow_root",
             "drain",
             "environment",
@@ -26,7 +25,6 @@ const KEYS: [(&str, &[&str]); 10] = [
     ),
     ("Node", &["labels"]),
     ("Redis", &["allow", "keys", "producers"]),
-    ("Secret", &["exec"]),
     ("Store", &[]),
 ];
 
