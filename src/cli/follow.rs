@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cli::client::{Client, encoded};
 use crate::cli::exit::{Exit, Failure};
+use crate::io::executor::feed::Feed;
 use crate::io::http::documents::executions::OutputDocument;
 
 /// How often new output is asked for.
@@ -18,8 +19,8 @@ pub(super) struct Follower {
     expected: bool,
     /// The attempt that is shown; 0: none yet.
     attempt: u32,
-    /// How many bytes of it.
-    shown: u64,
+    /// How much of it.
+    feed: Feed,
     /// The beginning of a character whose end has not come yet.
     held: Vec<u8>,
 }
@@ -27,7 +28,7 @@ pub(super) struct Follower {
 impl Follower {
     /// Nothing has been shown.
     pub(super) fn new(raw: bool) -> Self {
-        Self { raw, expected: false, attempt: 0, shown: 0, held: Vec::new() }
+        Self { raw, expected: false, attempt: 0, feed: Feed::default(), held: Vec::new() }
     }
 
     /// An execution that was accepted just now.
@@ -77,26 +78,14 @@ impl Follower {
     /// none: the document is damaged.
     pub(super) fn news(&mut self, output: &OutputDocument) -> Option<Vec<u8>> {
         let (head, tail) = output.parts()?;
-        let tail_at = output.bytes.checked_sub(tail.len() as u64)?;
         let mut news = Vec::new();
         if self.attempt != output.attempt {
             if self.attempt > 0 {
                 news.extend(format!("\n[… attempt {} …]\n", output.attempt).into_bytes());
             }
-            (self.attempt, self.shown) = (output.attempt, 0);
+            (self.attempt, self.feed) = (output.attempt, Feed::default());
         }
-        let head_end = head.len() as u64;
-        let from = |bytes: &[u8], at: u64| {
-            let skip = usize::try_from(self.shown.saturating_sub(at)).unwrap_or(usize::MAX);
-            bytes.get(skip..).unwrap_or_default().to_vec()
-        };
-        news.extend(from(&head, 0));
-        let dropped = tail_at.saturating_sub(head_end.max(self.shown));
-        if dropped > 0 {
-            news.extend(format!("\n[… {dropped} bytes were not kept …]\n").into_bytes());
-        }
-        news.extend(from(&tail, tail_at));
-        self.shown = output.bytes;
+        news.extend(self.feed.news(&head, &tail, output.bytes)?);
         Some(news)
     }
 
@@ -157,25 +146,6 @@ mod tests {
             bytes,
             truncated: bytes > (head.len() + tail.len()) as u64,
         }
-    }
-
-    #[test]
-    fn only_what_is_new_is_printed_and_what_was_dropped_is_marked() {
-        for (head, tail, bytes, shown, expected) in [
-            ("abc", "", 3, 0, "abc"),
-            ("abc", "", 3, 2, "c"),
-            ("abc", "", 3, 3, ""),
-            ("abc", "de", 5, 0, "abcde"),
-            ("abc", "de", 5, 4, "e"),
-            ("abc", "yz", 26, 0, "abc\n[… 21 bytes were not kept …]\nyz"),
-            ("abc", "yz", 26, 20, "\n[… 4 bytes were not kept …]\nyz"),
-            ("abc", "yz", 26, 25, "z"),
-        ] {
-            let mut follower = Follower { attempt: 1, shown, ..Follower::new(true) };
-            let news = follower.news(&output(head, tail, bytes)).unwrap();
-            assert_eq!(String::from_utf8(news).unwrap(), expected, "{head} {tail} {bytes} {shown}");
-        }
-        assert_eq!(Follower::new(true).news(&output("", "toolong", 3)), None);
     }
 
     #[test]

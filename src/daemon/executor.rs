@@ -10,11 +10,14 @@ use tracing::{error, warn};
 use crate::daemon::Incoming;
 use crate::daemon::book::Book;
 use crate::daemon::failpoint::failpoint;
+use crate::daemon::forward::Forwards;
 use crate::daemon::parts::DaemonError;
 use crate::daemon::preparing::{INQUIRIES_MAX, Inquiry, Preparing, Revealed, cancelled};
 use crate::daemon::settings::Settings;
 use crate::engine::event::{Event, Start};
-use crate::engine::execution::{AttemptId, Cancelled, Ending, Exception, Failed, Outcome};
+use crate::engine::execution::{
+    AttemptId, Cancelled, Ending, Exception, Failed, Outcome, Output,
+};
 use crate::io::clock;
 use crate::io::executor::handlers::{HandlerOrder, HandlerThreads};
 use crate::io::executor::http::HttpCaller;
@@ -152,7 +155,7 @@ impl Executor {
             && self.handlers.handlers().take(&call.path, *runtime)
         {
             return match order_of(&facts, spec, call, secrets) {
-                Ok(order) => self.call_handler(order),
+                Ok(order) => self.call_handler(order, spec),
                 Err(error) => Some(not_started(&attempt, error.kind(), error.to_string())),
             };
         }
@@ -166,13 +169,23 @@ impl Executor {
             Ok(process) => process,
             Err(error) => return Some(not_started(&attempt, error.kind(), error.to_string())),
         };
+        if spec.process.forward {
+            let (supervisor, id) = (self.supervisor.clone(), attempt.to_string());
+            let look = move || {
+                let (supervisor, id) = (supervisor.clone(), id.clone());
+                async move { supervisor.output(&id).await }
+            };
+            self.reporter.forwards.begin(attempt.clone(), spec.name.clone(), look);
+        }
         let ordered = self.supervisor.start(process);
         failpoint("after_start");
-        ordered.err().map(|error| not_started(&attempt, "SpawnError", error.to_string()))
+        let error = ordered.err()?;
+        self.reporter.forwards.end(&attempt, &Output::default());
+        Some(not_started(&attempt, "SpawnError", error.to_string()))
     }
 
     /// Begins a call of a handler, and passes on what becomes of it.
-    fn call_handler(&self, order: HandlerOrder) -> Option<Event> {
+    fn call_handler(&self, order: HandlerOrder, spec: &JobSpec) -> Option<Event> {
         let id = order.attempt.clone();
         let ending = match self.handlers.call(order) {
             Ok(ending) => ending,
@@ -180,6 +193,11 @@ impl Executor {
         };
         // Before anything else is decided: a recovery must find it.
         self.reporter.holdings.add(id.clone());
+        if spec.process.forward {
+            let (handlers, called) = (Arc::clone(&self.handlers), id.clone());
+            let look = move || std::future::ready(handlers.output(&called));
+            self.reporter.forwards.begin(id.clone(), spec.name.clone(), look);
+        }
         let reporter = self.reporter.clone();
         tokio::spawn(async move {
             reporter.began(id.clone(), clock::now().wall).await;
@@ -302,6 +320,7 @@ impl Holdings {
 pub(super) struct Reporter {
     pub(super) events: mpsc::Sender<Incoming>,
     pub(super) holdings: Arc<Holdings>,
+    pub(super) forwards: Forwards,
 }
 
 impl Reporter {
@@ -311,6 +330,7 @@ impl Reporter {
     }
 
     async fn ended(&self, id: AttemptId, ending: Box<Ending>) {
+        self.forwards.end(&id, &ending.output);
         self.holdings.add(id.clone());
         self.send(Incoming::Event(Event::Ended { id, ending })).await;
     }
@@ -358,7 +378,10 @@ impl Listener {
                 let id = AttemptId::parse(&ending.id);
                 self.reporter.ended(id, Box::new(ending_of(*ending))).await;
             }
-            SupervisorEvent::Ready | SupervisorEvent::Known { .. } => {}
+            SupervisorEvent::Known { id } => {
+                self.reporter.forwards.end(&AttemptId::parse(&id), &Output::default());
+            }
+            SupervisorEvent::Ready => {}
             SupervisorEvent::Replaced => self.reporter.send(Incoming::Replaced).await,
         }
     }

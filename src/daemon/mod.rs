@@ -8,6 +8,7 @@ pub mod api;
 mod book;
 mod executor;
 pub mod failpoint;
+mod forward;
 mod git_source;
 mod going_back;
 mod healing;

@@ -160,6 +160,9 @@ impl JobSpec {
         if self.process.capture != Capture::default() {
             output["capture"] = json!(self.process.capture.as_str());
         }
+        if self.process.forward {
+            output["forward"] = json!(true);
+        }
         let fields = [
             ("enabled", json!(self.enabled)),
             ("env", json!(self.env)),

@@ -22,12 +22,14 @@ pub struct ProcessRules {
     pub leftovers: Leftovers,
     /// Which of its streams are kept.
     pub capture: Capture,
+    /// What it prints stands in the daemon's log as well.
+    pub forward: bool,
     /// What it may use.
     pub limits: Limits,
 }
 
 impl ProcessRules {
-    /// What differs from what is built in, by key; all but `capture`, which is a part of `output`.
+    /// What differs from what is built in, by key; all but `capture` and `forward`, which are parts of `output`.
     pub fn said(&self) -> impl Iterator<Item = (&'static str, Value)> {
         let codes = &self.success_exit_codes;
         let limits = self.limits.said();

@@ -1,5 +1,6 @@
 //! `run --follow` and `logs -f`: what a job prints is shown as it comes, across attempts and daemons.
 
+use std::fs;
 use std::process::Stdio;
 
 use super::harness::World;
@@ -39,4 +40,28 @@ fn what_a_job_prints_is_followed_across_attempts_and_a_restart_of_the_daemon() {
     assert_eq!(String::from_utf8(last.stdout).unwrap(), "attempt ü over\n");
     let unknown = world.verb(&["logs", "nobody", "-f"]);
     assert_eq!(unknown.status.code(), Some(3), "{unknown:?}");
+}
+
+#[test]
+fn what_a_job_prints_stands_in_the_log_while_it_runs_where_it_says_so() {
+    let mut world = World::new();
+    let jobs = "  told:\n    triggers: []\n    output: { forward: true }\n    script: 'echo \"first line\"; echo second >&2; \
+                while [ ! -e go ]; do sleep 0.01; done; printf \"\\033[31mlast\"'\n  \
+                silent: { triggers: [], script: 'echo unheard' }\n";
+    world.save("jobs.d/jobs.yaml", &format!("{}{jobs}", world.head()));
+    world.start();
+    world.until_synced();
+    let log = |world: &World| fs::read_to_string(world.path("log")).unwrap();
+    assert!(world.verb(&["run", "told"]).status.success());
+    world.until("lines", |world| log(world).contains("| second"));
+    world.write("go", "");
+    world.until("rest", |world| log(world).contains("last"));
+    let log = log(&world);
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("| ")).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    assert!(lines.iter().all(|line| line.contains("told")), "{log}");
+    assert!(!log.contains('\u{1b}'), "{log}");
+    world.runs("silent");
+    world.stop();
+    assert!(!fs::read_to_string(world.path("log")).unwrap().contains("unheard"));
 }

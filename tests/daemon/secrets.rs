@@ -197,7 +197,7 @@ fn a_program_tells_a_secret_where_the_settings_allow_it() {
     world.stop();
     world.write("cronwright.toml", "");
     world.start();
-    world.until_it_leads();
+    world.until("refusal", |world| world.sync_state() == "Degraded");
     let said = world.runs("told")["exception"]["message"].clone();
     assert_eq!(
         said,

@@ -358,16 +358,17 @@ fn process() -> impl Strategy<Value = ProcessRules> {
         codes,
         of(0..=0o777_u32),
         btree_set("[A-Z][A-Z_]{0,8}", 0..4),
-        any::<bool>(),
+        any::<[bool; 2]>(),
         select(captures),
         limits,
     )
-        .prop_map(|(codes, umask, names, leaves, capture, limits)| ProcessRules {
+        .prop_map(|(codes, umask, names, [leaves, forward], capture, limits)| ProcessRules {
             success_exit_codes: codes,
             umask,
             inherit_env: names.into_iter().collect(),
             leftovers: if leaves { Leftovers::Leave } else { Leftovers::Kill },
             capture,
+            forward,
             limits,
         })
 }

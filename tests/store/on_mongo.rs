@@ -210,7 +210,7 @@ async fn what_people_see_in_the_database() {
         "cause": "trigger", "trigger": "cron", "fire_time": date(1), "last": date(1),
         "count": 1_i64, "state": "ended", "digest": "d1", "revision": "r1",
         "source": { "file": "jobs.d/a.yaml", "line": 3_i64 }, "node": "n1", "epoch": 1_i64,
-        "nonce": "p-1", "claimed_at": date(1), "outcome": "failed", "reason": "exit",
+        "nonce": "p-1", "params": { "day": "2026-01-31" }, "claimed_at": date(1), "outcome": "failed", "reason": "exit",
         "started_at": date(0), "finished_at": date(1), "duration_ms": 59_990_i64,
         "exit": { "code": 3 }, "result": "{\"rows\":7}",
         "exception": { "type": "Oops", "message": "七" },

@@ -5,6 +5,7 @@
 
 mod client;
 mod connection;
+pub mod feed;
 pub mod handlers;
 pub mod http;
 pub mod python;

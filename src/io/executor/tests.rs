@@ -129,6 +129,7 @@ fn what_a_job_says_about_its_process_is_ordered() {
         inherit_env: vec!["HTTP_PROXY".to_owned()],
         leftovers: Leftovers::Leave,
         capture: Capture::Stderr,
+        forward: true,
         limits: Limits { files: Some(64), time: Some(Duration::from_secs(5)) },
     };
     let expected = StartRules {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::diagnostic::{Diagnostic, codes, quoted};
 use crate::spec::manifest::lower::layer::read_positive;
 use crate::spec::manifest::lower::site::Site;
-use crate::spec::manifest::raw::{Given, RawDefaults, RawLimits, RawUmask, RawVariable};
+use crate::spec::manifest::raw::{Given, RawDefaults, RawLimits, RawOutput, RawUmask, RawVariable};
 use crate::spec::manifest::rules::environment::OWN_PREFIX;
 use crate::spec::process::{Capture, Leftovers, Limits, ProcessRules};
 
@@ -23,6 +23,8 @@ pub struct ProcessLayer {
     pub leftovers: Given<Leftovers>,
     /// Which streams are kept.
     pub capture: Given<Capture>,
+    /// Whether they stand in the daemon's log as well.
+    pub forward: Given<bool>,
     /// Replaced as a whole.
     pub limits: Given<Limits>,
 }
@@ -30,11 +32,8 @@ pub struct ProcessLayer {
 impl ProcessLayer {
     /// Takes its part out of `raw`; `site` is the map it stands in.
     pub fn take(raw: &mut RawDefaults, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Self {
-        let capture = match &raw.output {
-            Given::Absent => Given::Absent,
-            Given::Reset => Given::Reset,
-            Given::Value(output) => output.capture.map_or(Given::Absent, Given::Value),
-        };
+        let capture = of_output(&raw.output, |output| output.capture);
+        let forward = of_output(&raw.output, |output| output.forward);
         let inherit_env = std::mem::take(&mut raw.inherit_env);
         let limits = std::mem::take(&mut raw.limits);
         Self {
@@ -44,6 +43,7 @@ impl ProcessLayer {
                 .map(|names| read_names(names, &site.child("inherit_env"), out)),
             leftovers: raw.leftovers,
             capture,
+            forward,
             limits: limits.map(|limits| read_limits(limits, &site.child("limits"), out)),
         }
     }
@@ -57,6 +57,7 @@ impl ProcessLayer {
             inherit_env: self.inherit_env.or(|| below.inherit_env.clone()),
             leftovers: self.leftovers.or(|| below.leftovers),
             capture: self.capture.or(|| below.capture),
+            forward: self.forward.or(|| below.forward),
             limits: self.limits.or(|| below.limits),
         }
     }
@@ -69,8 +70,18 @@ impl ProcessLayer {
             inherit_env: self.inherit_env.value().unwrap_or_default(),
             leftovers: self.leftovers.value().unwrap_or_default(),
             capture: self.capture.value().unwrap_or_default(),
+            forward: self.forward.unwrap_or(false),
             limits: self.limits.value().unwrap_or_default(),
         }
+    }
+}
+
+/// A part of `output`, each of which is a layer's own.
+fn of_output<T>(output: &Given<RawOutput>, part: impl Fn(&RawOutput) -> Option<T>) -> Given<T> {
+    match output {
+        Given::Absent => Given::Absent,
+        Given::Reset => Given::Reset,
+        Given::Value(output) => part(output).map_or(Given::Absent, Given::Value),
     }
 }
 

@@ -40,4 +40,8 @@ pub struct RawOutput {
     #[serde(default)]
     #[schemars(example = &"stderr")]
     pub capture: Option<Capture>,
+    /// `true`: what is kept is also written to the daemon's log, line by line. Built in: false.
+    #[serde(default)]
+    #[schemars(example = true)]
+    pub forward: Option<bool>,
 }

@@ -4,12 +4,11 @@
 //! to life it leaves this file for the types in `raw`.
 
 /// Keys by the definition in whose map they stand.
-const KEYS: [(&str, &[&str]); 9] = [
+const KEYS: [(&str, &[&str]); 8] = [
     ("Manifest", &["concurrency_groups", "patches", "when"]),
     ("Job", JOB),
     ("Defaults", JOB),
     ("Limits", &["cpu", "memory", "pids"]),
-    ("Output", &["forward"]),
     (
         "Settings",
         &[
