@@ -15,9 +15,7 @@ use crate::daemon::parts::DaemonError;
 use crate::daemon::preparing::{INQUIRIES_MAX, Inquiry, Preparing, Revealed, cancelled};
 use crate::daemon::settings::Settings;
 use crate::engine::event::{Event, Start};
-use crate::engine::execution::{
-    AttemptId, Cancelled, Ending, Exception, Failed, Outcome, Output,
-};
+use crate::engine::execution::{AttemptId, Cancelled, Ending, Exception, Failed, Outcome, Output};
 use crate::io::clock;
 use crate::io::executor::handlers::{HandlerOrder, HandlerThreads};
 use crate::io::executor::http::HttpCaller;
@@ -324,6 +322,11 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
+    /// Nothing runs.
+    pub(super) fn new(events: mpsc::Sender<Incoming>) -> Self {
+        Self { events, holdings: Arc::default(), forwards: Forwards::default() }
+    }
+
     async fn began(&self, id: AttemptId, at: Timestamp) {
         self.holdings.add(id.clone());
         self.send(Incoming::Event(Event::Started { id, at })).await;

@@ -8,7 +8,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::daemon::book::Book;
-use crate::daemon::forward::Forwards;
 use crate::daemon::executor::{Executor, Holdings, Listener, Owners, Reporter};
 use crate::daemon::healing::Healing;
 use crate::daemon::lifecycle::{Lifecycle, Telling};
@@ -154,8 +153,7 @@ pub async fn start(
     let book = book_of(&settings);
     let wires = Wires::new();
     let (events, looks) = (wires.events, wires.looks);
-    let (holdings, forwards) = (Arc::default(), Forwards::default());
-    let reporter = Reporter { events: events.clone(), holdings, forwards };
+    let reporter = Reporter::new(events.clone());
     let writer = StoreTask {
         store: Arc::clone(&store),
         node: Arc::clone(&node),
