@@ -46,7 +46,7 @@ const IMPURE: [&str; 14] = [
 ];
 
 /// Libraries and the beginnings of the paths that may name them.
-const PLACES: [(&str, &[&str]); 17] = [
+const PLACES: [(&str, &[&str]); 18] = [
     ("annotate_snippets", &["diagnostic/"]),
     ("anstream", &["cli/"]),
     ("axum", &["io/http/"]),
@@ -57,6 +57,7 @@ const PLACES: [(&str, &[&str]); 17] = [
     ("ipnet", &["daemon/settings", "io/executor/http.rs", "io/http_task/"]),
     ("jiff", &["time.rs", "time/"]),
     ("mongodb", &["io/store/mongo/"]),
+    ("nix", &["io/executor/users.rs"]),
     ("notify", &["io/watch/"]),
     ("redis", &["io/redis/"]),
     ("reqwest", &["io/http_task/"]),

@@ -33,9 +33,10 @@ use crate::engine::execution::{
 use crate::io::clock;
 use crate::io::executor::handlers::HandlerOrder;
 use crate::io::executor::http::HttpCaller;
+use crate::io::executor::provision::{Provision, provide};
 use crate::io::executor::secrets::SecretPlaces;
 use crate::io::executor::supervisor::{Launch, SupervisorEvent, SupervisorHandle};
-use crate::io::executor::{Facts, Surroundings, ending_of, order_of, secrets, start_of};
+use crate::io::executor::{Facts, Surroundings, ending_of, order_of, start_of};
 use crate::io::http::documents::executions::{ExecutionDocument, ExecutionEntry, OutputDocument};
 use crate::spec::job::DeclaredJob;
 use crate::spec::params::{ParamError, ParamValues};
@@ -85,8 +86,8 @@ pub(super) async fn exec(
         environment: &here.environment.variables,
         programs: here.known.exec_secrets,
     };
-    let secrets = secrets::read(&job.spec.secrets, &places)
-        .map_err(|error| Failure::new(Exit::No, error.to_string()))?;
+    let given =
+        provide(&job.spec, &places).map_err(|error| Failure::new(Exit::No, error.to_string()))?;
     let shown = if matches!(output.format, Format::Table | Format::Wide) {
         print_bytes
     } else {
@@ -94,13 +95,13 @@ pub(super) async fn exec(
     };
     let ending = match &job.spec.task {
         Task::Class { call, runtime } if global.handlers.take(&call.path, *runtime) => {
-            let order = order_of(&facts, &job.spec, call, &secrets)
+            let order = order_of(&facts, &job.spec, call, &given.secrets)
                 .map_err(|error| Failure::new(Exit::No, error.to_string()))?;
             let order = HandlerOrder { output_bytes_max: OUTPUT_BYTES_MAX, ..order };
             handler::called(order, global.handlers.clone(), output, shown).await?
         }
         Task::Command(_) | Task::Script { .. } | Task::Class { .. } | Task::Http(_) => {
-            let process = process_of(&job, &facts, &secrets, &here, &folder.0)?;
+            let process = process_of(&job, &facts, &given, &here, &folder.0)?;
             carried_out(process, &folder.0, output, shown).await?
         }
     };
@@ -200,7 +201,7 @@ fn facts_of<'a>(
 fn process_of(
     job: &DeclaredJob,
     facts: &Facts<'_>,
-    secrets: &BTreeMap<String, String>,
+    given: &Provision,
     here: &Here,
     folder: &Path,
 ) -> Result<StartProcess, Failure> {
@@ -216,7 +217,7 @@ fn process_of(
     let base_dir = &here.base_dir;
     let caller = caller.as_ref();
     let surroundings = Surroundings { base_dir, environment, caller, http: &http };
-    let process = start_of(facts, &job.spec, secrets, &surroundings)
+    let process = start_of(facts, &job.spec, given, &surroundings)
         .map_err(|error| failed(error.to_string()))?;
     // Somebody looks on: as much as there can be.
     Ok(StartProcess { output_bytes_max: OUTPUT_BYTES_MAX, ..process })

@@ -19,10 +19,11 @@ use crate::engine::execution::{AttemptId, Cancelled, Ending, Exception, Failed, 
 use crate::io::clock;
 use crate::io::executor::handlers::{HandlerOrder, HandlerThreads};
 use crate::io::executor::http::HttpCaller;
+use crate::io::executor::provision::{Provision, provide, takes_time};
 use crate::io::executor::python::Caller;
 use crate::io::executor::secrets::SecretPlaces;
 use crate::io::executor::supervisor::{OrderError, SupervisorEvent, SupervisorHandle};
-use crate::io::executor::{Facts, Surroundings, ending_of, order_of, secrets, start_of, unstarted};
+use crate::io::executor::{Facts, Surroundings, ending_of, order_of, start_of, unstarted};
 use crate::spec::job::JobSpec;
 use crate::spec::task::Task;
 use crate::supervisor::protocol::RunningProcess;
@@ -78,13 +79,13 @@ impl Executor {
         failpoint("before_start");
         let attempt = attempt_of(&start);
         let Some(spec) = self.definition(&start) else { return Some(untrusted(&start)) };
-        if secrets::asks_programs(&spec.secrets) {
-            self.ask_programs(start, attempt, spec);
+        if takes_time(&spec) {
+            self.ask_others(start, attempt, spec);
             return None;
         }
-        match secrets::read(&spec.secrets, &self.secret_places()) {
-            Ok(secrets) => self.begin(&start, &spec, &secrets),
-            Err(error) => Some(not_started(&attempt, "SecretError", error.to_string())),
+        match provide(&spec, &self.secret_places()) {
+            Ok(given) => self.begin(&start, &spec, &given),
+            Err(error) => Some(not_started(&attempt, error.kind(), error.to_string())),
         }
     }
 
@@ -101,8 +102,8 @@ impl Executor {
         }
     }
 
-    /// Asks the programs that tell secrets, beside the loop.
-    fn ask_programs(&mut self, start: Box<Start>, attempt: AttemptId, spec: Arc<JobSpec>) {
+    /// Asks those who may take their time, beside the loop.
+    fn ask_others(&mut self, start: Box<Start>, attempt: AttemptId, spec: Arc<JobSpec>) {
         // Before anything else is decided: a recovery must find it.
         self.reporter.holdings.add(attempt.clone());
         self.preparing.add(attempt);
@@ -116,26 +117,21 @@ impl Executor {
         tokio::spawn(inquiry.asked(self.inquiries.clone(), self.reporter.events.clone()));
     }
 
-    /// The programs have told what they know, unless the attempt was cancelled meanwhile.
+    /// Others have told what they know, unless the attempt was cancelled meanwhile.
     pub(super) fn revealed(&mut self, told: Revealed) -> Option<Event> {
         let attempt = told.attempt();
         if !self.preparing.remove(&attempt) {
             return None;
         }
         let Some(spec) = self.definition(&told.start) else { return Some(untrusted(&told.start)) };
-        match told.secrets {
-            Ok(secrets) => self.begin(&told.start, &spec, &secrets),
-            Err(error) => Some(not_started(&attempt, "SecretError", error.to_string())),
+        match told.given {
+            Ok(given) => self.begin(&told.start, &spec, &given),
+            Err(error) => Some(not_started(&attempt, error.kind(), error.to_string())),
         }
     }
 
-    /// Starts a task whose secrets are known.
-    fn begin(
-        &self,
-        start: &Start,
-        spec: &JobSpec,
-        secrets: &BTreeMap<String, String>,
-    ) -> Option<Event> {
+    /// Starts a task that has all it needs.
+    fn begin(&self, start: &Start, spec: &JobSpec, given: &Provision) -> Option<Event> {
         let row = &start.row;
         let attempt = attempt_of(start);
         let facts = Facts {
@@ -152,7 +148,7 @@ impl Executor {
         if let Task::Class { call, runtime } = &spec.task
             && self.handlers.handlers().take(&call.path, *runtime)
         {
-            return match order_of(&facts, spec, call, secrets) {
+            return match order_of(&facts, spec, call, &given.secrets) {
                 Ok(order) => self.call_handler(order, spec),
                 Err(error) => Some(not_started(&attempt, error.kind(), error.to_string())),
             };
@@ -163,7 +159,7 @@ impl Executor {
             caller: self.caller.as_ref(),
             http: &self.http,
         };
-        let process = match start_of(&facts, spec, secrets, &surroundings) {
+        let process = match start_of(&facts, spec, given, &surroundings) {
             Ok(process) => process,
             Err(error) => return Some(not_started(&attempt, error.kind(), error.to_string())),
         };

@@ -1,4 +1,5 @@
-//! Attempts that wait for the secrets which programs tell: not in the loop, which such a program could hold up.
+//! Attempts that wait for what others tell, programs their secrets and directories their user: not in the loop, which
+//! would be held up.
 //!
 //! The loop owns the list. What is told comes back to it as [`Revealed`]; whoever was cancelled meanwhile is not on the
 //! list any more, and nothing starts.
@@ -13,16 +14,17 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::daemon::Incoming;
 use crate::engine::event::Start;
 use crate::engine::execution::{AttemptId, Cancelled, Ending, Outcome};
-use crate::io::executor::secrets::{SecretError, SecretPlaces, read};
+use crate::io::executor::provision::{Provision, ProvisionError, provide};
+use crate::io::executor::secrets::SecretPlaces;
 use crate::io::executor::unstarted;
 use crate::spec::job::JobSpec;
 use crate::time::Timestamp;
 
-/// What programs told for an attempt.
+/// What was told for an attempt.
 #[derive(Debug)]
 pub struct Revealed {
     pub(super) start: Box<Start>,
-    pub(super) secrets: Result<BTreeMap<String, String>, SecretError>,
+    pub(super) given: Result<Provision, ProvisionError>,
 }
 
 impl Revealed {
@@ -33,10 +35,10 @@ impl Revealed {
     }
 }
 
-/// How many attempts have their programs asked at once; the others wait.
+/// For how many attempts others are asked at once; the others wait.
 pub(super) const INQUIRIES_MAX: usize = 16;
 
-/// An attempt whose programs are to be asked.
+/// An attempt for which others are to be asked.
 pub(super) struct Inquiry {
     pub(super) start: Box<Start>,
     pub(super) spec: Arc<JobSpec>,
@@ -55,15 +57,15 @@ impl Inquiry {
         let asking = move || {
             let Self { spec, base_dir, environment, programs, .. } = self;
             let (base_dir, environment) = (base_dir.as_path(), &environment);
-            let secrets = read(&spec.secrets, &SecretPlaces { base_dir, environment, programs });
-            drop((permit, told.send(secrets).ok()));
+            let given = provide(&spec, &SecretPlaces { base_dir, environment, programs });
+            drop((permit, told.send(given).ok()));
         };
-        let begun = Builder::new().name("secrets".to_owned()).spawn(asking);
+        let begun = Builder::new().name("provision".to_owned()).spawn(asking);
         let why = begun.err().map_or("the daemon is out of order".to_owned(), |e| e.to_string());
-        let unasked = |_| Err(SecretError::unasked(why));
-        let secrets = answer.await.unwrap_or_else(unasked);
+        let unasked = |_| Err(ProvisionError::Unasked(why));
+        let given = answer.await.unwrap_or_else(unasked);
         // The loop outlives this, except at the very end.
-        drop(loop_.send(Incoming::Revealed(Revealed { start, secrets })).await);
+        drop(loop_.send(Incoming::Revealed(Revealed { start, given })).await);
     }
 }
 

@@ -14,6 +14,8 @@ use crate::time::DurationText;
 pub struct ProcessRules {
     /// Exit codes that count as success, ascending, each once; empty: 0 alone.
     pub success_exit_codes: Vec<i32>,
+    /// `NAME` or `NAME:GROUP`, or numbers in their place; none: the daemon's.
+    pub user: Option<String>,
     /// File mode creation mask; none: the daemon's.
     pub umask: Option<u32>,
     /// Variables of the daemon's environment that it gets besides, ascending, each once.
@@ -38,6 +40,7 @@ impl ProcessRules {
             ("leftovers", (self.leftovers != Leftovers::default()).then(|| json!("leave"))),
             ("limits", (!limits.is_empty()).then_some(Value::Object(limits))),
             ("success_exit_codes", (!codes.is_empty()).then(|| json!(codes))),
+            ("user", self.user.as_ref().map(|user| json!(user))),
             ("umask", self.umask.map(|umask| json!(format!("{umask:03o}")))),
         ];
         fields.into_iter().filter_map(|(key, value)| Some((key, value?)))

@@ -15,10 +15,11 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, fchdir, getppid, set_parent_process_death_signal,
-    setrlimit, setsid, umask, waitpid,
+    Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions, fchdir, getppid,
+    set_parent_process_death_signal, setrlimit, setsid, umask, waitpid,
 };
 use rustix::stdio::{dup2_stderr, dup2_stdout};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::supervisor::image::Image;
 
@@ -36,6 +37,8 @@ pub(super) struct Child<'a> {
     pub(super) cpu_time: Option<Rlimit>,
     /// Its file mode creation mask; none: its parent's.
     pub(super) umask: Option<Mode>,
+    /// Who it is; none: its parent.
+    pub(super) identity: Option<&'a Identity>,
     /// Where it begins.
     pub(super) working_dir: OwnedFd,
     /// Becomes its stdout.
@@ -44,6 +47,24 @@ pub(super) struct Child<'a> {
     pub(super) stderr: OwnedFd,
     /// What it becomes.
     pub(super) image: &'a Image,
+}
+
+/// Who a process is.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) uid: Uid,
+    pub(super) gid: Gid,
+    pub(super) groups: Vec<Gid>,
+}
+
+impl Identity {
+    /// Becomes that, for good: of this process alone, whose memory is its parent's. The groups first, which only
+    /// root may take.
+    fn take(&self) -> Result<(), Errno> {
+        set_thread_groups(&self.groups)?;
+        set_thread_res_gid(self.gid, self.gid, self.gid)?;
+        set_thread_res_uid(self.uid, self.uid, self.uid)
+    }
 }
 
 /// Memory for the stack of one child at a time.
@@ -107,7 +128,6 @@ impl Child<'_> {
     /// Becomes the program; returns only when something fails.
     fn become_program(&self) -> Result<Infallible, Errno> {
         setsid()?;
-        self.die_with_supervisor()?;
         setrlimit(Resource::Nofile, self.open_files)?;
         if let Some(cpu_time) = self.cpu_time {
             setrlimit(Resource::Cpu, cpu_time)?;
@@ -115,6 +135,11 @@ impl Child<'_> {
         if let Some(mask) = self.umask {
             umask(mask);
         }
+        if let Some(identity) = self.identity {
+            identity.take()?;
+        }
+        // Behind that: who becomes somebody else forgets this wish.
+        self.die_with_supervisor()?;
         fchdir(&self.working_dir)?;
         dup2_stdout(&self.stdout)?;
         dup2_stderr(&self.stderr)?;

@@ -109,9 +109,24 @@ pub struct StartRules {
     /// How much CPU time each process may take, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_seconds_max: Option<u64>,
+    /// Who the process is; none: who the supervisor is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<RunAs>,
     /// Variables of `env` whose values are masked in output and result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secret_variables: Vec<String>,
+}
+
+/// Who a process is: only root may make it somebody else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunAs {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// All groups, that one included.
+    pub groups: Vec<u32>,
 }
 
 impl StartProcess {

@@ -2,12 +2,12 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 
-use crate::supervisor::protocol::RESULT_BYTES_MAX;
+use crate::supervisor::protocol::{RESULT_BYTES_MAX, RunAs};
 
 /// Why what stands in a result file cannot be kept. It does not repeat what stands there.
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +28,24 @@ pub(super) enum Refused {
 #[derive(Debug)]
 pub(super) struct ResultFile {
     path: PathBuf,
+    /// Whose it must be, where that is not us.
+    owner: Option<u32>,
 }
 
 impl ResultFile {
-    /// Makes the file in `folder`. Its name says nothing about the execution.
-    pub(super) fn create(folder: &Path) -> io::Result<Self> {
+    /// Makes the file for a process: in `folder`, which is ours alone; for one of another user, in the folder for
+    /// temporary files. Its name says nothing about the execution, and cannot be guessed.
+    pub(super) fn create(folder: &Path, run_as: Option<&RunAs>) -> io::Result<Self> {
+        let elsewhere = std::env::temp_dir();
+        let folder = if run_as.is_some() { elsewhere.as_path() } else { folder };
         let path = folder.join(uuid::Uuid::now_v7().simple().to_string());
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Self { path })
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        // From here on it is removed whatever happens.
+        let made = Self { path, owner: run_as.map(|run_as| run_as.uid) };
+        if let Some(run_as) = run_as {
+            fchown(&file, Some(run_as.uid), Some(run_as.gid))?;
+        }
+        Ok(made)
     }
 
     /// Its absolute path.
@@ -51,7 +61,9 @@ impl ResultFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
-        if !file.metadata()?.is_file() {
+        let found = file.metadata()?;
+        let is_its = self.owner.is_none_or(|owner| found.uid() == owner);
+        if !found.is_file() || !is_its {
             return Err(Refused::NoFile);
         }
         let mut bytes = Vec::new();

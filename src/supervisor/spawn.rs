@@ -9,11 +9,11 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, fcntl_setfl};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Rlimit, getpid};
+use rustix::process::{Gid, Pid, Rlimit, Uid, getpid};
 
-use crate::supervisor::child::{Child, Stack};
+use crate::supervisor::child::{Child, Identity, Stack};
 use crate::supervisor::image::Image;
-use crate::supervisor::protocol::{StartProcess, StartRules};
+use crate::supervisor::protocol::{RunAs, StartProcess, StartRules};
 
 /// Where streams go that nobody keeps.
 const NULL_DEVICE: &str = "/dev/null";
@@ -58,11 +58,13 @@ impl Spawner {
         let working_dir = open_working_dir(&process.working_dir)?;
         let (stdout, its_stdout) = stream(rules.discard_stdout)?;
         let (stderr, its_stderr) = stream(rules.discard_stderr)?;
+        let identity = rules.run_as.as_ref().map(identity_of);
         let child = Child {
             supervisor: getpid(),
             open_files,
             cpu_time: rules.cpu_seconds_max.map(cpu_time),
             umask: rules.umask.map(Mode::from_raw_mode),
+            identity: identity.as_ref(),
             working_dir,
             stdout: its_stdout,
             stderr: its_stderr,
@@ -81,6 +83,14 @@ impl Spawner {
             )),
             Some(_) | None => Ok(Rlimit { current: Some(files), maximum: Some(files) }),
         }
+    }
+}
+
+fn identity_of(run_as: &RunAs) -> Identity {
+    Identity {
+        uid: Uid::from_raw(run_as.uid),
+        gid: Gid::from_raw(run_as.gid),
+        groups: run_as.groups.iter().copied().map(Gid::from_raw).collect(),
     }
 }
 

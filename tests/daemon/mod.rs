@@ -22,3 +22,4 @@ mod retry;
 mod secrets;
 mod survival;
 mod sync;
+mod users;

@@ -365,6 +365,7 @@ fn process() -> impl Strategy<Value = ProcessRules> {
         .prop_map(|(codes, umask, names, [leaves, forward], capture, limits)| ProcessRules {
             success_exit_codes: codes,
             umask,
+            user: None,
             inherit_env: names.into_iter().collect(),
             leftovers: if leaves { Leftovers::Leave } else { Leftovers::Kill },
             capture,
@@ -444,7 +445,14 @@ fn said() -> impl Strategy<Value = JobSpec> {
     ];
     // None of them may be a variable as well.
     let secrets = btree_map("[a-z][a-z_]{0,8}", source, 0..3);
-    let rules = (of(retry()), of(duration()), process(), secrets, params());
+    let rules = (
+        of(retry()),
+        of(duration()),
+        process(),
+        secrets,
+        params(),
+        of("[a-z_]{1,8}(:[a-z0-9]{1,8})?"),
+    );
     (spec(), any::<bool>(), names, on_remove, meta, rules).prop_map(
         |(spec, protect, previous_names, on_remove, meta, rules)| JobSpec {
             triggers: given(&rules.4, spec.triggers),
@@ -459,6 +467,11 @@ fn said() -> impl Strategy<Value = JobSpec> {
                     Task::Command(_) | Task::Script { .. } | Task::Class { .. } => {
                         rules.2.success_exit_codes
                     }
+                },
+                // Nor is it somebody else's.
+                user: match spec.task {
+                    Task::Command(_) | Task::Script { .. } => rules.5,
+                    Task::Class { .. } | Task::Http(_) => None,
                 },
                 ..rules.2
             },

@@ -8,10 +8,12 @@ mod connection;
 pub mod feed;
 pub mod handlers;
 pub mod http;
+pub mod provision;
 pub mod python;
 pub mod report;
 pub mod secrets;
 pub mod supervisor;
+pub mod users;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,6 +27,7 @@ use crate::engine::execution::{
 };
 use crate::io::executor::handlers::{HandlerFacts, HandlerOrder};
 use crate::io::executor::http::HttpCaller;
+use crate::io::executor::provision::Provision;
 use crate::io::executor::python::{CALL_VARIABLE, Caller};
 use crate::io::executor::report::Report;
 use crate::io::http_task::ORDER_VARIABLE;
@@ -36,7 +39,7 @@ use crate::spec::task::call::{Call, Filling};
 use crate::spec::task::template::{self, Namespace, Template};
 use crate::spec::trigger::TriggerKind;
 use crate::supervisor::protocol::{
-    HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, StartProcess, StartRules,
+    HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, RunAs, StartProcess, StartRules,
 };
 use crate::time::{Timestamp, rfc3339};
 
@@ -107,11 +110,11 @@ impl OrderError {
     }
 }
 
-/// The process that does `spec` for an execution, with the values of its secrets.
+/// The process that does `spec` for an execution, with what it needs.
 pub fn start_of(
     facts: &Facts<'_>,
     spec: &JobSpec,
-    secrets: &BTreeMap<String, String>,
+    given: &Provision,
     surroundings: &Surroundings<'_>,
 ) -> Result<StartProcess, OrderError> {
     let base_dir = surroundings.base_dir;
@@ -120,8 +123,9 @@ pub fn start_of(
         None => base_dir.to_owned(),
     };
     let mut env = inherited(surroundings.environment, &spec.process.inherit_env);
-    env.extend(variables_of(facts, spec, secrets));
-    let secret_variables = secrets.keys().cloned().collect();
+    env.extend(given.account.variables.clone());
+    env.extend(variables_of(facts, spec, &given.secrets));
+    let secret_variables = given.secrets.keys().cloned().collect();
     let argv = match &spec.task {
         Task::Command(argv) => {
             argv.iter().map(|argument| filled(argument, &env)).collect::<Result<_, _>>()?
@@ -147,7 +151,7 @@ pub fn start_of(
         timeout_ms: timeout_of(facts, spec).map(milliseconds),
         kill_grace_ms: milliseconds(spec.kill_grace),
         output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
-        rules: rules_of(&spec.process, secret_variables),
+        rules: rules_of(&spec.process, given.account.run_as.clone(), secret_variables),
     })
 }
 
@@ -215,8 +219,13 @@ fn timeout_of(facts: &Facts<'_>, spec: &JobSpec) -> Option<Duration> {
     spec.timeout.into_iter().chain(facts.time_left).min()
 }
 
-fn rules_of(rules: &ProcessRules, secret_variables: Vec<String>) -> StartRules {
+fn rules_of(
+    rules: &ProcessRules,
+    run_as: Option<RunAs>,
+    secret_variables: Vec<String>,
+) -> StartRules {
     StartRules {
+        run_as,
         secret_variables,
         success_exit_codes: rules.success_exit_codes.clone(),
         umask: rules.umask,

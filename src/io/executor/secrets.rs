@@ -32,14 +32,6 @@ pub struct SecretError {
     pub fault: SecretFault,
 }
 
-impl SecretError {
-    /// No program could be asked at all.
-    pub fn unasked(why: String) -> Self {
-        let fault = SecretFault::NotAsked { program: "exec".to_owned(), why };
-        Self { name: "exec".to_owned(), fault }
-    }
-}
-
 /// What is wrong with the source of a secret. Nothing here repeats what stands there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFault {

@@ -71,7 +71,8 @@ fn started(working_dir: Option<&str>, previous: Option<Timestamp>) -> StartProce
         params: &[("day".to_owned(), "2026-01-31".to_owned())].into(),
     };
     let secrets = BTreeMap::from([("PGPASSWORD".into(), "hunter2".into())]);
-    start_of(&facts, &spec(working_dir), &secrets, &surroundings).unwrap()
+    let given = Provision { secrets, ..Provision::default() };
+    start_of(&facts, &spec(working_dir), &given, &surroundings).unwrap()
 }
 
 #[test]
@@ -125,6 +126,7 @@ fn a_process_gets_its_facts_and_only_the_named_part_of_the_daemons_environment()
 fn what_a_job_says_about_its_process_is_ordered() {
     let rules = ProcessRules {
         success_exit_codes: vec![0, 3],
+        user: Some("etl".to_owned()),
         umask: Some(0o027),
         inherit_env: vec!["HTTP_PROXY".to_owned()],
         leftovers: Leftovers::Leave,
@@ -133,6 +135,7 @@ fn what_a_job_says_about_its_process_is_ordered() {
         limits: Limits { files: Some(64), time: Some(Duration::from_secs(5)) },
     };
     let expected = StartRules {
+        run_as: Some(RunAs { uid: 7, gid: 8, groups: vec![8, 9] }),
         success_exit_codes: vec![0, 3],
         umask: Some(0o027),
         leave_leftovers: true,
@@ -142,7 +145,8 @@ fn what_a_job_says_about_its_process_is_ordered() {
         cpu_seconds_max: Some(5),
         secret_variables: Vec::new(),
     };
-    assert_eq!(rules_of(&rules, Vec::new()), expected);
+    let run_as = Some(RunAs { uid: 7, gid: 8, groups: vec![8, 9] });
+    assert_eq!(rules_of(&rules, run_as, Vec::new()), expected);
     let environment = ["HTTP_PROXY", "HTTPS_PROXY", "PATH"].map(|name| (name.into(), "x".into()));
     let inherited = inherited(&environment.into(), &rules.inherit_env);
     assert_eq!(inherited.into_keys().collect::<Vec<_>>(), ["HTTP_PROXY", "PATH"]);

@@ -26,7 +26,7 @@ use crate::spec::manifest::lower::layer::Layer;
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::lower::templates::Sources;
 use crate::spec::manifest::lower::triggers::RawTriggers;
-use crate::spec::manifest::raw::{Given, RawJob, RawTrigger};
+use crate::spec::manifest::raw::{Given, RawJob};
 use crate::spec::manifest::rules::environment;
 use crate::spec::policy::{MAX_QUEUED, OnLost, OnRemove, Overlap, Retry};
 use crate::spec::task::{DEFAULT_SHELL, Task};
@@ -48,8 +48,9 @@ pub fn job(
 ) -> Option<JobSpec> {
     let before = out.len();
     let own = Layer::read(raw.defaults(), site, out);
-    refuse_idle_shell(&raw, &own, site, out);
-    refuse_idle_codes(&raw, &own, site, out);
+    for refuse in [refuse_idle_shell, refuse_idle_codes, refuse_idle_user] {
+        refuse(&raw, &own, site, out);
+    }
     let own_max_queued = own.max_queued != Given::Absent;
     let own_on_lost = own.on_lost == Given::Value(OnLost::Retry);
     let layer = own.over(below);
@@ -68,15 +69,7 @@ pub fn job(
     params::refuse_taken(&params, secrets.keys(), &site.child("secrets"), out);
     let sources = Sources { secrets: &secrets, params: &params };
     let task = read_task(&raw, layer.shell, sources, site, out);
-    let triggers = RawTriggers {
-        short: RawTrigger {
-            cron: raw.cron,
-            interval: raw.interval,
-            date: raw.date,
-            ..RawTrigger::default()
-        },
-        list: raw.triggers,
-    };
+    let triggers = RawTriggers::take(&mut raw);
     let around = triggers::Around { zone: &zone, calendars, params: &params };
     let triggers = triggers::read(&triggers, around, site, out);
     params::check_complete(&params, &triggers, site, out);
@@ -84,6 +77,7 @@ pub fn job(
     let faulty = out.iter().skip(before).any(Diagnostic::is_error);
     let task = task.filter(|_| !faulty)?;
     Some(JobSpec {
+        process: layer.process.rules_of(&task),
         name: name.clone(),
         description: raw.description,
         enabled: layer.enabled.unwrap_or(true),
@@ -93,7 +87,6 @@ pub fn job(
         secrets,
         params,
         working_dir: layer.working_dir.value(),
-        process: layer.process.rules(),
         timeout: layer.timeout.value(),
         total_timeout: layer.total_timeout.value(),
         retry,
@@ -171,6 +164,22 @@ fn refuse_idle_codes(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<D
         let place = site.key("success_exit_codes");
         out.push(place.diagnostic(codes::IDLE_FIELD, message).help(help));
     }
+}
+
+/// Processes of the daemon's own, which need what is its alone.
+fn refuse_idle_user(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    if own.process.user == Given::Absent || (raw.http.is_none() && raw.class.is_none()) {
+        return;
+    }
+    let place = site.key("user");
+    out.push(if raw.http.is_some() {
+        let message = "`user` does nothing beside `http`, which the daemon calls itself";
+        place.diagnostic(codes::IDLE_FIELD, message).help("remove it")
+    } else {
+        let message = "`user` is not supported yet beside `class`";
+        let help = "remove it, or start an interpreter with `command`";
+        place.diagnostic(codes::NOT_YET, message).help(help)
+    });
 }
 
 /// `max_queued` in a job of which nothing is queued; a default may well meet such a job.

@@ -39,7 +39,7 @@ pub use crate::spec::manifest::raw::retry::{RawRetry, RawRetryMap};
 pub use crate::spec::manifest::raw::secrets::{RawSecret, RawSecrets};
 pub use crate::spec::manifest::raw::texts::{
     RawDate, RawDays, RawDuration, RawGraceTime, RawGroup, RawJobName, RawLine, RawSize, RawTag,
-    RawUmask, RawVariable, RawWebAddress, RawZone,
+    RawUmask, RawUser, RawVariable, RawWebAddress, RawZone,
 };
 pub use crate::spec::manifest::raw::trigger::RawTrigger;
 use crate::spec::policy::{OnLost, OnRemove, Overlap};
@@ -109,6 +109,10 @@ pub struct RawDefaults {
     #[serde(default)]
     #[schemars(length(min = 1), example = "/opt/etl")]
     pub working_dir: Given<String>,
+    /// The user, or user and group, that the process runs as; needs a daemon that is root. Built in: the daemon's.
+    #[serde(default)]
+    #[schemars(example = &"etl:etl")]
+    pub user: Given<RawUser>,
     /// File mode creation mask, in octal digits. Built in: the daemon's.
     #[serde(default)]
     #[schemars(example = &"027")]
@@ -260,6 +264,10 @@ pub struct RawJob {
     #[serde(default)]
     #[schemars(length(min = 1), example = "/opt/etl")]
     pub working_dir: Given<String>,
+    /// The user, or user and group, that the process runs as; needs a daemon that is root.
+    #[serde(default)]
+    #[schemars(example = &"etl:etl")]
+    pub user: Given<RawUser>,
     /// File mode creation mask, in octal digits.
     #[serde(default)]
     #[schemars(example = &"027")]
@@ -364,6 +372,7 @@ impl RawJob {
             env: std::mem::take(&mut self.env),
             secrets: std::mem::take(&mut self.secrets),
             working_dir: std::mem::take(&mut self.working_dir),
+            user: std::mem::take(&mut self.user),
             umask: std::mem::take(&mut self.umask),
             inherit_env: std::mem::take(&mut self.inherit_env),
             limits: std::mem::take(&mut self.limits),

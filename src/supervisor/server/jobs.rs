@@ -27,7 +27,7 @@ impl Supervisor {
             return;
         }
         let number = self.next_number();
-        let result = match ResultFile::create(&self.setup.results) {
+        let result = match ResultFile::create(&self.setup.results, process.rules.run_as.as_ref()) {
             Ok(result) => result,
             Err(error) => {
                 self.not_started(process, format!("cannot make a file for the result: {error}"));

@@ -9,12 +9,15 @@ use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::{Given, RawDefaults, RawLimits, RawOutput, RawUmask, RawVariable};
 use crate::spec::manifest::rules::environment::OWN_PREFIX;
 use crate::spec::process::{Capture, Leftovers, Limits, ProcessRules};
+use crate::spec::task::Task;
 
 /// What one layer says. What turned out to be wrong counts as not written; the complaint is made.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProcessLayer {
     /// Ascending, each once; empty: 0 alone. Replaced as a whole.
     pub success_exit_codes: Given<Vec<i32>>,
+    /// As written.
+    pub user: Given<String>,
     /// File mode creation mask.
     pub umask: Given<u32>,
     /// Ascending, each once; replaced as a whole.
@@ -38,6 +41,7 @@ impl ProcessLayer {
         let limits = std::mem::take(&mut raw.limits);
         Self {
             success_exit_codes: std::mem::take(&mut raw.success_exit_codes).map(read_codes),
+            user: std::mem::take(&mut raw.user).map(|user| user.0),
             umask: std::mem::take(&mut raw.umask).and_then(|umask| read_umask(&umask)),
             inherit_env: inherit_env
                 .map(|names| read_names(names, &site.child("inherit_env"), out)),
@@ -53,6 +57,7 @@ impl ProcessLayer {
     pub fn over(self, below: &Self) -> Self {
         Self {
             success_exit_codes: self.success_exit_codes.or(|| below.success_exit_codes.clone()),
+            user: self.user.or(|| below.user.clone()),
             umask: self.umask.or(|| below.umask),
             inherit_env: self.inherit_env.or(|| below.inherit_env.clone()),
             leftovers: self.leftovers.or(|| below.leftovers),
@@ -62,10 +67,15 @@ impl ProcessLayer {
         }
     }
 
-    /// What is in force.
-    pub fn rules(self) -> ProcessRules {
+    /// What is in force for a task; a `user` of defaults may well meet one that has none.
+    pub fn rules_of(self, task: &Task) -> ProcessRules {
+        let takes_user = match task {
+            Task::Command(_) | Task::Script { .. } => true,
+            Task::Class { .. } | Task::Http(_) => false,
+        };
         ProcessRules {
             success_exit_codes: self.success_exit_codes.value().unwrap_or_default(),
+            user: self.user.value().filter(|_| takes_user),
             umask: self.umask.value(),
             inherit_env: self.inherit_env.value().unwrap_or_default(),
             leftovers: self.leftovers.value().unwrap_or_default(),

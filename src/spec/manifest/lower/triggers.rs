@@ -6,7 +6,7 @@ use crate::spec::manifest::lower::conditions;
 use crate::spec::manifest::lower::layer::{read_duration, read_zone, sentence};
 use crate::spec::manifest::lower::params;
 use crate::spec::manifest::lower::site::Site;
-use crate::spec::manifest::raw::{RawDate, RawDuration, RawTrigger};
+use crate::spec::manifest::raw::{RawDate, RawDuration, RawJob, RawTrigger};
 use crate::spec::manifest::rules::cron;
 use crate::spec::params::{ParamValues, Params};
 use crate::spec::trigger::{
@@ -22,6 +22,19 @@ pub struct RawTriggers {
     pub short: RawTrigger,
     /// `triggers`.
     pub list: Option<Vec<RawTrigger>>,
+}
+
+impl RawTriggers {
+    /// Takes them out of `raw`.
+    pub fn take(raw: &mut RawJob) -> Self {
+        let short = RawTrigger {
+            cron: raw.cron.take(),
+            interval: raw.interval.take(),
+            date: raw.date.take(),
+            ..RawTrigger::default()
+        };
+        Self { short, list: raw.triggers.take() }
+    }
 }
 
 /// What triggers may refer to.

@@ -28,6 +28,10 @@ texts! {
     #[schemars(rename = "Variable", extend("pattern" = "^[A-Za-z_][A-Za-z0-9_]{0,254}$"))]
     #[schemars(example = &"HTTP_PROXY")]
     RawVariable;
+    /// A user, or a user and a group: names, or numbers in their place.
+    #[schemars(rename = "User", extend("pattern" = "^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}(:[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63})?$"))]
+    #[schemars(example = &"etl", example = &"etl:etl")]
+    RawUser;
     /// A file mode creation mask: three octal digits.
     #[schemars(rename = "Umask", extend("pattern" = "^0?[0-7]{3}$"))]
     #[schemars(example = &"027")]

@@ -37,7 +37,6 @@ const JOB: &[&str] = &[
     "priority",
     "retention",
     "runs_on",
-    "user",
     "warn_after",
     "when",
     // Reserved: nothing in the grammar yet.
