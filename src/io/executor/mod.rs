@@ -24,7 +24,7 @@ use crate::engine::execution::{
 };
 use crate::io::executor::handlers::{HandlerFacts, HandlerOrder};
 use crate::io::executor::http::HttpCaller;
-use crate::io::executor::python::{CALL_VARIABLE, Caller};
+use crate::io::executor::python::{CALL_VARIABLE, Caller, Keep};
 use crate::io::executor::report::Report;
 use crate::io::http_task::ORDER_VARIABLE;
 use crate::spec::job::JobSpec;
@@ -33,7 +33,7 @@ use crate::spec::task::Task;
 use crate::spec::task::call::Call;
 use crate::spec::trigger::TriggerKind;
 use crate::supervisor::protocol::{
-    HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, StartProcess, StartRules,
+    HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, StartProcess, StartRules, WarmRules,
 };
 use crate::time::{Timestamp, rfc3339};
 
@@ -101,11 +101,14 @@ pub fn start_of(
     let mut env = inherited(surroundings.environment, &spec.process.inherit_env);
     env.extend(variables_of(facts, spec, secrets));
     let secret_variables = secrets.keys().cloned().collect();
+    let mut keep = None;
     let argv = match &spec.task {
         Task::Command(argv) => argv.clone(),
         Task::Script { text, shell } => shell.iter().chain([text]).cloned().collect(),
         Task::Class { call, .. } => {
-            let (argv, call) = surroundings.caller.ok_or(NoCaller)?.process(call);
+            let caller = surroundings.caller.ok_or(NoCaller)?;
+            keep = caller.keep(&spec.process);
+            let (argv, call) = caller.process(call, keep);
             env.insert(CALL_VARIABLE.to_owned(), call);
             argv
         }
@@ -123,8 +126,18 @@ pub fn start_of(
         timeout_ms: timeout_of(facts, spec).map(milliseconds),
         kill_grace_ms: milliseconds(spec.kill_grace),
         output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
-        rules: rules_of(&spec.process, secret_variables),
+        rules: StartRules {
+            warm: keep.map(|keep| warm_rules(facts, spec, keep)),
+            ..rules_of(&spec.process, secret_variables)
+        },
     })
+}
+
+/// What tells one call from another comes with the call; what a job says of its environment, its process has.
+fn warm_rules(facts: &Facts<'_>, spec: &JobSpec, keep: Keep) -> WarmRules {
+    let own = own_variables(facts, spec).map(|(name, _)| name);
+    let call_variables = own.chain([CALL_VARIABLE.to_owned()]).collect();
+    WarmRules { call_variables, memory_bytes_max: keep.memory_bytes_max }
 }
 
 /// The variables of an execution, without what the daemon's own environment adds to them.
@@ -177,6 +190,7 @@ fn rules_of(rules: &ProcessRules, secret_variables: Vec<String>) -> StartRules {
         discard_stderr: matches!(rules.capture, Capture::Stdout | Capture::None),
         open_files_max: rules.limits.files.map(u64::from),
         cpu_seconds_max: rules.limits.time.map(|time| time.as_secs()),
+        warm: None,
     }
 }
 

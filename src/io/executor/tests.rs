@@ -125,6 +125,7 @@ fn what_a_job_says_about_its_process_is_ordered() {
         limits: Limits { files: Some(64), time: Some(Duration::from_secs(5)) },
     };
     let expected = StartRules {
+        warm: None,
         success_exit_codes: vec![0, 3],
         umask: Some(0o027),
         leave_leftovers: true,
