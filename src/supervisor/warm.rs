@@ -231,3 +231,54 @@ impl IdlePool {
 fn read_proc(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::protocol::StartRules;
+
+    fn order(variables: &[(&str, &str)]) -> StartProcess {
+        let env = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        StartProcess {
+            id: "an-execution".to_owned(),
+            argv: vec!["python3".to_owned(), "serve".to_owned()],
+            env: env.collect(),
+            working_dir: "/".to_owned(),
+            timeout_ms: None,
+            kill_grace_ms: 0,
+            output_bytes_max: 0,
+            rules: StartRules {
+                secret_variables: vec!["TOKEN".to_owned()],
+                ..StartRules::default()
+            },
+        }
+    }
+
+    fn kind(variables: &[(&str, &str)]) -> Kind {
+        let call_variables = vec!["CRONWRIGHT_CALL".to_owned()];
+        Kind::of(&order(variables), &WarmRules { call_variables, memory_bytes_max: 0 })
+    }
+
+    #[test]
+    fn calls_share_a_process_when_only_what_comes_with_the_call_differs() {
+        let first = kind(&[("PATH", "/bin"), ("CRONWRIGHT_CALL", "a.A()"), ("TOKEN", "s")]);
+        assert_eq!(first, kind(&[("PATH", "/bin"), ("CRONWRIGHT_CALL", "b.B()"), ("TOKEN", "s")]));
+        for other in [
+            kind(&[("PATH", "/usr/bin"), ("TOKEN", "s")]),
+            kind(&[("PATH", "/bin"), ("TOKEN", "another")]),
+            kind(&[("PATH", "/bin")]),
+        ] {
+            assert_ne!(first, other);
+        }
+    }
+
+    #[test]
+    fn a_process_is_started_without_what_comes_with_the_call() {
+        let order = order(&[("PATH", "/bin"), ("CRONWRIGHT_CALL", "a.A()"), ("TOKEN", "s")]);
+        let kind = kind(&[("PATH", "/bin"), ("CRONWRIGHT_CALL", "a.A()"), ("TOKEN", "s")]);
+        assert_eq!(kind.process(&order).env.into_keys().collect::<Vec<_>>(), ["PATH"]);
+        let of_call = [("CRONWRIGHT_CALL", "a.A()"), ("TOKEN", "s")];
+        assert_eq!(kind.call_variables(&order), CallVariables::from(of_call));
+        assert!(!format!("{kind:?}").contains("TOKEN"), "secrets are not shown");
+    }
+}

@@ -516,7 +516,10 @@ def serve(root, allow, first):
             return code
         for stream in (1, 2):
             os.dup2(nowhere, stream)
-        control.send(bytes([code]))
+        try:
+            control.send(bytes([code]))
+        except OSError:
+            return code  # nobody wants another call of this process
         gc.freeze()
 
 
