@@ -1,7 +1,8 @@
 //! Classes in Python: which there are, and the process that calls one.
 //!
-//! Each call is a process of its own under the supervisor, so that it survives the daemon, is bounded and
-//! captured like any job, and ends alone whatever it does. What the call came to stands in its result file
+//! Each call has a process under the supervisor to itself, so that it survives the daemon, is bounded and
+//! captured like any job, and ends alone whatever it does. A process of which nothing shows that the call has
+//! left something may be kept for the next ([`Keep`]). What the call came to stands in its result file
 //! ([`Report`](crate::io::executor::report::Report)), not on stdout. Finding the classes executes nothing of them.
 
 use std::collections::hash_map::DefaultHasher;
