@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::spec::manifest::raw::{RawDefaults, RawDuration, RawZone};
+use crate::spec::manifest::raw::{RawDefaults, RawDuration, RawSize, RawZone};
 
 /// The settings of a daemon.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -109,6 +109,13 @@ pub struct RawPython {
     #[serde(default)]
     #[schemars(length(min = 1), inner(length(min = 1)), example = ["reports", "test.main.Test"])]
     pub allow: Option<Vec<String>>,
+    /// Whether a process that has made a call is kept for further calls, with the modules that it has loaded.
+    /// Built in: `true`. With `false` each call is a process of its own.
+    #[serde(default)]
+    pub reuse: Option<bool>,
+    /// A process that has more than this in memory after a call is not kept. Built in: `512MiB`.
+    #[serde(default)]
+    pub memory: Option<RawSize>,
 }
 
 /// A source of manifests that is no folder.

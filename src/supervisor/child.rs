@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fs::Mode;
@@ -25,6 +25,9 @@ use crate::supervisor::image::Image;
 
 /// The stack of a child, in units of 16 bytes: 64 KiB, of which it uses a few hundred bytes.
 const STACK_UNITS: usize = 4096;
+
+/// Where a process that serves calls is given them.
+pub(super) const CONTROL: c_int = 3;
 
 /// What a child does before it becomes the program.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(super) struct Child<'a> {
     pub(super) stdout: OwnedFd,
     /// Becomes its stderr. Its stdin is the supervisor's own, which is `/dev/null`.
     pub(super) stderr: OwnedFd,
+    /// Becomes its descriptor [`CONTROL`]; has another number than that.
+    pub(super) control: Option<OwnedFd>,
     /// What it becomes.
     pub(super) image: &'a Image,
 }
@@ -144,8 +149,18 @@ impl Child<'_> {
         dup2_stdout(&self.stdout)?;
         dup2_stderr(&self.stderr)?;
         close_on_exec();
+        self.take_control()?;
         default_signals()?;
         Err(self.image.exec())
+    }
+
+    /// The one descriptor that a process gets beside the usual three.
+    fn take_control(&self) -> Result<(), Errno> {
+        let Some(control) = &self.control else { return Ok(()) };
+        #[expect(unsafe_code, reason = "rustix wants an owner for the number")]
+        // SAFETY: the child has a table of descriptors of its own, and uses no other one after this.
+        let made = unsafe { libc::dup2(control.as_raw_fd(), CONTROL) };
+        if made == CONTROL { Ok(()) } else { Err(Errno::BADF) }
     }
 
     /// Makes the kernel kill this process when the supervisor dies.

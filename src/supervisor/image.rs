@@ -87,6 +87,11 @@ fn text(what: &str, bytes: &[u8]) -> Result<CString, String> {
     })
 }
 
+/// That these can be variables of a process; the error is one sentence.
+pub(super) fn check_variables(variables: &BTreeMap<&str, &str>) -> Result<(), String> {
+    variables.iter().try_for_each(|(name, value)| variable(name, value).map(drop))
+}
+
 fn variable(name: &str, value: &str) -> Result<CString, String> {
     if name.is_empty() || name.contains('=') {
         return Err(format!("`{name}` is not a name for an environment variable"));

@@ -15,6 +15,7 @@ use crate::supervisor::protocol::{
 };
 use crate::supervisor::result_file::ResultFile;
 use crate::supervisor::spawn::Spawned;
+use crate::supervisor::warm::Warm;
 
 /// The most that one turn of the loop reads of one pipe, so that a flood starves nobody.
 const READ_BYTES_PER_TURN: usize = 1024 * 1024;
@@ -41,6 +42,10 @@ pub(super) struct Job {
     pub(super) kill_grace: Duration,
     /// Whether what its main process leaves running is left alone.
     pub(super) leaves_leftovers: bool,
+    /// The number that its processes bear in their mark.
+    pub(super) mark: u64,
+    /// What its process is told calls by, while that may be kept for another.
+    pub(super) warm: Option<Warm>,
     /// Readable when the main process has ended; none afterwards.
     pub(super) exit: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
@@ -64,7 +69,12 @@ struct End {
 
 impl Job {
     /// An execution whose process was started just now.
-    pub(super) fn new(process: &StartProcess, spawned: Spawned, result: ResultFile) -> Self {
+    pub(super) fn new(
+        number: u64,
+        process: &StartProcess,
+        spawned: Spawned,
+        result: ResultFile,
+    ) -> Self {
         let started = clock::now();
         Self {
             id: process.id.clone(),
@@ -72,6 +82,8 @@ impl Job {
             phase: Phase::started(started, process.timeout_ms.map(Duration::from_millis)),
             kill_grace: Duration::from_millis(process.kill_grace_ms),
             leaves_leftovers: process.rules.leave_leftovers,
+            mark: spawned.warm.as_ref().map_or(number, |warm| warm.mark),
+            warm: spawned.warm,
             exit: Some(spawned.exit),
             stdout: spawned.stdout,
             stderr: spawned.stderr,

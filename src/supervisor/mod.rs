@@ -28,6 +28,7 @@ mod spawn;
 mod spool;
 mod start;
 mod tree;
+mod warm;
 mod watch;
 
 use std::io::{self, Write};

@@ -115,6 +115,19 @@ pub struct StartRules {
     /// Variables of `env` whose values are masked in output and result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secret_variables: Vec<String>,
+    /// How the process serves one call after the other; none: it is one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm: Option<WarmRules>,
+}
+
+/// What a process that serves calls is given with each call, and when it is not kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmRules {
+    /// Variables of `env` that come with the call; the others are those of the process.
+    pub call_variables: Vec<String>,
+    /// A process that has more than this in memory after a call is not kept.
+    pub memory_bytes_max: u64,
 }
 
 /// Who a process is: only root may make it somebody else.

@@ -14,6 +14,7 @@ use rustix::process::{Gid, Pid, Rlimit, Uid, getpid};
 use crate::supervisor::child::{Child, Identity, Stack};
 use crate::supervisor::image::Image;
 use crate::supervisor::protocol::{RunAs, StartProcess, StartRules};
+use crate::supervisor::warm::Warm;
 
 /// Where streams go that nobody keeps.
 const NULL_DEVICE: &str = "/dev/null";
@@ -31,6 +32,26 @@ pub(super) struct Spawned {
     pub(super) stdout: Option<OwnedFd>,
     /// Its stderr, likewise.
     pub(super) stderr: Option<OwnedFd>,
+    /// What it is told its calls by, when it serves some.
+    pub(super) warm: Option<Warm>,
+}
+
+/// The two streams of a process, or of a call.
+#[derive(Debug)]
+pub(super) struct Streams {
+    /// Our ends; none where nobody reads.
+    pub(super) ours: [Option<OwnedFd>; 2],
+    /// Those of the process.
+    pub(super) its: [OwnedFd; 2],
+}
+
+impl Streams {
+    /// Stdout and stderr as the rules want them.
+    pub(super) fn new(rules: &StartRules) -> Result<Self, String> {
+        let (stdout, its_stdout) = stream(rules.discard_stdout)?;
+        let (stderr, its_stderr) = stream(rules.discard_stderr)?;
+        Ok(Self { ours: [stdout, stderr], its: [its_stdout, its_stderr] })
+    }
 }
 
 /// What starts processes.
@@ -52,13 +73,25 @@ impl Spawner {
         process: &StartProcess,
         own: &BTreeMap<&str, String>,
     ) -> Result<Spawned, String> {
+        let Streams { ours: [stdout, stderr], its } = Streams::new(&process.rules)?;
+        let (pid, exit) = self.spawn_with(process, own, its, None)?;
+        Ok(Spawned { pid, exit, stdout, stderr, warm: None })
+    }
+
+    /// Starts `process` with these streams, and with a descriptor where it is given calls.
+    pub(super) fn spawn_with(
+        &mut self,
+        process: &StartProcess,
+        own: &BTreeMap<&str, String>,
+        streams: [OwnedFd; 2],
+        control: Option<OwnedFd>,
+    ) -> Result<(Pid, OwnedFd), String> {
         let image = Image::new(process, own)?;
         let rules = &process.rules;
         let open_files = self.open_files(rules)?;
         let working_dir = open_working_dir(&process.working_dir)?;
-        let (stdout, its_stdout) = stream(rules.discard_stdout)?;
-        let (stderr, its_stderr) = stream(rules.discard_stderr)?;
         let identity = rules.run_as.as_ref().map(identity_of);
+        let [stdout, stderr] = streams;
         let child = Child {
             supervisor: getpid(),
             open_files,
@@ -66,13 +99,13 @@ impl Spawner {
             umask: rules.umask.map(Mode::from_raw_mode),
             identity: identity.as_ref(),
             working_dir,
-            stdout: its_stdout,
-            stderr: its_stderr,
+            stdout,
+            stderr,
+            control,
             image: &image,
         };
         let started = child.start(&mut self.stack);
-        let (pid, exit) = started.map_err(|error| exec_error(&image.program(), &error))?;
-        Ok(Spawned { pid, exit, stdout, stderr })
+        started.map_err(|error| exec_error(&image.program(), &error))
     }
 
     fn open_files(&self, rules: &StartRules) -> Result<Rlimit, String> {

@@ -23,8 +23,8 @@ use crate::supervisor::spool::Spool;
 use crate::supervisor::tree::{Mark, kill_marked};
 use crate::supervisor::watch::{Signals, Watch};
 
-/// Descriptors of an execution: two pipes, the process.
-const FILES_PER_JOB: u64 = 3;
+/// Descriptors of an execution: two pipes, the process, and where it is given calls.
+const FILES_PER_JOB: u64 = 4;
 
 /// Descriptors that are kept for everything else.
 const OWN_FILES: u64 = 64;

@@ -159,18 +159,26 @@ impl Table {
 
     /// Kills what is left of an execution among these orphans; how many were still alive.
     pub(super) fn kill_leftovers(&self, main: Pid, execution: u64) -> usize {
-        let main = raw(main);
-        let leftovers = self.processes.iter().filter(|process| {
-            !process.zombie
-                && (process.execution == Some(execution)
-                    || process.session == main
-                    || process.group == main)
-        });
+        let leftovers = self.leftovers(raw(main), execution);
         // They are our children: nobody else reaps them, so their numbers cannot be given anew.
         leftovers
             .filter_map(|process| Pid::from_raw(process.pid))
             .map(|pid| signalled(raw(pid), kill_process(pid, Signal::KILL)))
             .count()
+    }
+
+    /// Whether something is left of an execution among these orphans, or may be.
+    pub(super) fn holds_leftovers(&self, main: Pid, execution: u64) -> bool {
+        self.is_unclear() || self.leftovers(raw(main), execution).next().is_some()
+    }
+
+    fn leftovers(&self, main: i32, execution: u64) -> impl Iterator<Item = &Process> {
+        self.processes.iter().filter(move |process| {
+            !process.zombie
+                && (process.execution == Some(execution)
+                    || process.session == main
+                    || process.group == main)
+        })
     }
 
     /// Whether it cannot be told yet whose one of these processes is.

@@ -28,10 +28,14 @@ pub(super) enum Source {
     Stdout(u64),
     /// An execution has written to stderr.
     Stderr(u64),
+    /// The process that serves the call of an execution says something.
+    Control(u64),
+    /// A process that waits for a call says something, or has ended.
+    Idle(u64),
 }
 
 /// How many bits of an event's data say the kind of source.
-const KIND_BITS: u32 = 3;
+const KIND_BITS: u32 = 4;
 
 impl Source {
     fn data(self) -> epoll::EventData {
@@ -43,6 +47,8 @@ impl Source {
             Self::Exit(number) => (4, number),
             Self::Stdout(number) => (5, number),
             Self::Stderr(number) => (6, number),
+            Self::Control(number) => (7, number),
+            Self::Idle(number) => (8, number),
         };
         epoll::EventData::new_u64(kind | number << KIND_BITS)
     }
@@ -57,6 +63,8 @@ impl Source {
             4 => Some(Self::Exit(number)),
             5 => Some(Self::Stdout(number)),
             6 => Some(Self::Stderr(number)),
+            7 => Some(Self::Control(number)),
+            8 => Some(Self::Idle(number)),
             _ => None,
         }
     }

@@ -11,3 +11,4 @@ mod daemons;
 mod processes;
 mod rules;
 mod support;
+mod warm;

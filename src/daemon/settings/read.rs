@@ -77,6 +77,7 @@ impl Loader<'_> {
         let listen = self.listen(raw, site.as_ref(), flags, environment);
         let git = sources::read_git(raw, site.as_ref(), flags, environment, &mut self.out);
         let http_allow = tasks::read_http(raw, site.as_ref(), &mut self.out);
+        let python = tasks::read_python(raw, site.as_ref(), self.places, &mut self.out);
         let node = raw.node.as_ref().and_then(|node| node.name.clone());
         Some(Settings {
             file: self.places.file.clone(),
@@ -89,7 +90,7 @@ impl Loader<'_> {
                 exec_secrets: raw.allow_exec_secrets.unwrap_or(false),
                 ..Known::default()
             },
-            python: tasks::read_python(raw, self.places),
+            python,
             http_allow,
             store: store?,
             redis,

@@ -7,17 +7,26 @@ use ipnet::IpNet;
 
 use crate::daemon::settings::environment::Places;
 use crate::diagnostic::{Diagnostic, codes, quoted};
-use crate::io::executor::python::Python;
+use crate::io::executor::python::{Keep, Python};
 use crate::spec::manifest::lower::site::Site;
-use crate::spec::settings::RawSettings;
+use crate::spec::settings::{RawPython, RawSettings};
+use crate::spec::size::parse_size;
 
 /// The interpreter of classes where none is named.
 const PYTHON: &str = "python3";
+/// How much memory a process may have that is kept for further calls, where nothing is said.
+const MEMORY_BYTES_MAX: u64 = 512 << 20;
 
 /// Where classes are found, when the settings say that there are some.
-pub(super) fn read_python(raw: &RawSettings, places: &Places) -> Option<Python> {
+pub(super) fn read_python(
+    raw: &RawSettings,
+    site: Option<&Site<'_>>,
+    places: &Places,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Python> {
     let raw = raw.python.as_ref()?;
     let interpreter = raw.interpreter.as_deref().unwrap_or(PYTHON);
+    let memory_bytes_max = read_memory(raw, site, out);
     // A name alone is looked up in the PATH.
     let interpreter = if interpreter.contains('/') {
         places.base_dir.join(interpreter)
@@ -29,6 +38,16 @@ pub(super) fn read_python(raw: &RawSettings, places: &Places) -> Option<Python> 
         interpreter,
         root: places.base_dir.join(&raw.root),
         allow: raw.allow.clone().unwrap_or_else(everything),
+        keep: raw.reuse.unwrap_or(true).then_some(Keep { memory_bytes_max }),
+    })
+}
+
+fn read_memory(raw: &RawPython, site: Option<&Site<'_>>, out: &mut Vec<Diagnostic>) -> u64 {
+    let Some((text, site)) = raw.memory.as_ref().zip(site) else { return MEMORY_BYTES_MAX };
+    parse_size(&text.0).unwrap_or_else(|error| {
+        let site = site.child("python").child("memory");
+        out.push(site.diagnostic(codes::BAD_SIZE, error.to_string()));
+        MEMORY_BYTES_MAX
     })
 }
 

@@ -28,7 +28,7 @@ use crate::engine::execution::{
 use crate::io::executor::handlers::{HandlerFacts, HandlerOrder};
 use crate::io::executor::http::HttpCaller;
 use crate::io::executor::provision::Provision;
-use crate::io::executor::python::{CALL_VARIABLE, Caller};
+use crate::io::executor::python::{CALL_VARIABLE, Caller, Keep};
 use crate::io::executor::report::Report;
 use crate::io::http_task::ORDER_VARIABLE;
 use crate::spec::job::JobSpec;
@@ -40,6 +40,7 @@ use crate::spec::task::template::{self, Namespace, Template};
 use crate::spec::trigger::TriggerKind;
 use crate::supervisor::protocol::{
     HowEnded, KeptOutput, OUTPUT_BYTES_MAX, ProcessEnding, RunAs, StartProcess, StartRules,
+    WarmRules,
 };
 use crate::time::{Timestamp, rfc3339};
 
@@ -126,6 +127,7 @@ pub fn start_of(
     env.extend(given.account.variables.clone());
     env.extend(variables_of(facts, spec, &given.secrets));
     let secret_variables = given.secrets.keys().cloned().collect();
+    let mut keep = None;
     let argv = match &spec.task {
         Task::Command(argv) => {
             argv.iter().map(|argument| filled(argument, &env)).collect::<Result<_, _>>()?
@@ -133,7 +135,9 @@ pub fn start_of(
         Task::Script { text, shell } => shell.iter().chain([text]).cloned().collect(),
         Task::Class { call, .. } => {
             let call = filled_call(call, &spec.params, &env)?;
-            let (argv, call) = surroundings.caller.ok_or(OrderError::NoCaller)?.process(&call);
+            let caller = surroundings.caller.ok_or(OrderError::NoCaller)?;
+            keep = caller.keep(&spec.process);
+            let (argv, call) = caller.process(&call, keep);
             env.insert(CALL_VARIABLE.to_owned(), call);
             argv
         }
@@ -151,8 +155,18 @@ pub fn start_of(
         timeout_ms: timeout_of(facts, spec).map(milliseconds),
         kill_grace_ms: milliseconds(spec.kill_grace),
         output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
-        rules: rules_of(&spec.process, given.account.run_as.clone(), secret_variables),
+        rules: StartRules {
+            warm: keep.map(|keep| warm_rules(facts, spec, keep)),
+            ..rules_of(&spec.process, given.account.run_as.clone(), secret_variables)
+        },
     })
+}
+
+/// What tells one call from another comes with the call; what a job says of its environment, its process has.
+fn warm_rules(facts: &Facts<'_>, spec: &JobSpec, keep: Keep) -> WarmRules {
+    let own = own_variables(facts, spec).map(|(name, _)| name);
+    let call_variables = own.chain([CALL_VARIABLE.to_owned()]).collect();
+    WarmRules { call_variables, memory_bytes_max: keep.memory_bytes_max }
 }
 
 /// The variables of an execution, without what the daemon's own environment adds to them.
@@ -234,6 +248,7 @@ fn rules_of(
         discard_stderr: matches!(rules.capture, Capture::Stdout | Capture::None),
         open_files_max: rules.limits.files.map(u64::from),
         cpu_seconds_max: rules.limits.time.map(|time| time.as_secs()),
+        warm: None,
     }
 }
 

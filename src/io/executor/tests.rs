@@ -136,6 +136,7 @@ fn what_a_job_says_about_its_process_is_ordered() {
     };
     let expected = StartRules {
         run_as: Some(RunAs { uid: 7, gid: 8, groups: vec![8, 9] }),
+        warm: None,
         success_exit_codes: vec![0, 3],
         umask: Some(0o027),
         leave_leftovers: true,

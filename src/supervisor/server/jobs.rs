@@ -40,9 +40,13 @@ impl Supervisor {
         if !process.rules.leave_leftovers {
             own.insert(MARK_VARIABLE, self.setup.mark.value(number));
         }
-        match self.setup.spawner.spawn(process, &own) {
+        let spawned = match &process.rules.warm {
+            Some(warm) => self.serve(number, process, warm, own),
+            None => self.setup.spawner.spawn(process, &own),
+        };
+        match spawned {
             Err(message) => self.not_started(process, message),
-            Ok(spawned) => self.started(number, Job::new(process, spawned, result)),
+            Ok(spawned) => self.started(number, Job::new(number, process, spawned, result)),
         }
     }
 
@@ -52,6 +56,7 @@ impl Supervisor {
             (job.exit.as_ref(), Source::Exit(number)),
             (job.pipe(Stream::Stdout), Source::Stdout(number)),
             (job.pipe(Stream::Stderr), Source::Stderr(number)),
+            (job.warm.as_ref().map(|warm| &warm.control), Source::Control(number)),
         ];
         for (descriptor, source) in watched {
             if let Some(descriptor) = descriptor
@@ -124,7 +129,7 @@ impl Supervisor {
         job.read(Stream::Stdout, &mut self.buffer);
         job.read(Stream::Stderr, &mut self.buffer);
         job.close_pipes();
-        if job.leaves_leftovers { 0 } else { orphans.kill_leftovers(job.pid, number) }
+        if job.leaves_leftovers { 0 } else { orphans.kill_leftovers(job.pid, job.mark) }
     }
 
     fn end(&mut self, number: u64, alive: usize) {
@@ -145,7 +150,7 @@ impl Supervisor {
         self.jobs.insert(number, job);
     }
 
-    fn enter_over(&mut self, number: u64, job: &mut Job) {
+    pub(super) fn enter_over(&mut self, number: u64, job: &mut Job) {
         if let Some(at) = job.phase.deadline() {
             self.deadlines.remove(&(at, number));
         }
@@ -178,12 +183,12 @@ impl Supervisor {
             let Some(job) = self.jobs.get_mut(&number) else { continue };
             match (step, &system, &orphans) {
                 (Step::Terminate, Some(system), _) => {
-                    system.signal_tree(job.pid, number, Signal::TERM);
+                    system.signal_tree(job.pid, job.mark, Signal::TERM);
                     // A stopped process could not obey.
-                    system.signal_tree(job.pid, number, Signal::CONT);
+                    system.signal_tree(job.pid, job.mark, Signal::CONT);
                 }
                 (Step::Kill, Some(system), _) => {
-                    system.signal_tree(job.pid, number, Signal::KILL);
+                    system.signal_tree(job.pid, job.mark, Signal::KILL);
                 }
                 (Step::Sweep { last }, _, Some(orphans)) => {
                     let alive = self.sweep(number, orphans);

@@ -5,6 +5,7 @@
 
 mod daemons;
 mod jobs;
+mod warm;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -26,6 +27,7 @@ use crate::supervisor::protocol::FromSupervisor;
 use crate::supervisor::spawn::Spawner;
 use crate::supervisor::spool::Spool;
 use crate::supervisor::tree::{Mark, Table};
+use crate::supervisor::warm::IdlePool;
 use crate::supervisor::watch::{OwnSignal, Signals, Source, Watch};
 
 /// The most messages of a daemon that one turn handles: starting a process takes about a
@@ -66,6 +68,7 @@ pub(super) struct Supervisor {
     jobs: BTreeMap<u64, Job>,
     ids: HashMap<String, u64>,
     mains: HashMap<Pid, u64>,
+    idle: IdlePool,
     deadlines: BTreeSet<(Instant, u64)>,
     known: KnownIds,
     connections: BTreeMap<u64, Connection>,
@@ -103,6 +106,7 @@ impl Supervisor {
             jobs: BTreeMap::new(),
             ids: HashMap::new(),
             mains: HashMap::new(),
+            idle: IdlePool::default(),
             deadlines: BTreeSet::new(),
             known: KnownIds::default(),
             connections: BTreeMap::new(),
@@ -146,6 +150,8 @@ impl Supervisor {
             Source::Exit(job) => self.on_exit(job),
             Source::Stdout(job) => self.on_output(job, Stream::Stdout),
             Source::Stderr(job) => self.on_output(job, Stream::Stderr),
+            Source::Control(job) => self.on_control(job),
+            Source::Idle(worker) => self.dismiss(worker),
         }
     }
 
@@ -160,13 +166,19 @@ impl Supervisor {
             Leave::Idle | Leave::Asked => None,
         };
         let job = self.deadlines.first().map(|(at, _)| *at);
-        let next = [idle, quit, job, self.setup.spool.retry_at()].into_iter().flatten().min();
+        let next = [idle, quit, job, self.setup.spool.retry_at(), self.idle.leaves_at()]
+            .into_iter()
+            .flatten()
+            .min();
         next.map(|at| at.saturating_duration_since(now))
     }
 
     fn on_deadlines(&mut self, now: Instant) {
         if self.setup.spool.retry_at().is_some_and(|at| at <= now) {
             self.setup.spool.retry();
+        }
+        for worker in self.idle.overdue(now) {
+            self.dismiss(worker);
         }
         let due: Vec<u64> =
             self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, job)| *job).collect();

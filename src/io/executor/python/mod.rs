@@ -1,7 +1,8 @@
 //! Classes in Python: which there are, and the process that calls one.
 //!
-//! Each call is a process of its own under the supervisor, so that it survives the daemon, is bounded and
-//! captured like any job, and ends alone whatever it does. What the call came to stands in its result file
+//! Each call has a process under the supervisor to itself, so that it survives the daemon, is bounded and
+//! captured like any job, and ends alone whatever it does. A process of which nothing shows that the call has
+//! left something may be kept for the next ([`Keep`]). What the call came to stands in its result file
 //! ([`Report`](crate::io::executor::report::Report)), not on stdout. Finding the classes executes nothing of them.
 
 use std::collections::hash_map::DefaultHasher;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::io::helper::{self, Bounds};
+use crate::spec::process::{Leftovers, ProcessRules};
 use crate::spec::task::call::Call;
 use crate::spec::task::classes::{FoundClasses, PythonClasses};
 
@@ -40,6 +42,15 @@ pub struct Python {
     pub root: PathBuf,
     /// Packages, modules and classes that may be called.
     pub allow: Vec<String>,
+    /// When a process is kept for further calls; none: never.
+    pub keep: Option<Keep>,
+}
+
+/// When a process that has made a call is kept for further ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// It has no more than this in memory.
+    pub memory_bytes_max: u64,
 }
 
 /// The state of the files below the root: equal means that nothing was written.
@@ -135,15 +146,22 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The argument vector that makes a call, and the value of [`CALL_VARIABLE`].
-    pub fn process(&self, call: &Call) -> (Vec<String>, String) {
+    /// When the process of a call that has these rules is kept for further calls; none: it is not.
+    pub fn keep(&self, rules: &ProcessRules) -> Option<Keep> {
+        // What goes on after a call, and the CPU time of a process, would be counted to another call.
+        let is_alone = rules.leftovers == Leftovers::Leave || rules.limits.time.is_some();
+        self.python.keep.filter(|_| !is_alone)
+    }
+
+    /// The argument vector that makes a call, or `keep`s making them, and the value of [`CALL_VARIABLE`].
+    pub fn process(&self, call: &Call, keep: Option<Keep>) -> (Vec<String>, String) {
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        let Python { interpreter, root, allow } = &self.python;
+        let Python { interpreter, root, allow, keep: _ } = &self.python;
         let fixed = [
             text(interpreter),
             "-Xfaulthandler".into(),
             text(&self.worker),
-            "call".into(),
+            if keep.is_some() { "serve" } else { "call" }.into(),
             text(root),
         ];
         (fixed.into_iter().chain(allow.iter().cloned()).collect(), call.to_string())

@@ -77,13 +77,14 @@ impl Tasks {
             interpreter: "python3".into(),
             root: self.0.path().join("tasks"),
             allow: allow.iter().copied().map(str::to_owned).collect(),
+            keep: None,
         }
     }
 
     /// What a call came to: how the process ended, the report, and what it printed.
     fn call(&self, text: &str) -> (std::process::ExitStatus, Report, String) {
         let caller = self.python(&["*"]).install(self.0.path()).unwrap();
-        let (argv, call) = caller.process(&Call::parse(text).unwrap());
+        let (argv, call) = caller.process(&Call::parse(text).unwrap(), None);
         let result = self.0.path().join("result");
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).env(CALL_VARIABLE, call).env("CRONWRIGHT_RESULT", &result);

@@ -1,7 +1,10 @@
-"""Classes of a folder for cronwright: `classes` lists those that can be called, `call` calls one.
+"""Classes of a folder for cronwright: `classes` lists those that can be called, `call` calls one, `serve` calls
+one after the other.
 
 Plain Python 3.8 without packages. `classes` parses the modules and executes nothing of them. `call` imports
-one module and runs in a process of its own, so that whatever the class does ends with that process.
+one module and runs in a process of its own, so that whatever the class does ends with that process. `serve` is
+given its calls by the supervisor over descriptor 3. It says on it that a call is over only if nothing of the call
+can be seen to be left in the process; otherwise it ends, as `call` does.
 """
 
 import ast
@@ -13,6 +16,10 @@ TRACEBACK_CHARS_MAX = 24_000
 MESSAGE_CHARS_MAX = 4_000
 REPORT_BYTES_MAX = 64 * 1024
 MODULES_MAX = 10_000
+# Where the supervisor gives calls, as src/supervisor/warm.rs says.
+CONTROL = 3
+# How coarse the clock of a file system may be: what is younger may have been written after it was read.
+FILE_CLOCK_NS = 20_000_000
 
 
 def allowed(path, allow):
@@ -159,6 +166,8 @@ def prefer(name, root):
     import types
 
     folder = os.path.join(root, name)
+    if list(getattr(sys.modules.get(name), "__path__", ())) == [folder]:
+        return
     if os.path.isdir(folder) and not os.path.isfile(os.path.join(folder, "__init__.py")):
         package = types.ModuleType(name)
         package.__path__ = [folder]
@@ -242,21 +251,30 @@ def exception_report(error):
     }
 
 
-def call(root, allow):
-    """Calls the class that CRONWRIGHT_CALL names; the exit code."""
-    text = os.environ.pop("CRONWRIGHT_CALL")
-    mark = {"cronwright.class": 1}
-    write_report({**mark, "ended": False})
+def prepare(root):
+    """What a process does once, before its calls."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
     # Modules are imported as `test.main`, and may themselves import `tasks.test.main` or what lies beside.
     sys.path[0:1] = [root, os.path.dirname(root)]
+
+
+def call(root, allow, importing=lambda act: act()):
+    """Calls the class that CRONWRIGHT_CALL names: the exit code, and whether another call may follow."""
+    text = os.environ.pop("CRONWRIGHT_CALL")
+    mark = {"cronwright.class": 1}
+    write_report({**mark, "ended": False})
     sys.argv = [text.partition("(")[0]]
+    is_imported = False
     try:
         path, args, kwargs = read_call(text)
-        value = resolve(path, root, allow)(*args, **kwargs).main()
+        found = importing(lambda: resolve(path, root, allow))
+        is_imported = True
+        value = found(*args, **kwargs).main()
         if hasattr(value, "__await__"):
-            import asyncio
+            import importlib
+
+            asyncio = importing(lambda: importlib.import_module("asyncio"))
 
             async def awaited(value):
                 return await value
@@ -266,19 +284,243 @@ def call(root, allow):
         code = ending.code
         if code is None or code == 0:
             write_report({**mark, "ended": True, "result": None})
-            return 0
+            return 0, False
         if not isinstance(code, int):
             write_report({**mark, "ended": True, "exception": exception_report(ending)})
-            return 1
+            return 1, False
         write_report({**mark, "ended": True, "exit": True})
-        return code
+        return code, False
     except BaseException as error:
         report = exception_report(error)
         sys.stderr.write(report["traceback"])
         write_report({**mark, "ended": True, "exception": report})
-        return 1
+        is_plain = isinstance(error, Exception) and not isinstance(error, (RecursionError, MemoryError))
+        return 1, is_imported and is_plain
     write_report({**mark, "ended": True, "result": value})
-    return 0
+    return 0, True
+
+
+# --- serve -------------------------------------------------------------------------------------------
+
+
+def next_order(control):
+    """The descriptors of the next call: what is said, its stdout, its stderr; None: there is no next one."""
+    import _socket
+    import array
+
+    fds = array.array("i")
+    said, ancillary, _, _ = control.recvmsg(1, _socket.CMSG_SPACE(3 * fds.itemsize))
+    if not said:
+        return None
+    for _, _, data in ancillary:
+        fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return list(fds)
+
+
+def stamp(path):
+    """What changes with a file or folder; None: it is not there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def names(folder):
+    """What could be imported from a folder; None: it is not there."""
+    try:
+        found = os.listdir(folder)
+    except OSError:
+        return None
+    return {name for name in found if "." not in name or name.endswith((".py", ".so"))} - {"__pycache__"}
+
+
+class Loaded:
+    """The files that modules were loaded from, and the folders that they stand in, as they were then."""
+
+    def __init__(self, root):
+        self.above = os.path.join(os.path.dirname(root), "")
+        self.root = os.path.join(root, "")
+        self.stamps = {}
+        self.folders = {root: names(root)}
+        self.seen = set()
+
+    def is_unchanged(self):
+        """Whether what is loaded is what would be loaded now."""
+        files = all(stamp(path) == former for path, former in self.stamps.items())
+        return files and all(names(path) == former for path, former in self.folders.items())
+
+    def note(self, since_ns):
+        """Takes up what was loaded; whether none of it may have been written since."""
+        is_settled = True
+        for name in sys.modules.keys() - self.seen:
+            self.seen.add(name)
+            path = getattr(sys.modules[name], "__file__", None)
+            # Installed packages are many, and change rarely: docs/class.md.
+            if not isinstance(path, str) or not path.startswith(self.above) or "-packages" + os.sep in path:
+                continue
+            folder = os.path.dirname(path)
+            if path.startswith(self.root) and folder not in self.folders:
+                self.folders[folder] = names(folder)
+            self.stamps[path] = found = stamp(path)
+            is_settled = is_settled and found is not None and found[1] < since_ns - FILE_CLOCK_NS
+        return is_settled
+
+
+class State:
+    """What a call may change of its process: put back where that can be, noticed where it cannot."""
+
+    def __init__(self):
+        self.env = dict(os.environ)
+        self.path = list(sys.path)
+        self.streams = (sys.stdin, sys.stdout, sys.stderr)
+        self.recursion = sys.getrecursionlimit()
+        self.folder = self.where()
+        self.mask = self.file_mask()
+        self.signals = self.handlers()
+        self.registered = self.at_exit()
+
+    @staticmethod
+    def where():
+        try:
+            status = os.stat(".")
+        except OSError:
+            return None
+        return os.getcwd(), status.st_dev, status.st_ino
+
+    @staticmethod
+    def file_mask():
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
+
+    @staticmethod
+    def handlers():
+        import _signal
+
+        blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, [])
+        return [_signal.getsignal(number) for number in range(1, 32)], blocked
+
+    @staticmethod
+    def at_exit():
+        import atexit
+
+        return atexit._ncallbacks()
+
+    def importing(self, act):
+        """What modules register when they are imported is theirs, and no call's."""
+        before = self.at_exit()
+        found = act()
+        self.registered += self.at_exit() - before
+        return found
+
+    def is_clean(self):
+        """Whether nothing is left that goes on, or that the next call would meet."""
+        import _signal
+
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            return False  # a child process
+        except ChildProcessError:
+            pass
+        return (
+            len(sys._current_frames()) == 1
+            and self.at_exit() <= self.registered
+            and self.where() == self.folder
+            and self.file_mask() == self.mask
+            and self.handlers() == self.signals
+            and not any(_signal.getitimer(timer)[0] for timer in (0, 1, 2))
+            and sys.gettrace() is None
+            and sys.getprofile() is None
+            and not any(stream.closed for stream in self.streams if stream)
+        )
+
+    def put_back(self):
+        if dict(os.environ) != self.env:
+            os.environ.clear()
+            os.environ.update(self.env)
+        sys.path[:] = self.path
+        sys.stdin, sys.stdout, sys.stderr = self.streams
+        sys.setrecursionlimit(self.recursion)
+        sys.argv = [""]
+        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+            vars(sys).pop(name, None)
+
+
+def begin_anew(fd, arguments):
+    """Becomes a fresh interpreter with the same call: the process, which is known by its number, stays."""
+    for inherited in (fd, CONTROL):
+        os.set_inheritable(inherited, True)
+    fixed = [sys.executable, "-Xfaulthandler", os.path.abspath(__file__), "serve-%d" % fd]
+    os.execve(sys.executable, fixed + arguments, os.environ)
+
+
+def take(fd):
+    """What is said in an order, once."""
+    import json
+
+    text = os.pread(fd, os.fstat(fd).st_size, 0)
+    os.close(fd)
+    return json.loads(text)
+
+
+def flush_everything(streams):
+    """What was printed goes where it was printed: also what a library in C has printed."""
+    for stream in streams:
+        stream.flush()
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).fflush(None)
+    except (ImportError, OSError, AttributeError):
+        return False
+    return True
+
+
+def serve(root, allow, first):
+    """Calls one class after the other; the exit code of the last."""
+    import _socket
+    import gc
+    import importlib
+    import time
+
+    control = _socket.socket(fileno=CONTROL)
+    os.set_inheritable(CONTROL, False)
+    prepare(root)
+    loaded, state = Loaded(root), State()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    code = 0
+    while True:
+        since_ns = time.time_ns()
+        fd = first
+        if fd is None:
+            order = next_order(control)
+            if order is None:
+                return code
+            fd, out, err = order
+            since_ns = time.time_ns()
+            for own, stream in ((out, 1), (err, 2)):
+                os.dup2(own, stream)
+                os.close(own)
+            if not loaded.is_unchanged():
+                begin_anew(fd, [root] + allow)
+        first = None
+        os.environ.update(take(fd))
+        importlib.invalidate_caches()
+        code, may_go_on = call(root, allow, state.importing)
+        gc.collect()
+        if not (may_go_on and state.is_clean() and loaded.note(since_ns)):
+            return code
+        state.put_back()
+        if not flush_everything((sys.stdout, sys.stderr)):
+            return code
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        try:
+            control.send(bytes([code]))
+        except OSError:
+            return code  # nobody wants another call of this process
+        gc.freeze()
 
 
 def main():
@@ -288,7 +530,11 @@ def main():
 
         json.dump(classes(root, allow), sys.stdout)
         return 0
-    return call(root, allow)
+    if verb.startswith("serve"):
+        first = verb.partition("-")[2]
+        return serve(root, allow, int(first) if first else None)
+    prepare(root)
+    return call(root, allow)[0]
 
 
 if __name__ == "__main__":
