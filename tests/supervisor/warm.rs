@@ -10,6 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::supervisor::support::{Client, StateDir, alive, until};
 
+/// A file counts as settled some time after it was written: so many calls take longer than that.
+const CALLS_UNTIL_KEPT: u32 = 400;
+
 const CLASSES: &str = r#"import os
 
 
@@ -58,10 +61,25 @@ async fn seen(client: &mut Client, process: StartProcess) -> (i32, String) {
     (pid, format!("{} {}", result["result"][1], result["result"][2]))
 }
 
-/// A process that is kept: the first may have met files that had just been written.
+/// A process that is kept: those before it may have met files that had just been written.
 async fn kept(dir: &StateDir, client: &mut Client) -> i32 {
-    seen(client, call(dir, "first", "m.Seen()", None)).await;
-    seen(client, call(dir, "second", "m.Seen()", None)).await.0
+    let mut last = 0;
+    for number in 1..=CALLS_UNTIL_KEPT {
+        let id = format!("kept-{number}");
+        let (pid, _) = seen(client, call(dir, &id, "m.Seen()", None)).await;
+        client.handle.recorded(&id).unwrap();
+        if pid == last {
+            return pid;
+        }
+        last = pid;
+    }
+    panic!("no process was kept in {CALLS_UNTIL_KEPT} calls");
+}
+
+/// Whether it has ended, reaped or not.
+fn has_ended(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
 }
 
 #[tokio::test]
@@ -71,6 +89,7 @@ async fn a_process_that_dies_while_it_waits_is_replaced() {
     let pid = kept(&dir, &mut client).await;
     assert_eq!(seen(&mut client, call(&dir, "same", "m.Seen()", None)).await.0, pid);
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    until("its end", || has_ended(pid)).await;
     assert_ne!(seen(&mut client, call(&dir, "other", "m.Seen()", None)).await.0, pid);
     until("its reaping", || !std::path::Path::new(&format!("/proc/{pid}")).exists()).await;
 }
@@ -107,9 +126,6 @@ async fn a_supervisor_leaves_although_a_process_waits() {
     let launch = Launch { leave_after: Duration::from_millis(20), ..dir.launch() };
     let (mut client, _) = Client::new(launch).await;
     let pid = kept(&dir, &mut client).await;
-    for id in ["first", "second"] {
-        client.handle.recorded(id).unwrap();
-    }
     let supervisor = dir.supervisor();
     assert!(alive(pid) && alive(supervisor));
     drop(client);
