@@ -225,7 +225,7 @@ mod tests {
         for (strategy, expression) in [
             ("interval", "10 * * * *"),
             ("cron", "0 15 10 ? * 1"),
-            ("cron", "0 15 10 * * ? 2030"),
+            ("cron", "0 15 10 * * ? 2026"),
             ("date", "2030-06-23 10:00:00"),
             ("once", ""),
         ] {
