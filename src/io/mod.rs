@@ -8,6 +8,7 @@ pub mod git;
 pub mod helper;
 pub mod http;
 pub mod http_task;
+pub mod kinit;
 pub mod last_good;
 #[cfg(feature = "redis")]
 pub mod plan_file;
