@@ -317,6 +317,13 @@ impl World {
         });
     }
 
+    /// Kills the supervisor, and with it what it owns.
+    pub(crate) fn kill_supervisor(&self) {
+        let lock = fs::read_to_string(self.path(".cronwright/supervisor.lock")).unwrap();
+        let pid: i32 = lock.split_whitespace().next().unwrap().parse().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    }
+
     /// Ends the supervisor and all that it runs.
     pub(crate) fn end_supervisor(&self) {
         let Ok(mut stream) = UnixStream::connect(self.path(".cronwright/supervisor.sock")) else {

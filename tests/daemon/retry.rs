@@ -4,8 +4,6 @@ use std::fs;
 
 use cronwright::engine::execution::{Cancelled, Failed, Outcome, Row, State};
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::harness::World;
 
 /// Where attempts leave their number.
@@ -127,13 +125,6 @@ fn c3_total_timeout_ends_the_attempt_that_outlasts_it() {
     assert_eq!((outcome, row.attempt()), (Some(("timed_out", Some("total"))), 1));
 }
 
-/// Kills the supervisor, and with it what it owns.
-fn kill_supervisor(world: &World) {
-    let lock = fs::read_to_string(world.path(".cronwright/supervisor.lock")).unwrap();
-    let pid: i32 = lock.split_whitespace().next().unwrap().parse().unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-}
-
 fn outcomes(row: &Row) -> Vec<&'static str> {
     row.attempts.iter().map(|attempt| attempt.outcome.as_str()).collect()
 }
@@ -152,11 +143,11 @@ fn c4_a_lost_attempt_is_followed_by_another_where_the_job_asks_for_it() {
     world.until("start", |world| world.verb(&["run", "again"]).status.success());
     let begun = |world: &World| fs::read_to_string(world.path(SEEN)).unwrap_or_default();
     world.until("first attempt", |world| begun(world) == "1\n");
-    kill_supervisor(&world);
+    world.kill_supervisor();
     world.until("second attempt", |world| begun(world) == "1\n2\n");
     // Nobody is left who would know how it ends.
     world.kill();
-    kill_supervisor(&world);
+    world.kill_supervisor();
     world.start();
     let row = until_row(&mut world, "end", |row| row.outcome().is_some());
     assert_eq!((row.outcome(), outcomes(&row)), (Some(Outcome::Succeeded), vec!["lost"; 2]));

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use cronwright::engine::execution::{Ending, Outcome, Row, State};
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::harness::{Backend, World, wall};
 use super::oracle::{EVIDENCE, leaving_evidence};
@@ -143,10 +142,8 @@ fn a_supervisor_that_is_killed_leaves_no_process_its_rows_are_lost_and_the_next_
             && world.processes_of_jobs().len() >= 2 * WRITING
     });
 
-    let lock = std::fs::read_to_string(world.path(".cronwright/supervisor.lock")).unwrap();
-    let supervisor: i32 = lock.split_whitespace().next().unwrap().parse().unwrap();
     let killed_at = wall();
-    kill_process(Pid::from_raw(supervisor).unwrap(), Signal::KILL).unwrap();
+    world.kill_supervisor();
     world.until("lost rows", |world| {
         writing(world).iter().all(|row| row.outcome() == Some(Outcome::Lost))
     });

@@ -105,10 +105,7 @@ fn a_job_of_another_user_ends_with_its_tree_and_cannot_end_its_supervisor() {
     // And it dies with its supervisor.
     assert!(world.verb(&["run", "long"]).status.success());
     world.until("processes", |world| world.processes_of_jobs().len() >= 3);
-    let lock = std::fs::read_to_string(world.path(".cronwright/supervisor.lock")).unwrap();
-    let pid: i32 = lock.split_whitespace().next().unwrap().parse().unwrap();
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    world.kill_supervisor();
     world.until("end of its tree", |world| world.processes_of_jobs().is_empty());
     let lost = world.until_ended("long");
     assert_eq!(lost["outcome"], "lost", "{lost}");
