@@ -12,6 +12,7 @@ mod sources;
 mod tasks;
 mod url;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -24,7 +25,9 @@ use crate::diagnostic::{Diagnostic, sort};
 use crate::engine::plan::PruneGuard;
 use crate::io::executor::python::Python;
 use crate::spec::manifest::Known;
+use crate::spec::operation::Operation;
 pub use crate::spec::settings::{OnInvalid, SelfHeal};
+use crate::spec::task::TaskKind;
 use crate::time::ZoneSource;
 
 /// The longest path of a Unix socket, in bytes.
@@ -53,6 +56,8 @@ pub struct Settings {
     pub store: StoreUrl,
     /// Requests through Redis.
     pub redis: Option<RedisSettings>,
+    /// Kinds of task that a job may have that no file declares.
+    pub allow_tasks: BTreeSet<TaskKind>,
     /// Sockets of the API; never empty.
     pub listen: Vec<PathBuf>,
     /// How many executions may be in flight on this node at once; none: any number.
@@ -85,6 +90,10 @@ pub struct RedisSettings {
     pub url: SecretUrl,
     /// What the names of streams begin with, without braces.
     pub prefix: String,
+    /// Producers that have a stream of their own.
+    pub producers: Vec<String>,
+    /// The operations that are taken in.
+    pub allow: BTreeSet<Operation>,
 }
 
 /// The prefix of streams where none is given.

@@ -9,6 +9,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::spec::manifest::raw::{RawDefaults, RawDuration, RawSize, RawZone};
+use crate::spec::operation::Operation;
+use crate::spec::task::TaskKind;
 
 /// The settings of a daemon.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -67,6 +69,9 @@ pub struct RawSettings {
     /// Requests through Redis; absent: no Redis.
     #[serde(default)]
     pub redis: Option<RawRedis>,
+    /// What requests may do, through any door.
+    #[serde(default)]
+    pub requests: Option<RawRequests>,
     /// Classes in Python that jobs may call; absent: none.
     #[serde(default)]
     pub python: Option<RawPython>,
@@ -77,6 +82,18 @@ pub struct RawSettings {
     /// HTTP calls that jobs make.
     #[serde(default)]
     pub http_tasks: Option<RawHttpTasks>,
+}
+
+/// What requests may do, through any door.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Requests")]
+pub struct RawRequests {
+    /// Kinds of task that a job added by request may have. `command` and `script` make every door that takes `add`
+    /// one through which programs are run. Built in: `class` alone.
+    #[serde(default)]
+    #[schemars(length(max = 4), example = ["class", "http"])]
+    pub allow_tasks: Option<Vec<TaskKind>>,
 }
 
 /// HTTP calls that jobs make.
@@ -215,6 +232,14 @@ pub struct RawRedis {
     #[serde(default)]
     #[schemars(regex(pattern = "^[A-Za-z0-9._:-]{1,64}$"), example = "team-a")]
     pub prefix: Option<String>,
+    /// Producers that have a stream of their own, `{PREFIX}:requests:NAME`, beside `{PREFIX}:requests`. Built in: none.
+    #[serde(default)]
+    #[schemars(length(max = 64), inner(regex(pattern = "^[A-Za-z0-9._-]{1,64}$")), example = ["web"])]
+    pub producers: Option<Vec<String>>,
+    /// The operations that are taken in through Redis. Built in: all but `add`, `update` and `remove`.
+    #[serde(default)]
+    #[schemars(length(max = 15), example = ["run", "cancel", "ping"])]
+    pub allow: Option<Vec<Operation>>,
 }
 
 /// A password that is kept elsewhere: exactly one of `file` and `env`.

@@ -18,6 +18,7 @@ mod params;
 mod plan;
 mod python;
 pub(crate) mod reload;
+mod requests;
 mod retry;
 mod secrets;
 mod survival;
