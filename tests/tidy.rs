@@ -64,8 +64,17 @@ const PLACES: [(&str, &[&str]); 18] = [
     ("rusqlite", &["io/store/sqlite/"]),
     ("rustls", &["io/http_task/"]),
     // Reading it is a matter of places and stands in one folder; the output only writes it.
-    ("serde_yaml", &["spec/manifest/node", "cli/output.rs", "cli/plan/unified.rs", "cli/show.rs"]),
-    ("toml", &["spec/manifest/node/toml.rs"]),
+    (
+        "serde_yaml",
+        &[
+            "spec/manifest/node",
+            "cli/declare.rs",
+            "cli/output.rs",
+            "cli/plan/unified.rs",
+            "cli/show.rs",
+        ],
+    ),
+    ("toml", &["spec/manifest/node/toml.rs", "cli/declare.rs"]),
 ];
 
 /// Macros that print.
