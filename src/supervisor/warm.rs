@@ -20,6 +20,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
+use crate::supervisor::cgroup::Leaf;
 use crate::supervisor::child::CONTROL;
 use crate::supervisor::protocol::{StartProcess, WarmRules};
 
@@ -65,6 +66,8 @@ pub(super) struct Idle {
     pub(super) exit: OwnedFd,
     /// What it is told calls by.
     pub(super) warm: Warm,
+    /// Its control group.
+    pub(super) leaf: Option<Leaf>,
     since: Instant,
 }
 
@@ -183,8 +186,14 @@ impl Warm {
 
 impl Idle {
     /// A process whose call is over.
-    pub(super) fn new(pid: Pid, exit: OwnedFd, warm: Warm, now: Instant) -> Self {
-        Self { pid, exit, warm, since: now }
+    pub(super) fn new(
+        pid: Pid,
+        exit: OwnedFd,
+        warm: Warm,
+        leaf: Option<Leaf>,
+        now: Instant,
+    ) -> Self {
+        Self { pid, exit, warm, leaf, since: now }
     }
 
     /// Whether it is there to be given a call.

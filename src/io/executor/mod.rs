@@ -3,6 +3,7 @@
 //! Pure translation between the engine's words and the supervisor's. The connection itself is
 //! [`supervisor`].
 
+mod bounds;
 mod client;
 mod connection;
 pub mod feed;
@@ -248,6 +249,7 @@ fn rules_of(
         discard_stderr: matches!(rules.capture, Capture::Stdout | Capture::None),
         open_files_max: rules.limits.files.map(u64::from),
         cpu_seconds_max: rules.limits.time.map(|time| time.as_secs()),
+        group_limits: bounds::group_limits(rules.limits),
         warm: None,
     }
 }
@@ -255,6 +257,7 @@ fn rules_of(
 /// What the end of a process means for its execution.
 pub fn ending_of(ending: ProcessEnding) -> Ending {
     let (outcome, exit, exception) = meaning_of(ending.how, &ending.success_exit_codes);
+    let outcome = bounds::judged(outcome, ending.hit);
     let plain = Ending {
         outcome,
         started_at: ending.started_at_ms.map(timestamp),
@@ -264,6 +267,7 @@ pub fn ending_of(ending: ProcessEnding) -> Ending {
         result: ending.result,
         exception,
         output: output_of(&ending.output),
+        protection: ending.applied.map(bounds::protection_of),
     };
     match plain.result.as_deref().and_then(Report::parse) {
         None => plain,
@@ -310,7 +314,11 @@ fn ending_of_call(plain: Ending, report: Report) -> Ending {
                 message: "the process ended before the call had".to_owned(),
                 traceback: None,
             };
-            let outcome = Outcome::Failed(Failed::WorkerDied);
+            // A limit says more: the process had no say in it.
+            let of_limit =
+                matches!(plain.outcome, Outcome::Failed(Failed::Oom | Failed::PidsLimit));
+            let outcome =
+                if of_limit { plain.outcome } else { Outcome::Failed(Failed::WorkerDied) };
             Ending { outcome, result: None, exception: Some(exception), ..plain }
         }
         Report::Exited | Report::Unended => Ending { result: None, ..plain },
@@ -328,6 +336,7 @@ pub fn unstarted(outcome: Outcome, now: Timestamp, exception: Option<Exception>)
         result: None,
         exception,
         output: Output::default(),
+        protection: None,
     }
 }
 

@@ -148,8 +148,10 @@ pub struct Caller {
 impl Caller {
     /// When the process of a call that has these rules is kept for further calls; none: it is not.
     pub fn keep(&self, rules: &ProcessRules) -> Option<Keep> {
-        // What goes on after a call, and the CPU time of a process, would be counted to another call.
-        let is_alone = rules.leftovers == Leftovers::Leave || rules.limits.time.is_some();
+        // What goes on after a call, and what a process has taken, would be counted to another call.
+        let is_alone = rules.leftovers == Leftovers::Leave
+            || rules.limits.time.is_some()
+            || rules.limits.needs_group();
         self.python.keep.filter(|_| !is_alone)
     }
 

@@ -1,0 +1,186 @@
+//! The control groups of one supervisor: made when they are needed, removed when nothing is in them.
+
+#![expect(clippy::disallowed_methods, reason = "the supervisor reads and writes cgroupfs itself")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::supervisor::cgroup::leaf::{Leaf, folders_in, is_populated, kill_all, removed, write};
+use crate::supervisor::cgroup::mount::{KEPT, leaf_name, subtree_name};
+use crate::supervisor::cgroup::offer::{Controller, Offer, Room, Unavailable, offered_to, refusal};
+use crate::supervisor::clock;
+use crate::supervisor::protocol::GroupLimits;
+
+/// How long the processes of a predecessor are waited for after they were killed.
+const PREDECESSOR_SWEEP: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether they have ended.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How often processes of our container are moved out of the way: others may be started meanwhile.
+const MOVES_MAX: usize = 8;
+
+/// Where they are moved.
+const OTHERS: &str = "daemon";
+
+/// The most groups that are remembered because something was still in them.
+const RETIRED_MAX: usize = 1024;
+
+/// The groups below ours.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Groups {
+    offer: Result<Offer, Unavailable>,
+    subtree: PathBuf,
+    /// What has been handed down already.
+    handed_down: BTreeSet<Controller>,
+    retired: Vec<Leaf>,
+}
+
+impl Groups {
+    /// The groups of a supervisor with this instance. What its predecessor, who died, left in its own is killed.
+    pub(in crate::supervisor) fn take_over(instance: &str, predecessor: Option<&str>) -> Self {
+        let groups = Self::new(offered_to(None), instance);
+        match &groups.offer {
+            Ok(offer) => tracing::info!(base = %offer.base.display(), "control groups"),
+            Err(why) => tracing::info!(%why, "no control groups"),
+        }
+        if let (Ok(offer), Some(predecessor)) = (&groups.offer, predecessor) {
+            clear(&offer.base.join(subtree_name(predecessor)));
+        }
+        groups
+    }
+
+    pub(super) fn new(offer: Result<Offer, Unavailable>, instance: &str) -> Self {
+        let base = offer.as_ref().map(|offer| offer.base.clone()).unwrap_or_default();
+        let subtree = base.join(subtree_name(instance));
+        Self { offer, subtree, handed_down: BTreeSet::new(), retired: Vec::new() }
+    }
+
+    /// A group for process `number` of the execution `id`. None: there are no groups, and no limits are wanted that need
+    /// one. The error is one sentence.
+    pub(in crate::supervisor) fn leaf(
+        &mut self,
+        number: u64,
+        id: &str,
+        is_kept: bool,
+        limits: GroupLimits,
+    ) -> Result<Option<Leaf>, String> {
+        if let Some(refusal) = refusal(&self.offer, &limits) {
+            return Err(refusal);
+        }
+        // Nobody kills what is kept: a group would only be in the way.
+        let is_of_use = !is_kept || limits != GroupLimits::default();
+        if self.offer.is_err() || !is_of_use {
+            return Ok(None);
+        }
+        let path = self.subtree.join(leaf_name(is_kept, number, id));
+        let made = self.prepare(&limits).and_then(|()| Leaf::make(path, is_kept, limits));
+        match made {
+            Ok(leaf) => Ok(Some(leaf)),
+            Err(error) if limits == GroupLimits::default() => {
+                tracing::warn!(%error, subtree = %self.subtree.display(), "cannot make a control group");
+                Ok(None)
+            }
+            Err(error) => {
+                let at = self.subtree.display();
+                Err(format!("`limits` cannot be applied by a control group in {at}: {error}"))
+            }
+        }
+    }
+
+    /// Makes the subtree, and hands down what limits need.
+    fn prepare(&mut self, limits: &GroupLimits) -> io::Result<()> {
+        match fs::create_dir(&self.subtree) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) => self.handed_down.clear(),
+            Err(_) => {}
+        }
+        let Ok(offer) = &self.offer else { return Ok(()) };
+        let wanted = Controller::of(limits);
+        if wanted.is_subset(&self.handed_down) {
+            return Ok(());
+        }
+        let names = wanted.iter().map(|one| format!("+{}", one.as_str()));
+        let order = names.collect::<Vec<_>>().join(" ");
+        if offer.room == Room::WhenMoved {
+            hand_down_from_container(&offer.base, &order)?;
+        } else {
+            hand_down(&offer.base, &order)?;
+        }
+        hand_down(&self.subtree, &order)?;
+        self.handed_down.extend(wanted);
+        Ok(())
+    }
+
+    /// A group is needed no more: it is removed when nothing is in it any more.
+    pub(in crate::supervisor) fn retire(&mut self, leaf: Leaf) {
+        if !leaf.remove() && self.retired.len() < RETIRED_MAX {
+            self.retired.push(leaf);
+        }
+    }
+
+    /// Processes have ended: groups that were in use may be empty now.
+    pub(in crate::supervisor) fn tidy(&mut self) {
+        self.retired.retain(|leaf| !leaf.remove());
+    }
+
+    /// Nothing is started any more.
+    pub(in crate::supervisor) fn leave(&mut self) {
+        self.tidy();
+        if self.offer.is_ok() {
+            removed(&self.subtree);
+        }
+    }
+}
+
+/// Kills what a predecessor left, and removes its groups, as far as nothing is in them that is to be left alone.
+pub(super) fn clear(subtree: &Path) {
+    let is_kept = |folder: &PathBuf| {
+        folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(KEPT))
+    };
+    let left: Vec<PathBuf> =
+        folders_in(subtree).into_iter().filter(|folder| !is_kept(folder)).collect();
+    for folder in left.iter().filter(|folder| is_populated(folder)) {
+        if let Err(error) = kill_all(folder) {
+            tracing::warn!(path = %folder.display(), %error, "cannot kill what is left");
+        }
+    }
+    let give_up_at = clock::now() + PREDECESSOR_SWEEP;
+    for folder in &left {
+        while !removed(folder) && clock::now() < give_up_at {
+            std::thread::sleep(PAUSE);
+        }
+    }
+    removed(subtree);
+}
+
+fn hand_down(group: &Path, order: &str) -> io::Result<()> {
+    write(&group.join("cgroup.subtree_control"), order)
+}
+
+/// The same where the processes of our container are in the group: they go into one below it, we among them.
+fn hand_down_from_container(base: &Path, order: &str) -> io::Result<()> {
+    let others = base.join(OTHERS);
+    match fs::create_dir(&others) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut result = hand_down(base, order);
+    for _ in 0..MOVES_MAX {
+        if result.is_ok() {
+            break;
+        }
+        let here = fs::read_to_string(base.join("cgroup.procs")).unwrap_or_default();
+        for pid in here.lines() {
+            // One that has ended meanwhile is out of the way too.
+            if let Err(error) = write(&others.join("cgroup.procs"), pid) {
+                tracing::debug!(pid, %error, "a process was not moved");
+            }
+        }
+        result = hand_down(base, order);
+    }
+    result
+}
