@@ -43,6 +43,12 @@ pub(super) fn judged(outcome: Outcome, hit: Option<LimitHit>) -> Outcome {
     }
 }
 
+/// The outcome of a call whose process ended before it had. A limit says more: the process had no say in it.
+pub(super) fn unended(outcome: Outcome) -> Outcome {
+    let of_limit = matches!(outcome, Outcome::Failed(Failed::Oom | Failed::PidsLimit));
+    if of_limit { outcome } else { Outcome::Failed(Failed::WorkerDied) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

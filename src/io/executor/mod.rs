@@ -314,11 +314,7 @@ fn ending_of_call(plain: Ending, report: Report) -> Ending {
                 message: "the process ended before the call had".to_owned(),
                 traceback: None,
             };
-            // A limit says more: the process had no say in it.
-            let of_limit =
-                matches!(plain.outcome, Outcome::Failed(Failed::Oom | Failed::PidsLimit));
-            let outcome =
-                if of_limit { plain.outcome } else { Outcome::Failed(Failed::WorkerDied) };
+            let outcome = bounds::unended(plain.outcome);
             Ending { outcome, result: None, exception: Some(exception), ..plain }
         }
         Report::Exited | Report::Unended => Ending { result: None, ..plain },
