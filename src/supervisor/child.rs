@@ -30,6 +30,9 @@ const STACK_UNITS: usize = 4096;
 /// Where a process that serves calls is given them.
 pub(super) const CONTROL: c_int = 3;
 
+/// Where a process finds the file that it is given ([`SCRIPT_PATH`](crate::supervisor::protocol::SCRIPT_PATH)).
+pub(super) const SCRIPT: c_int = 4;
+
 /// What a child does before it becomes the program.
 #[derive(Debug)]
 pub(super) struct Child<'a> {
@@ -53,6 +56,8 @@ pub(super) struct Child<'a> {
     pub(super) stderr: OwnedFd,
     /// Becomes its descriptor [`CONTROL`]; has another number than that.
     pub(super) control: Option<OwnedFd>,
+    /// Becomes its descriptor [`SCRIPT`]; has a higher number than that.
+    pub(super) script: Option<OwnedFd>,
     /// What it becomes.
     pub(super) image: &'a Image,
 }
@@ -163,18 +168,10 @@ impl Child<'_> {
         dup2_stdout(&self.stdout)?;
         dup2_stderr(&self.stderr)?;
         close_on_exec();
-        self.take_control()?;
+        take(self.control.as_ref(), CONTROL)?;
+        take(self.script.as_ref(), SCRIPT)?;
         default_signals()?;
         Err(self.image.exec())
-    }
-
-    /// The one descriptor that a process gets beside the usual three.
-    fn take_control(&self) -> Result<(), Errno> {
-        let Some(control) = &self.control else { return Ok(()) };
-        #[expect(unsafe_code, reason = "rustix wants an owner for the number")]
-        // SAFETY: the child has a table of descriptors of its own, and uses no other one after this.
-        let made = unsafe { libc::dup2(control.as_raw_fd(), CONTROL) };
-        if made == CONTROL { Ok(()) } else { Err(Errno::BADF) }
     }
 
     /// Makes the kernel kill this process when the supervisor dies.
@@ -183,6 +180,15 @@ impl Child<'_> {
         // It may have died before the line above.
         if getppid() == Some(self.supervisor) { Ok(()) } else { Err(Errno::SRCH) }
     }
+}
+
+/// Gives the process a descriptor beside the usual three, at a number of its own.
+fn take(descriptor: Option<&OwnedFd>, number: c_int) -> Result<(), Errno> {
+    let Some(descriptor) = descriptor else { return Ok(()) };
+    #[expect(unsafe_code, reason = "rustix wants an owner for the number")]
+    // SAFETY: the child has a table of descriptors of its own, and uses no other one after these.
+    let made = unsafe { libc::dup2(descriptor.as_raw_fd(), number) };
+    if made == number { Ok(()) } else { Err(Errno::BADF) }
 }
 
 /// The child's whole life before the exec; it ends with what is returned.

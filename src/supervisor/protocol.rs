@@ -84,6 +84,9 @@ pub struct StartProcess {
     pub rules: StartRules,
 }
 
+/// Where a process finds the file that [`StartRules::script`] names: its descriptor 4.
+pub const SCRIPT_PATH: &str = "/proc/self/fd/4";
+
 /// What differs from a plain process: each field is absent where nothing does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -115,6 +118,9 @@ pub struct StartRules {
     /// What all its processes together may use; such a limit needs a control group.
     #[serde(skip_serializing_if = "is_default")]
     pub group_limits: GroupLimits,
+    /// A file that the process can read at [`SCRIPT_PATH`], whoever it is and wherever the file lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
     /// Variables of `env` whose values are masked in output and result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secret_variables: Vec<String>,

@@ -8,11 +8,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, fcntl_setfl};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Rlimit, Uid, getpid};
 
 use crate::supervisor::cgroup::Leaf;
-use crate::supervisor::child::{Child, Identity, Stack, StartError};
+use crate::supervisor::child::{Child, Identity, SCRIPT, Stack, StartError};
 use crate::supervisor::image::Image;
 use crate::supervisor::protocol::{GroupLimits, RunAs, StartProcess, StartRules};
 use crate::supervisor::warm::Warm;
@@ -109,6 +110,7 @@ impl Spawner {
             stdout,
             stderr,
             control,
+            script: rules.script.as_deref().map(open_script).transpose()?,
             image: &image,
         };
         let started = match child.start(&mut self.stack) {
@@ -182,6 +184,15 @@ fn open_working_dir(path: &str) -> Result<OwnedFd, String> {
                 os_text(errno.raw_os_error())
             )
         })
+}
+
+/// As ourselves: the process may not be able to.
+fn open_script(path: &str) -> Result<OwnedFd, String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+        // Not a number that it gets in the process.
+        .and_then(|script| fcntl_dupfd_cloexec(script, SCRIPT + 1))
+        .map_err(|errno| format!("cannot open `{path}`: {}", os_text(errno.raw_os_error())))
 }
 
 fn start_error(program: &str, error: &StartError) -> String {

@@ -22,7 +22,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::supervisor::cgroup::Leaf;
 use crate::supervisor::child::CONTROL;
-use crate::supervisor::protocol::{StartProcess, WarmRules};
+use crate::supervisor::protocol::{RunAs, StartProcess, WarmRules};
 
 /// The most processes that wait for a call, of all kinds together.
 pub(super) const IDLE_MAX: usize = 8;
@@ -41,6 +41,9 @@ pub(super) struct Kind {
     secrets: BTreeMap<String, String>,
     umask: Option<u32>,
     open_files_max: Option<u64>,
+    /// Who it is: a process of one user serves nobody else.
+    run_as: Option<RunAs>,
+    script: Option<String>,
 }
 
 /// The variables of a call.
@@ -111,6 +114,8 @@ impl Kind {
             secrets: with(&is_secret),
             umask: process.rules.umask,
             open_files_max: process.rules.open_files_max,
+            run_as: process.rules.run_as.clone(),
+            script: process.rules.script.clone(),
         }
     }
 
@@ -218,6 +223,11 @@ impl IdlePool {
         Some(self.waiting.remove(at))
     }
 
+    /// The numbers of all that wait.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.waiting.iter().map(|idle| idle.warm.mark).collect()
+    }
+
     /// The one with this number.
     pub(super) fn remove(&mut self, number: u64) -> Option<Idle> {
         let at = self.waiting.iter().position(|idle| idle.warm.mark == number)?;
@@ -279,6 +289,22 @@ mod tests {
         ] {
             assert_ne!(first, other);
         }
+    }
+
+    #[test]
+    fn a_process_of_one_user_serves_no_call_of_another() {
+        let of = |uid, gid, groups: &[u32]| {
+            let run_as = Some(RunAs { uid, gid, groups: groups.to_vec() });
+            let plain = order(&[("PATH", "/bin")]);
+            let rules = StartRules { run_as, ..plain.rules };
+            Kind::of(&StartProcess { rules, ..plain }, &WarmRules::default())
+        };
+        let first = of(7, 8, &[8, 9]);
+        assert_eq!(first, of(7, 8, &[8, 9]));
+        for other in [of(6, 8, &[8, 9]), of(7, 9, &[8, 9]), of(7, 8, &[8])] {
+            assert_ne!(first, other);
+        }
+        assert_ne!(first, kind(&[("PATH", "/bin")]), "the daemon's own user");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod handlers;
 pub(crate) mod harness;
 mod http;
 mod kill;
+mod limits;
 mod oracle;
 mod outage;
 mod overlap;

@@ -128,7 +128,7 @@ pub fn start_of(
     env.extend(given.account.variables.clone());
     env.extend(variables_of(facts, spec, &given.secrets));
     let secret_variables = given.secrets.keys().cloned().collect();
-    let mut keep = None;
+    let (mut keep, mut script) = (None, None);
     let argv = match &spec.task {
         Task::Command(argv) => {
             argv.iter().map(|argument| filled(argument, &env)).collect::<Result<_, _>>()?
@@ -138,9 +138,10 @@ pub fn start_of(
             let call = filled_call(call, &spec.params, &env)?;
             let caller = surroundings.caller.ok_or(OrderError::NoCaller)?;
             keep = caller.keep(&spec.process);
-            let (argv, call) = caller.process(&call, keep);
-            env.insert(CALL_VARIABLE.to_owned(), call);
-            argv
+            let process = caller.process(&call, keep, given.account.run_as.is_some());
+            env.insert(CALL_VARIABLE.to_owned(), process.call);
+            script = process.script;
+            process.argv
         }
         Task::Http(call) => {
             let (argv, order) = surroundings.http.process(call);
@@ -158,6 +159,7 @@ pub fn start_of(
         output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
         rules: StartRules {
             warm: keep.map(|keep| warm_rules(facts, spec, keep)),
+            script,
             ..rules_of(&spec.process, given.account.run_as.clone(), secret_variables)
         },
     })
@@ -251,6 +253,7 @@ fn rules_of(
         cpu_seconds_max: rules.limits.time.map(|time| time.as_secs()),
         group_limits: bounds::group_limits(rules.limits),
         warm: None,
+        script: None,
     }
 }
 

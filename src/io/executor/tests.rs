@@ -156,6 +156,7 @@ fn what_a_job_says_about_its_process_is_ordered() {
             memory_bytes_max: Some(1 << 30),
             pids_max: Some(20),
         },
+        script: None,
         secret_variables: Vec::new(),
     };
     let run_as = Some(RunAs { uid: 7, gid: 8, groups: vec![8, 9] });

@@ -14,8 +14,8 @@ use crate::supervisor::cgroup::offer::{Controller, Offer, Room, Unavailable, off
 use crate::supervisor::clock;
 use crate::supervisor::protocol::GroupLimits;
 
-/// How long the processes of a predecessor are waited for after they were killed.
-const PREDECESSOR_SWEEP: Duration = Duration::from_secs(1);
+/// How long it is waited for the end of what was killed, of a predecessor and at our own end.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether they have ended.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -129,7 +129,12 @@ impl Groups {
 
     /// Nothing is started any more.
     pub(in crate::supervisor) fn leave(&mut self) {
+        let give_up_at = clock::now() + SWEEP;
         self.tidy();
+        while self.retired.iter().any(|leaf| !leaf.is_kept()) && clock::now() < give_up_at {
+            std::thread::sleep(PAUSE);
+            self.tidy();
+        }
         if self.offer.is_ok() {
             removed(&self.subtree);
         }
@@ -148,7 +153,7 @@ pub(super) fn clear(subtree: &Path) {
             tracing::warn!(path = %folder.display(), %error, "cannot kill what is left");
         }
     }
-    let give_up_at = clock::now() + PREDECESSOR_SWEEP;
+    let give_up_at = clock::now() + SWEEP;
     for folder in &left {
         while !removed(folder) && clock::now() < give_up_at {
             std::thread::sleep(PAUSE);

@@ -139,6 +139,9 @@ impl Supervisor {
             }
             self.on_deadlines(clock::now());
         }
+        for waiting in self.idle.numbers() {
+            self.dismiss(waiting);
+        }
         self.setup.spool.close();
         self.setup.groups.leave();
         Ok(())

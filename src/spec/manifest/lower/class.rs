@@ -151,15 +151,21 @@ pub fn is_compiled(raw: &RawClass, classes: &Classes) -> bool {
     path.is_some_and(|path| matches!(classes.find(&path, runtime), Ok(Taker::Compiled(_))))
 }
 
-/// Limits of a handler of this program, which runs in the daemon: its share of that cannot be bounded.
-pub fn refuse_limits(limits: &Node, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+/// What cannot hold for a handler of this program, which runs in the daemon: limits of its share of that, and a user.
+pub fn refuse_of_process(job: &Node, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    let mut refuse = |place: Site<'_>, name: &str| {
+        let message =
+            format!("`{name}` cannot hold for a handler, which runs in the daemon itself");
+        let help = "remove it, or do the work in a `command`";
+        out.push(place.diagnostic(codes::IDLE_FIELD, message).help(help));
+    };
+    if job.get("user").is_some() {
+        refuse(site.key("user"), "user");
+    }
+    let limits = site.child("limits");
     for key in ["cpu", "memory", "pids"] {
-        if limits.get(key).is_some() {
-            let message = format!(
-                "`limits.{key}` cannot hold for a handler, which runs in the daemon itself"
-            );
-            let help = "remove it, or do the work in a `command`";
-            out.push(site.key(key).diagnostic(codes::IDLE_FIELD, message).help(help));
+        if job.get("limits").is_some_and(|limits| limits.get(key).is_some()) {
+            refuse(limits.key(key), &format!("limits.{key}"));
         }
     }
 }
