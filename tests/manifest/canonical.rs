@@ -478,8 +478,8 @@ fn said() -> impl Strategy<Value = JobSpec> {
                 },
                 // Nor is it somebody else's.
                 user: match spec.task {
-                    Task::Command(_) | Task::Script { .. } => rules.5,
-                    Task::Class { .. } | Task::Http(_) => None,
+                    Task::Command(_) | Task::Script { .. } | Task::Class { .. } => rules.5,
+                    Task::Http(_) => None,
                 },
                 ..rules.2
             },

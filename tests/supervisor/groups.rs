@@ -41,7 +41,7 @@ async fn a_process_begins_in_a_group_of_its_own_which_goes_with_it() {
     let ending = client.run(dir.script("an@id", script)).await;
     let told = text(&ending);
     let lines: Vec<&str> = told.lines().collect();
-    assert!(lines[0].ends_with("/run-1-an_id") && lines[0] == lines[1], "{told}");
+    assert!(lines[0].ends_with("/run-2-an_id") && lines[0] == lines[1], "{told}");
     assert!(ending.applied.unwrap().is_in_group && ending.hit.is_none());
     until("removal", || names(&dir.group(&base)).is_empty()).await;
     client.handle.recorded("an@id").unwrap();

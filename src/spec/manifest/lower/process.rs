@@ -76,8 +76,8 @@ impl ProcessLayer {
     /// What is in force for a task; a `user` of defaults may well meet one that has none.
     pub fn rules_of(self, task: &Task) -> ProcessRules {
         let takes_user = match task {
-            Task::Command(_) | Task::Script { .. } => true,
-            Task::Class { .. } | Task::Http(_) => false,
+            Task::Command(_) | Task::Script { .. } | Task::Class { .. } => true,
+            Task::Http(_) => false,
         };
         ProcessRules {
             success_exit_codes: self.success_exit_codes.value().unwrap_or_default(),
