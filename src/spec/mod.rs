@@ -1,5 +1,6 @@
 //! What is declared. Pure: text and values in, values out; no async, no clock, no file.
 
+pub mod host;
 pub mod job;
 pub mod manifest;
 pub mod params;

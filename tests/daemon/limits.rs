@@ -63,3 +63,36 @@ fn a_limit_that_cannot_be_held_here_fails_the_start_and_says_what_helps() {
         ),
     }
 }
+
+#[test]
+fn a_fork_bomb_and_a_glutton_fail_by_their_limits_and_the_daemon_goes_on() {
+    let limits = GroupLimits {
+        memory_bytes_max: Some(32 << 20),
+        pids_max: Some(20),
+        ..GroupLimits::default()
+    };
+    if let Some(why) = refusal(&offered_to(None), &limits) {
+        println!("skipped: 1 test needs the controllers `memory` and `pids`: a_fork_bomb: {why}");
+        return;
+    }
+    let mut world = World::new();
+    world.write("cronwright.toml", "");
+    world.save(
+        "jobs.d/jobs.yaml",
+        "jobs:\n  \
+         bomb: { triggers: [], script: 'b() { b | b & }; b; sleep 1; exit 1', limits: { pids: 20 } }\n  \
+         glutton: { triggers: [], script: 'head -c 200000000 /dev/zero | tail -c 150000000 | wc -c', limits: { memory: 32MiB } }\n  \
+         modest: { triggers: [], script: 'true | true', limits: { pids: 20, memory: 32MiB } }\n",
+    );
+    world.start();
+    world.until_synced();
+    assert!(world.verb(&["run", "bomb"]).status.success());
+    assert_eq!(world.runs("modest")["outcome"], "succeeded", "beside the bomb");
+    for (job, reason) in [("bomb", "pids_limit"), ("glutton", "oom")] {
+        let row = if job == "bomb" { world.until_ended(job) } else { world.runs(job) };
+        assert_eq!((&row["outcome"], &row["reason"]), (&json!("failed"), &json!(reason)), "{row}");
+        assert_eq!(row["protection"]["by"], "cgroup");
+    }
+    assert_eq!(world.runs("modest")["outcome"], "succeeded", "after them");
+    assert!(world.lives());
+}

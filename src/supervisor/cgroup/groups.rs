@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::supervisor::cgroup::leaf::{Leaf, folders_in, is_populated, kill_all, removed, write};
-use crate::supervisor::cgroup::mount::{KEPT, leaf_name, subtree_name};
+use crate::supervisor::cgroup::mount::{KEPT, OTHERS, leaf_name, subtree_name};
 use crate::supervisor::cgroup::offer::{Controller, Offer, Room, Unavailable, offered_to, refusal};
 use crate::supervisor::clock;
 use crate::supervisor::protocol::GroupLimits;
@@ -22,9 +22,6 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// How often processes of our container are moved out of the way: others may be started meanwhile.
 const MOVES_MAX: usize = 8;
-
-/// Where they are moved.
-const OTHERS: &str = "daemon";
 
 /// The most groups that are remembered because something was still in them.
 const RETIRED_MAX: usize = 1024;
@@ -103,14 +100,12 @@ impl Groups {
         if wanted.is_subset(&self.handed_down) {
             return Ok(());
         }
-        let names = wanted.iter().map(|one| format!("+{}", one.as_str()));
-        let order = names.collect::<Vec<_>>().join(" ");
         if offer.room == Room::WhenMoved {
-            hand_down_from_container(&offer.base, &order)?;
+            hand_down_from_container(&offer.base, &wanted)?;
         } else {
-            hand_down(&offer.base, &order)?;
+            hand_down(&offer.base, &wanted)?;
         }
-        hand_down(&self.subtree, &order)?;
+        hand_down(&self.subtree, &wanted)?;
         self.handed_down.extend(wanted);
         Ok(())
     }
@@ -162,30 +157,42 @@ pub(super) fn clear(subtree: &Path) {
     removed(subtree);
 }
 
-fn hand_down(group: &Path, order: &str) -> io::Result<()> {
-    write(&group.join("cgroup.subtree_control"), order)
+/// Gives controllers to the groups below one. With a process in it the kernel would take some of them, and make the
+/// group one of threads, below which there is no room for processes any more: that is undone.
+fn hand_down(group: &Path, wanted: &BTreeSet<Controller>) -> io::Result<()> {
+    let control = group.join("cgroup.subtree_control");
+    write(&control, &order('+', wanted))?;
+    let kind = fs::read_to_string(group.join("cgroup.type")).unwrap_or_default();
+    if kind.trim() != "domain threaded" {
+        return Ok(());
+    }
+    write(&control, &order('-', wanted))?;
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, "there are processes in the group above"))
+}
+
+fn order(sign: char, controllers: &BTreeSet<Controller>) -> String {
+    let names = controllers.iter().map(|one| format!("{sign}{}", one.as_str()));
+    names.collect::<Vec<_>>().join(" ")
 }
 
 /// The same where the processes of our container are in the group: they go into one below it, we among them.
-fn hand_down_from_container(base: &Path, order: &str) -> io::Result<()> {
+fn hand_down_from_container(base: &Path, wanted: &BTreeSet<Controller>) -> io::Result<()> {
     let others = base.join(OTHERS);
     match fs::create_dir(&others) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut result = hand_down(base, order);
     for _ in 0..MOVES_MAX {
-        if result.is_ok() {
-            break;
-        }
         let here = fs::read_to_string(base.join("cgroup.procs")).unwrap_or_default();
+        if here.trim().is_empty() && hand_down(base, wanted).is_ok() {
+            return Ok(());
+        }
         for pid in here.lines() {
             // One that has ended meanwhile is out of the way too.
             if let Err(error) = write(&others.join("cgroup.procs"), pid) {
                 tracing::debug!(pid, %error, "a process was not moved");
             }
         }
-        result = hand_down(base, order);
     }
-    result
+    hand_down(base, wanted)
 }

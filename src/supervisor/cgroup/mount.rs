@@ -92,3 +92,6 @@ pub(super) fn leaf_name(is_kept: bool, number: u64, id: &str) -> String {
 
 /// How the names of groups begin whose processes nobody kills.
 pub(super) const KEPT: &str = "keep-";
+
+/// The group into which the processes of a container are moved out of the way.
+pub(super) const OTHERS: &str = "daemon";

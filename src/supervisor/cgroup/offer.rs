@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat, getxattr};
 
-use crate::supervisor::cgroup::mount::{Place, place_of, unit_of};
+use crate::supervisor::cgroup::mount::{OTHERS, Place, place_of, unit_of};
 use crate::supervisor::protocol::GroupLimits;
 
 /// A controller that a limit needs.
@@ -118,7 +118,7 @@ pub(super) fn read(
     {
         return Err(Unavailable::NotDelegated(unit.to_owned()));
     }
-    let base = delegated.unwrap_or_else(|| place.folder.clone());
+    let base = delegated.or_else(|| container_of(&place)).unwrap_or_else(|| place.folder.clone());
     may_write(&base).map_err(|errno| {
         let why = io::Error::from(errno).to_string();
         Unavailable::NotWritable(base.clone(), why)
@@ -140,6 +140,12 @@ pub(super) fn read(
 fn delegated(place: &Place, is_delegated: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
     let above = place.folder.ancestors().take_while(|folder| folder.starts_with(&place.mount));
     above.map(Path::to_path_buf).find(|folder| is_delegated(folder))
+}
+
+/// The group of our container, where an earlier supervisor has moved its processes, us among them, below it.
+fn container_of(place: &Place) -> Option<PathBuf> {
+    let is_moved = place.folder == place.mount.join(OTHERS);
+    (is_moved && place.mount.join("cgroup.type").exists()).then(|| place.mount.clone())
 }
 
 /// systemd says so at the folder.

@@ -222,15 +222,29 @@ fn what_is_wanted_is_handed_down_on_both_levels() {
 fn processes_of_a_container_are_moved_out_of_the_way() {
     let tree = Tree::new(&[("", "memory", "17\n"), ("daemon", "", "")]).with_type("");
     let offer = tree.offer("", "").unwrap();
-    // What the kernel refuses while somebody is there, a folder in place of the file refuses.
-    let control = tree.path("cgroup.subtree_control");
-    fs::remove_file(&control).unwrap();
-    fs::create_dir(&control).unwrap();
     let mut groups = Groups::new(Ok(offer), "i");
     with_files(&tree.path("cronwright-i"), &["cgroup.subtree_control"]);
     groups.leaf(1, "a", false, memory(1 << 20)).unwrap_err();
     let moved = fs::read_to_string(tree.path("daemon/cgroup.procs")).unwrap();
     assert_eq!(moved, "17", "each of them by its number");
+
+    // The next supervisor is among those that were moved.
+    fs::write(tree.path("cgroup.procs"), "").unwrap();
+    fs::write(tree.path("daemon/cgroup.type"), "domain\n").unwrap();
+    let offer = tree.offer("daemon", "").unwrap();
+    assert_eq!((offer.base, offer.room), (tree.path(""), Room::Free));
+}
+
+#[test]
+fn a_group_that_would_become_one_of_threads_stays_what_it_was() {
+    let tree = Tree::new(&[("", "pids", "")]).with_type("");
+    fs::write(tree.path("cgroup.type"), "domain threaded\n").unwrap();
+    let mut groups = Groups::new(tree.offer("", ""), "i");
+    let pids = GroupLimits { pids_max: Some(9), ..GroupLimits::default() };
+    let refused = groups.leaf(1, "a", false, pids).unwrap_err();
+    assert!(refused.ends_with("there are processes in the group above"), "{refused}");
+    let control = fs::read_to_string(tree.path("cgroup.subtree_control")).unwrap();
+    assert_eq!(control, "-pids");
 }
 
 #[test]
