@@ -24,7 +24,8 @@ pub fn place_of(mountinfo: &str, groups: &str) -> Option<Place> {
         if below.components().any(|part| part.as_os_str() == "..") {
             return None;
         }
-        let folder = mount.point.join(below);
+        // Not with a slash behind it.
+        let folder = mount.point.components().chain(below.components()).collect();
         Some((mount.is_writable, Place { mount: mount.point, folder }))
     });
     // A container may have one to look at beside one to write to.
