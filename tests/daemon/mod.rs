@@ -2,6 +2,7 @@
 //! manifests edited and broken under it, its store taken away. What it must account for is checked
 //! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
 
+mod crowd;
 mod drift;
 mod exec;
 mod follow;
@@ -10,6 +11,7 @@ mod handlers;
 pub(crate) mod harness;
 mod http;
 mod kill;
+mod limits;
 mod oracle;
 mod outage;
 mod overlap;
