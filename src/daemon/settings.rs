@@ -7,6 +7,7 @@
 //! which the zones of the settings themselves are read.
 
 mod environment;
+mod kinit;
 mod read;
 mod sources;
 mod tasks;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 pub use crate::daemon::settings::environment::{Environment, Flags, Places};
+pub use crate::daemon::settings::kinit::KinitSettings;
 use crate::daemon::settings::read::Loader;
 pub use crate::daemon::settings::sources::{GitSettings, SourceFolder};
 pub use crate::daemon::settings::url::{PasswordError, PasswordSource, SecretUrl};
@@ -53,6 +55,8 @@ pub struct Settings {
     pub store: StoreUrl,
     /// Requests through Redis.
     pub redis: Option<RedisSettings>,
+    /// What is spoken with kinit's web admin.
+    pub kinit: Option<KinitSettings>,
     /// Sockets of the API; never empty.
     pub listen: Vec<PathBuf>,
     /// How many executions may be in flight on this node at once; none: any number.
@@ -126,6 +130,9 @@ impl Settings {
         }
         if let Some(redis) = &mut self.redis {
             redis.url.resolve(environment, &mut read)?;
+        }
+        if let Some(kinit) = &mut self.kinit {
+            kinit.url.resolve(environment, &mut read)?;
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Settings as written: the keys of `cronwright.toml`. What they mean beside the environment and
 //! flags is `daemon::settings`.
 
+mod kinit;
+
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -9,6 +11,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::spec::manifest::raw::{RawDefaults, RawDuration, RawSize, RawZone};
+pub use crate::spec::settings::kinit::RawKinit;
 
 /// The settings of a daemon.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -67,6 +70,9 @@ pub struct RawSettings {
     /// Requests through Redis; absent: no Redis.
     #[serde(default)]
     pub redis: Option<RawRedis>,
+    /// In the place of kinit-task: tasks that kinit's web admin adds, runs and takes away. Needs `[redis]`.
+    #[serde(default)]
+    pub kinit: Option<RawKinit>,
     /// Classes in Python that jobs may call; absent: none.
     #[serde(default)]
     pub python: Option<RawPython>,

@@ -11,16 +11,7 @@ const KEYS: [(&str, &[&str]); 8] = [
     ("Limits", &["cpu", "memory", "pids"]),
     (
         "Settings",
-        &[
-            "allow_root",
-            "drain",
-            "environment",
-            "heartbeat",
-            "http",
-            "kinit",
-            "notifiers",
-            "requests",
-        ],
+        &["allow_root", "drain", "environment", "heartbeat", "http", "notifiers", "requests"],
     ),
     ("Node", &["labels"]),
     ("Redis", &["allow", "keys", "producers"]),
