@@ -10,6 +10,7 @@ mod handlers;
 pub(crate) mod harness;
 mod http;
 mod kill;
+mod kinit;
 mod oracle;
 mod outage;
 mod overlap;
