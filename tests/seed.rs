@@ -78,14 +78,17 @@ fn fires(job: &DeclaredJob, after: &str, count: usize) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn sample_next_run_time_now_runs_at_once_and_then_on_its_schedule() {
     let folder = TempDir::new().unwrap();
-    let trigger = json!([{ "interval": "1h", "start_date": "+0s" }]);
     let builder = builder(&folder, handlers());
     let mut events = builder.events();
     let scheduler = builder.start().await.unwrap();
     let before = chrono::Utc::now();
-    scheduler.add(greet().set("triggers", trigger)).await.unwrap();
+    scheduler.add(greet().interval("2s")).await.unwrap();
+    scheduler.run("greet").await.unwrap();
     let (at, _) = end(&mut events).await;
-    assert!(at - before < TimeDelta::seconds(30) && at >= before - TimeDelta::seconds(1), "{at}");
+    assert!((0..2_000).contains(&(at - before).num_milliseconds()), "{at}");
+    let (first, _) = end(&mut events).await;
+    let (second, _) = end(&mut events).await;
+    assert_eq!(second - first, TimeDelta::seconds(2));
     scheduler.stop().await;
 }
 

@@ -27,7 +27,7 @@ use crate::engine::declaration::Wish;
 use crate::engine::plan::{AppliedJob, Owner};
 use crate::engine::scheduler::Phase;
 use crate::io::kinit::channel::{BadUrl, Channel, HEARD_MAX, Heard};
-use crate::io::kinit::collections::{Collections, Names};
+use crate::io::kinit::collections::{Collections, Fault, Names};
 use crate::io::kinit::deletions::{self, Gone};
 use crate::io::kinit::record::{RecordId, Said};
 use crate::io::store::StoreError;
@@ -75,6 +75,7 @@ pub async fn serve(
         once: BTreeSet::new(),
         unwritten: BTreeMap::new(),
         due: Due::default(),
+        away: Away::default(),
         refusals: 0,
         complained: BTreeSet::new(),
     };
@@ -96,6 +97,13 @@ struct Due {
     records: bool,
 }
 
+/// What keeps kinit from being heard: told in the log when it changes.
+#[derive(Debug, Default)]
+struct Away {
+    channel: Option<String>,
+    deletions: Option<Fault>,
+}
+
 /// What joins kinit with the daemon.
 struct Bridge {
     collections: Collections,
@@ -110,6 +118,7 @@ struct Bridge {
     /// Documents of active tasks that could not be written.
     unwritten: BTreeMap<JobName, Map<String, Value>>,
     due: Due,
+    away: Away,
     /// How many messages and definitions were refused.
     refusals: u64,
     /// Refusals of stored definitions: each is told once.
@@ -168,9 +177,15 @@ impl Bridge {
         match heard {
             Heard::Listening => {
                 info!("listening to what kinit publishes");
+                self.away.channel = None;
                 self.due.take_over = true;
             }
-            Heard::Away(error) => warn!(error, "the channel of kinit is not listened to"),
+            Heard::Away(error) => {
+                if self.away.channel.as_ref() != Some(&error) {
+                    warn!(error, "the channel of kinit is not listened to");
+                }
+                self.away.channel = Some(error);
+            }
             Heard::Message(message) => self.message(&message).await,
             Heard::TooLong(bytes) => {
                 self.refuse(None, &format!("it has {bytes} bytes")).await;
@@ -183,10 +198,20 @@ impl Bridge {
 
     async fn gone(&mut self, gone: Gone) {
         match gone {
-            Gone::Listening => self.due.take_over = true,
+            Gone::Listening => {
+                self.away.deletions = None;
+                self.due.take_over = true;
+            }
             Gone::Any => self.due.sweep = true,
             Gone::One(id) => self.deleted(&id).await,
-            Gone::Away(fault) => warn!(error = %fault, "deletions of kinit are not heard of"),
+            Gone::Away(fault) => {
+                if self.away.deletions.as_ref() != Some(&fault) {
+                    warn!(error = %fault, "deletions of kinit are not heard of");
+                }
+                self.away.deletions = Some(fault);
+                // Whatever is deleted meanwhile is found by looking.
+                self.due.sweep = true;
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use bson::{Document, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 use mongodb::error::ErrorKind;
+use mongodb::options::ReadConcern;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -62,6 +63,7 @@ async fn open(collections: &Collections) -> Result<Opened, Fault> {
     let removals =
         doc! { "$match": { "operationType": { "$nin": ["insert", "update", "replace"] } } };
     let watch = collections.jobs.watch().pipeline([removals]).max_await_time(NEWS_WAIT);
+    let watch = watch.read_concern(ReadConcern::majority());
     let mut has_none = false;
     let opened = call("watch the active tasks", CALL_WITHIN, async {
         let opened = watch.await;

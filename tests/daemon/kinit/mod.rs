@@ -26,7 +26,7 @@ fn kinits_web_admin_creates_lists_runs_edits_disables_and_deletes_a_task() {
     assert!(is_empty(&job, "start_date") && !is_empty(&job, "next_run_time"), "{job}");
 
     let record = admin.until_records(&id, 2)[1].clone();
-    assert_eq!(parsed(&record, "retval"), json!("kinit is 1314, True"));
+    assert_eq!(parsed(&record, "retval"), json!("kinit is 1314, True"), "{record}");
     assert_eq!(
         (parsed(&record, "exception"), parsed(&record, "traceback")),
         (Value::Null, Value::Null)
