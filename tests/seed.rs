@@ -151,8 +151,8 @@ async fn sample_has_remove_and_list() {
     scheduler.add(greet().cron("0 9 * * *")).await.unwrap();
     scheduler.add(Job::new("other").class("sample.Greet(\"a\", \"b\")")).await.unwrap();
     assert!(scheduler.has("greet") && !scheduler.has("nobody"));
-    let names = scheduler.jobs();
-    assert_eq!(names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["greet", "other"]);
+    let names: Vec<String> = scheduler.jobs().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["greet", "other"]);
     assert!(scheduler.remove("greet").await.unwrap());
     assert!(!scheduler.has("greet") && !scheduler.remove("greet").await.unwrap());
     scheduler.stop().await;
@@ -183,8 +183,7 @@ async fn sample_five_jobs_under_a_limit_of_two_run_two_at_a_time_and_all_of_them
         }
     });
     let at = (chrono::Utc::now() + TimeDelta::seconds(3)).format("%Y-%m-%dT%H:%M:%S").to_string();
-    let mut builder =
-        builder(&folder, handlers).settings(folder.path().join("cronwright.toml"));
+    let mut builder = builder(&folder, handlers).settings(folder.path().join("cronwright.toml"));
     for number in 1..=5 {
         let job = Job::new(&format!("slow-{number}")).class("sample.Slow()");
         builder = builder.job(job.date(&at).timezone("UTC"));

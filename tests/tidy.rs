@@ -93,6 +93,9 @@ const KINIT_EXCUSED: [(&str, usize); 7] = [
 /// Parts of file names that say nothing.
 const EMPTY_NAMES: [&str; 7] = ["common", "helpers", "imp", "manager", "misc", "types", "utils"];
 
+/// What people read first, in two languages.
+const READMES: [&str; 2] = ["README.md", "README.zh-CN.md"];
+
 const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 400;
 
@@ -574,20 +577,48 @@ fn every_file_is_a_module() {
 #[test]
 fn the_readme_shows_a_shipped_manifest_and_the_two_commands() {
     let read = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
-    let (readme, shown) = (read("README.md"), read("jobs.d/host.yaml"));
-    assert!(
-        readme.contains(&format!("```yaml\n{shown}```\n")),
-        "README.md does not show jobs.d/host.yaml as it is"
-    );
-    for command in ["cargo run --release -- serve", "cargo test"] {
-        assert!(readme.contains(&format!("\n```\n{command}\n```\n")), "README.md: {command}");
+    let shown = read("jobs.d/host.yaml");
+    for page in READMES {
+        let readme = read(page);
+        assert!(
+            readme.contains(&format!("```yaml\n{shown}```\n")),
+            "{page} does not show jobs.d/host.yaml as it is"
+        );
+        for command in ["cargo run --release -- serve", "cargo test"] {
+            assert!(readme.contains(&format!("\n```\n{command}\n```\n")), "{page}: {command}");
+        }
+    }
+}
+
+#[test]
+fn a_page_in_chinese_has_the_headings_and_links_of_its_peer() {
+    let pages = [READMES, ["docs/kinit.md", "docs/kinit.zh-CN.md"]];
+    for [page, peer] in pages {
+        let read = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
+        let shape = |text: &str| {
+            let is_shape = |line: &&str| {
+                ["#", "- ", "|", "```"].iter().any(|beginning| line.starts_with(beginning))
+            };
+            let beginning = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+            text.lines().filter(is_shape).map(beginning).collect::<Vec<_>>()
+        };
+        let links = |text: &str| {
+            let targets = text.match_indices("](").map(|(at, _)| &text[at + 2..]);
+            let targets = targets.filter_map(|rest| rest.split(')').next());
+            let without_language = |target: &str| target.replace(".zh-CN", "");
+            targets.map(without_language).collect::<BTreeSet<_>>()
+        };
+        let (page_text, peer_text) = (read(page), read(peer));
+        assert_eq!(shape(&page_text), shape(&peer_text), "{page}, {peer}");
+        assert_eq!(links(&page_text), links(&peer_text), "{page}, {peer}");
     }
 }
 
 #[test]
 fn links_between_the_documents_lead_somewhere() {
     let root = repository();
-    let mut pages = vec![root.join("README.md"), root.join("ARCHITECTURE.md")];
+    let mut pages = vec![root.join("ARCHITECTURE.md")];
+    pages.extend(READMES.map(|page| root.join(page)));
     pages.extend(fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
     let mut faults = Vec::new();
     for page in pages.iter().filter(|page| page.extension().is_some_and(|kind| kind == "md")) {

@@ -38,6 +38,8 @@ use crate::time::Zone;
 const OWNER: &str = "kinit";
 /// The pause before what could not be done is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// What is said of a removal that was made before.
+const NOT_THERE: &str = "E0404";
 /// How many deletions may wait to be looked at.
 const GONE_MAX: usize = 1024;
 
@@ -236,14 +238,15 @@ impl Bridge {
 
     /// Takes jobs back. What runs of them goes on to its end.
     async fn take_back(&mut self, names: impl IntoIterator<Item = JobName>) {
-        let wishes: Wishes =
-            names.into_iter().map(|name| (name, Wish::Remove)).collect();
+        let wishes: Wishes = names.into_iter().map(|name| (name, Wish::Remove)).collect();
         if wishes.is_empty() {
             return;
         }
         let names: Vec<JobName> = wishes.keys().cloned().collect();
         for (name, refusal) in self.declare(wishes).await.into_iter().flat_map(|it| it.refused) {
-            warn!(job = %name, reason = refusal.message, "a job of kinit cannot be removed");
+            if refusal.code != NOT_THERE {
+                warn!(job = %name, reason = refusal.message, "a job of kinit cannot be removed");
+            }
         }
         for name in names {
             self.once.remove(&name);

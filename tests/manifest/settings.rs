@@ -751,6 +751,7 @@ fn kinit_has_its_own_names_in_the_database_of_the_store() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one expected text")]
 fn kinit_without_what_it_needs_is_refused() {
     let all: Vec<_> = [
         "kinit = { enabled = true }".to_owned(),

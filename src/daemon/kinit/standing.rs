@@ -11,7 +11,7 @@ use crate::daemon::kinit::Bridge;
 use crate::daemon::kinit::adding::{OVER, text_of};
 use crate::daemon::look::Declared;
 use crate::engine::declaration::Wish;
-use crate::engine::execution::Cause;
+use crate::engine::execution::{Cause, Row};
 use crate::engine::plan::Change;
 use crate::engine::schedule::next_after;
 use crate::io::clock;
@@ -196,6 +196,7 @@ impl Bridge {
         };
         if let Err(fault) = done {
             warn!(job = %name, error = %fault, "kinit does not see when its task is due next");
+            self.due.take_over = true;
         }
     }
 
@@ -230,6 +231,6 @@ impl Bridge {
         let newest = rows.iter().find(|row| row.uid == job.uid && row.cause != Cause::Request);
         let last = newest.map(|row| row.range.map_or(row.fire_time, |range| range.last));
         let is_last = last.is_some_and(|last| next_after(&job, last).is_none());
-        is_last && next_after(&job, clock::wall()).is_none() && !rows.iter().any(|r| r.in_flight())
+        is_last && next_after(&job, clock::wall()).is_none() && !rows.iter().any(Row::in_flight)
     }
 }

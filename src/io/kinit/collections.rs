@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use crate::io::kinit::job::NEXT;
-use crate::io::kinit::record::{Record, RecordId};
+use crate::io::kinit::record::{LOCAL, Record, RecordId};
 use crate::io::store::StoreError;
 use crate::io::store::mongo::connection::{
     CALL_WITHIN, READ_WITHIN, all, is_duplicate, message_of, options_of,
@@ -202,20 +202,25 @@ impl Collections {
 
 /// A definition with its id as text.
 fn definition_of(document: &Document) -> Option<(String, Map<String, Value>)> {
-    let id = match document.get("_id")? {
-        Bson::ObjectId(id) => id.to_hex(),
-        other => other.as_str()?.to_owned(),
+    let id = document.get("_id")?;
+    let id = match id.as_object_id() {
+        Some(id) => id.to_hex(),
+        None => id.as_str()?.to_owned(),
     };
     let fields = document.iter().map(|(key, value)| (key.clone(), json_of(value)));
     Some((id, fields.collect()))
 }
 
-/// What matters of a definition is text; the rest has to be told from it.
+/// What matters of a definition is text; the rest has to be told from it. A date says what local clocks show.
 fn json_of(value: &Bson) -> Value {
-    match value.as_str() {
-        Some(text) => text.into(),
-        None if value.as_null().is_some() => Value::Null,
-        None => value.as_bool().map_or_else(|| Value::Array(Vec::new()), Value::Bool),
+    if let Some(text) = value.as_str() {
+        text.into()
+    } else if let Some(date) = value.as_datetime() {
+        date.to_chrono().format(LOCAL).to_string().into()
+    } else if value.as_null().is_some() {
+        Value::Null
+    } else {
+        value.as_bool().map_or_else(|| Value::Array(Vec::new()), Value::Bool)
     }
 }
 

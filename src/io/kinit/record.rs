@@ -7,7 +7,7 @@ use crate::engine::execution::ExecutionId;
 use crate::time::{Timestamp, Zone};
 
 /// How kinit writes a local time.
-const LOCAL: &str = "%Y-%m-%d %H:%M:%S";
+pub(super) const LOCAL: &str = "%Y-%m-%d %H:%M:%S";
 
 /// What its page shows in the place of a result when a task could not be added.
 const NOT_ADDED: &str = "任务添加失败";

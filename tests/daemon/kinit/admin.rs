@@ -3,8 +3,9 @@
 use bson::oid::ObjectId;
 use bson::{Bson, Document, doc};
 use cronwright::time::Timestamp;
-use mongodb::{Collection, Database};
+use mongodb::Collection;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use crate::daemon::harness::World;
 use crate::support::servers::{self, Mongod, Redis};
@@ -49,7 +50,11 @@ class Waiting(Test):
 /// A world with kinit's database and channel.
 pub(super) struct Admin {
     pub(super) world: World,
-    redis: &'static Redis,
+    runtime: Runtime,
+    /// The URL of its database.
+    mongo: String,
+    /// The URL of its server.
+    redis: String,
     channel: String,
 }
 
@@ -77,22 +82,40 @@ impl Admin {
         Some(Self::on(mongod, redis))
     }
 
-    pub(super) fn on(mongod: &Mongod, redis: &'static Redis) -> Self {
-        let world = World::on_mongod(mongod);
-        let channel = servers::unique("kinit_queue");
-        std::fs::create_dir_all(world.path("tasks/test")).unwrap();
-        world.write("tasks/__init__.py", "");
-        world.write("tasks/test/__init__.py", "");
-        world.write("tasks/test/main.py", MAIN);
-        let url = redis.url(0);
+    /// With kinit's database in the store.
+    pub(super) fn on(mongod: &Mongod, redis: &Redis) -> Self {
+        let name = servers::unique("kinit");
+        Self::in_world(World::on_mongod_named(mongod, &name), mongod.url(&name), redis, "")
+    }
+
+    /// With a store that is a file.
+    pub(super) fn apart(mongod: &Mongod, redis: &Redis) -> Self {
+        let mongo = mongod.url(&servers::unique("kinit"));
+        Self::in_world(World::new(), mongo.clone(), redis, &format!("url = \"{mongo}\"\n"))
+    }
+
+    /// The same kinit, with another daemon beside.
+    pub(super) fn beside(other: &Self) -> World {
+        let world = World::beside(&other.world);
+        copy_tasks(&world);
+        let settings = std::fs::read_to_string(other.world.path("cronwright.toml")).unwrap();
+        world.write("cronwright.toml", &format!("{settings}[node]\nname = \"beside\"\n"));
+        world
+    }
+
+    fn in_world(world: World, mongo: String, redis: &Redis, more: &str) -> Self {
+        let (redis, channel) = (redis.url(0), servers::unique("kinit_queue"));
+        copy_tasks(&world);
         world.write(
             "cronwright.toml",
             &format!(
-                "[python]\nroot = \"tasks\"\n[redis]\nurl = \"{url}\"\nprefix = \"{channel}\"\n\
-                 [kinit]\nenabled = true\nchannel = \"{channel}\"\n"
+                "[python]\nroot = \"tasks\"\n[redis]\nurl = \"{redis}\"\nprefix = \"{channel}\"\n\
+                 [kinit]\nenabled = true\nchannel = \"{channel}\"\n{more}"
             ),
         );
-        Self { world, redis, channel }
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+        Self { world, runtime, mongo, redis, channel }
     }
 
     /// Starts the daemon; it listens when this returns.
@@ -103,13 +126,15 @@ impl Admin {
 
     /// Waits until somebody listens to the channel.
     pub(super) fn until_heard(&mut self) {
-        let (redis, channel) = (self.redis, self.channel.clone());
-        self.world.until("listener", |_| {
-            let mut count = redis::cmd("PUBSUB");
-            count.arg("NUMSUB").arg(&channel);
-            let (_, listeners): (String, i64) = ask(redis, &count);
-            listeners == 1
-        });
+        self.until("listener", |admin| admin.listeners() == Some(1));
+    }
+
+    /// How many listen to the channel; none: the server does not answer.
+    pub(super) fn listeners(&self) -> Option<i64> {
+        let mut count = redis::cmd("PUBSUB");
+        count.arg("NUMSUB").arg(&self.channel);
+        let found: Option<(String, i64)> = ask(&self.redis, &count);
+        found.map(|(_, listeners)| listeners)
     }
 
     /// Does something to a collection.
@@ -118,23 +143,28 @@ impl Admin {
         name: &str,
         act: impl AsyncFnOnce(Collection<Document>) -> T,
     ) -> T {
-        let mut done = None;
-        self.world.on_database_of(async |database: Database| {
-            done = Some(act(database.collection(name)).await);
-        });
-        done.unwrap()
+        self.runtime.block_on(async {
+            let client = mongodb::Client::with_uri_str(&self.mongo).await.unwrap();
+            act(client.default_database().unwrap().collection(name)).await
+        })
     }
 
     /// Publishes bytes; how many have heard them.
     pub(super) fn publish(&self, message: &[u8]) -> i64 {
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(&self.channel).arg(message);
-        ask(self.redis, &publish)
+        ask(&self.redis, &publish).unwrap()
     }
 
-    fn publish_task(&self, id: &str, form: &Form<'_>) -> i64 {
-        let params = json!({ "name": id, "job_class": form.class, "expression": form.expression,
-            "start_date": form.start_date, "end_date": form.end_date });
+    pub(super) fn publish_task(&self, id: &str, form: &Form<'_>) -> i64 {
+        let mut params = json!({ "name": id, "job_class": form.class });
+        if form.strategy != "once" {
+            params["expression"] = form.expression.into();
+        }
+        if ["interval", "cron"].contains(&form.strategy) {
+            params["start_date"] = form.start_date.into();
+            params["end_date"] = form.end_date.into();
+        }
         let task = json!({ "exec_strategy": form.strategy, "job_params": params });
         self.publish(json!({ "operation": "add_job", "task": task }).to_string().as_bytes())
     }
@@ -172,9 +202,9 @@ impl Admin {
 
     /// Takes a task out of the schedule, and its definition away.
     pub(super) fn delete(&self, id: &str) {
-        self.disable(id);
         let key = doc! { "_id": ObjectId::parse_str(id).unwrap() };
         self.on_collection(TASKS, async |tasks| tasks.delete_one(key).await.unwrap());
+        self.disable(id);
     }
 
     /// Runs a task now.
@@ -183,31 +213,30 @@ impl Admin {
         assert_eq!(self.publish_task(id, &form), 1);
     }
 
-    /// A task as the page of tasks lists it: with its newest record, and whether it is active.
+    /// A task as the page of tasks lists it: whether it is active, and when its last record was made. The last is the
+    /// one that was inserted last: nothing is sorted there.
     pub(super) fn listed(&self, id: &str) -> Document {
+        let lookup = |from: &str, local: &str, foreign: &str, to: &str| {
+            doc! { "$lookup": { "from": from, "localField": local, "foreignField": foreign, "as": to } }
+        };
         let pipeline = [
             doc! { "$addFields": { "text_id": { "$toString": "$_id" } } },
-            doc! { "$match": { "text_id": id } },
-            doc! { "$lookup": { "from": JOBS, "localField": "text_id", "foreignField": "_id", "as": "job" } },
-            doc! { "$lookup": {
-                "from": RECORDS,
-                "let": { "id": "$text_id" },
-                "pipeline": [
-                    { "$match": { "$expr": { "$eq": ["$job_id", "$$id"] } } },
-                    { "$sort": { "create_datetime": -1 } },
-                    { "$limit": 1 },
-                ],
-                "as": "last",
-            } },
+            lookup(JOBS, "text_id", "_id", "active"),
+            lookup(RECORDS, "text_id", "job_id", "ran"),
             doc! { "$addFields": {
-                "is_active": { "$ne": ["$job", []] },
-                "last_run_datetime": { "$arrayElemAt": ["$last.create_datetime", 0] },
+                "is_active": { "$ne": ["$active", []] },
+                "last_run_datetime": { "$arrayElemAt": ["$ran.create_datetime", -1] },
             } },
+            doc! { "$project": { "active": 0, "ran": 0 } },
+            doc! { "$match": { "text_id": id } },
+            doc! { "$facet": { "tasks": [{ "$limit": 10 }], "count": [{ "$count": "total" }] } },
         ];
         self.on_collection(TASKS, async |tasks| {
             let mut cursor = tasks.aggregate(pipeline).await.unwrap();
-            assert!(cursor.advance().await.unwrap(), "no task {id}");
-            cursor.deserialize_current().unwrap()
+            assert!(cursor.advance().await.unwrap());
+            let page = cursor.deserialize_current().unwrap();
+            let tasks = page.get_array("tasks").unwrap();
+            tasks.first().expect("the task").as_document().unwrap().clone()
         })
     }
 
@@ -259,9 +288,17 @@ fn definition(form: &Form<'_>) -> Document {
     }
 }
 
-fn ask<T: redis::FromRedisValue>(redis: &Redis, command: &redis::Cmd) -> T {
-    let client = redis::Client::open(redis.url(0)).unwrap();
-    command.query(&mut client.get_connection().unwrap()).unwrap()
+/// What the server answers, if it does.
+fn ask<T: redis::FromRedisValue>(url: &str, command: &redis::Cmd) -> Option<T> {
+    let client = redis::Client::open(url).unwrap();
+    command.query(&mut client.get_connection().ok()?).ok()
+}
+
+fn copy_tasks(world: &World) {
+    std::fs::create_dir_all(world.path("tasks/test")).unwrap();
+    world.write("tasks/__init__.py", "");
+    world.write("tasks/test/__init__.py", "");
+    world.write("tasks/test/main.py", MAIN);
 }
 
 /// What the page makes of a field that it parses.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use self::admin::{Admin, Form, JOBS, is_empty, local, parsed};
 use super::harness::wall;
-use crate::support::servers::{self, Mongod};
+use crate::support::servers::{self, End, Mongod, Redis, RedisOptions};
 
 const TEST: &str = r#"test.main.Test("kinit", 1314, True)"#;
 /// Far from now, so that nothing runs by itself.
@@ -40,7 +40,8 @@ fn kinits_web_admin_creates_lists_runs_edits_disables_and_deletes_a_task() {
     assert!((0.0..30.0).contains(&record.get_f64("process_time").unwrap()));
     let created = record.get_datetime("create_datetime").unwrap();
     assert_eq!(created, record.get_datetime("update_datetime").unwrap());
-    assert!(admin.listed(&id).get_datetime("last_run_datetime").unwrap() >= created);
+    let listed = admin.listed(&id);
+    assert!(listed.get_datetime("last_run_datetime").unwrap() >= created, "{listed}");
 
     admin.edit(&id, &Form::new("test.main.Test(\"other\", 7)", "cron", YEARLY));
     admin.until("edited task", |admin| {
@@ -211,6 +212,74 @@ fn a_task_of_kinit_with_a_date_runs_then_and_is_not_active_afterwards() {
     assert!(record.get_str("start_time").unwrap() >= &*at);
     admin.until("task that is over", |admin| !admin.is_active(&id));
     admin.world.until("removed job", |world| world.applied(&id).is_none());
+}
+
+#[test]
+fn a_redis_that_dies_changes_nothing_that_is_scheduled_and_kinit_is_heard_again() {
+    let options = RedisOptions { password: None, append_only: false };
+    let (Some(mongod), Some(mut redis)) = (servers::mongod(), Redis::start(&options)) else {
+        return;
+    };
+    let mut admin = Admin::on(mongod, &redis);
+    admin.start();
+    let often = admin.create(&Form::new(TEST, "interval", "1 * * * *"));
+    let gone = admin.create(&Form::new(TEST, "cron", YEARLY));
+    admin.until("active tasks", |admin| admin.is_active(&often) && admin.is_active(&gone));
+    redis.end(End::Kill);
+    let count = admin.records(&often).len();
+    admin.until_records(&often, count + 2);
+    admin.disable(&gone);
+    admin.world.until("removal", |world| world.applied(&gone).is_none());
+    redis.start_again();
+    admin.until_heard();
+    let class = "test.main.Test('again', 1)";
+    let id = admin.create(&Form::new(class, "cron", YEARLY));
+    admin.run_once(&id, class);
+    assert_eq!(parsed(&admin.until_records(&id, 1)[0], "retval"), json!("again is 1, False"));
+}
+
+#[test]
+fn what_happens_while_the_mongodb_of_kinit_is_away_is_recorded_and_made_up_for() {
+    let (Some(mut mongod), Some(redis)) = (Mongod::start(), servers::redis()) else { return };
+    let mut admin = Admin::apart(&mongod, redis);
+    admin.start();
+    let often = admin.create(&Form::new(TEST, "interval", "1 * * * *"));
+    admin.until_records(&often, 1);
+    mongod.end(End::Kill);
+    let late = bson::oid::ObjectId::new().to_hex();
+    let ended = |admin: &Admin| {
+        let rows = admin.world.rows_of(Some(&often));
+        rows.iter().filter(|row| !row.in_flight()).count()
+    };
+    let count = ended(&admin);
+    admin.until("executions without kinit's database", |admin| ended(admin) > count + 3);
+    assert_eq!(admin.publish_task(&late, &Form::new(TEST, "cron", YEARLY)), 1);
+    admin.world.until("job without its document", |world| world.applied(&late).is_some());
+    mongod.start_again();
+    admin.until("document", |admin| admin.job(&late).is_some());
+    admin.disable(&often);
+    admin.world.until("removal", |world| world.applied(&often).is_none());
+    admin.until("a record for each row", |admin| admin.records(&often).len() == ended(admin));
+    assert!(admin.world.applied(&late).is_some());
+}
+
+#[test]
+fn one_of_two_daemons_listens_to_kinit_and_the_other_takes_its_place() {
+    let Some(mut admin) = Admin::new() else { return };
+    admin.start();
+    let id = admin.create(&Form::new(TEST, "cron", YEARLY));
+    admin.until("active task", |admin| admin.is_active(&id));
+    let mut beside = Admin::beside(&admin);
+    beside.start();
+    beside.until("answer", |world| world.ask(&["status"])["role"] == "standby");
+    assert_eq!(admin.listeners(), Some(1));
+    admin.world.kill();
+    beside.until_it_leads();
+    admin.until_heard();
+    admin.run_once(&id, TEST);
+    assert_eq!(parsed(&admin.until_records(&id, 1)[0], "retval"), json!("kinit is 1314, True"));
+    admin.disable(&id);
+    beside.until("removal", |world| world.applied(&id).is_none());
 }
 
 #[test]
