@@ -142,8 +142,9 @@ async fn run(
         start(Arc::clone(&settings), store, program).await.map_err(start_failure)?;
     let (api, asked) = Api::new();
     let redis_now = open_redis(&settings, &handle)?;
-    serve_kinit(&settings, &handle, told).await?;
-    let answers = Answers { handle: handle.clone(), redis: redis_now, started_at };
+    let (problems, unserved) = watch::channel(Vec::new());
+    serve_kinit(&settings, &handle, told, problems).await?;
+    let answers = Answers { handle: handle.clone(), redis: redis_now, unserved, started_at };
     tokio::spawn(answers.give(asked));
     let (stop, stopped) = watch::channel(false);
     let mut serving = JoinSet::new();
@@ -186,8 +187,9 @@ async fn serve_kinit(
     settings: &Settings,
     handle: &Handle,
     told: Subscription,
+    problems: watch::Sender<Vec<String>>,
 ) -> Result<(), Failure> {
-    crate::daemon::kinit::serve(settings, handle.clone(), told)
+    crate::daemon::kinit::serve(settings, handle.clone(), told, problems)
         .await
         .map_err(|error| Failure::new(Exit::BadSettings, error.to_string()))
 }
@@ -198,6 +200,7 @@ async fn serve_kinit(
     settings: &Settings,
     _handle: &Handle,
     _told: Subscription,
+    _problems: watch::Sender<Vec<String>>,
 ) -> Result<(), Failure> {
     match &settings.kinit {
         None => Ok(()),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
@@ -54,11 +54,13 @@ pub enum KinitError {
     Mongo(#[from] StoreError),
 }
 
-/// Serves kinit, when the settings say so. `told` is subscribed before the daemon starts: nothing that it records then is missed.
+/// Serves kinit, when the settings say so. `told` is subscribed before the daemon starts: nothing that it records
+/// then is missed. What keeps kinit from being served is told by `problems`.
 pub async fn serve(
     settings: &Settings,
     handle: Handle,
     told: Subscription,
+    problems: watch::Sender<Vec<String>>,
 ) -> Result<(), KinitError> {
     let Some((kinit, redis)) = settings.kinit.as_ref().zip(settings.redis.as_ref()) else {
         return Ok(());
@@ -73,6 +75,7 @@ pub async fn serve(
         zone: timezone.clone(),
         handle,
         told,
+        problems,
         tasks: BTreeMap::new(),
         once: BTreeSet::new(),
         unwritten: BTreeMap::new(),
@@ -113,6 +116,7 @@ struct Bridge {
     zone: Zone,
     handle: Handle,
     told: Subscription,
+    problems: watch::Sender<Vec<String>>,
     /// The jobs that are kinit's, or were since this daemon started, and what was last said of each.
     tasks: BTreeMap<JobName, Said>,
     /// Jobs that are there for executions that kinit has asked for, without being active.
@@ -139,6 +143,9 @@ impl Bridge {
                     if follows.is_err() {
                         return;
                     }
+                    // Another node serves it.
+                    self.away = Away::default();
+                    self.tell_problems();
                 }
             }
         }
@@ -155,6 +162,7 @@ impl Bridge {
         listeners.spawn(deletions::watch(self.collections.clone(), to_gone));
         let mut try_at = Instant::now();
         loop {
+            self.tell_problems();
             if self.is_due() && try_at <= Instant::now() {
                 self.make_up().await;
                 try_at = Instant::now() + AGAIN;
@@ -169,6 +177,19 @@ impl Bridge {
                 () = sleep_until(try_at), if self.is_due() => {}
             }
         }
+    }
+
+    fn tell_problems(&self) {
+        let channel = self.away.channel.as_ref();
+        let channel = channel.map(|error| format!("kinit is not listened to: {error}"));
+        let deletions = self.away.deletions.as_ref();
+        let deletions = deletions.map(|fault| format!("kinit is not served: {fault}"));
+        let problems: Vec<String> = channel.into_iter().chain(deletions).collect();
+        self.problems.send_if_modified(|told| {
+            let is_new = *told != problems;
+            *told = problems;
+            is_new
+        });
     }
 
     fn is_due(&self) -> bool {

@@ -7,7 +7,7 @@ use bson::{Bson, doc};
 use serde_json::{Value, json};
 
 use self::admin::{Admin, Form, JOBS, is_empty, local, parsed};
-use super::harness::wall;
+use super::harness::{World, wall};
 use crate::support::servers::{self, End, Mongod, Redis, RedisOptions};
 
 const TEST: &str = r#"test.main.Test("kinit", 1314, True)"#;
@@ -230,8 +230,14 @@ fn a_redis_that_dies_changes_nothing_that_is_scheduled_and_kinit_is_heard_again(
     admin.until_records(&often, count + 2);
     admin.disable(&gone);
     admin.world.until("removal", |world| world.applied(&gone).is_none());
+    let health = |world: &mut World| world.ask(&["status"])["health"].clone();
+    admin.world.until("problem in the status", |world| {
+        let problems = world.ask(&["status"])["problems"].to_string();
+        problems.contains("kinit is not listened to") && health(world) == "degraded"
+    });
     redis.start_again();
     admin.until_heard();
+    admin.world.until("health", |world| health(world) == "healthy");
     let class = "test.main.Test('again', 1)";
     let id = admin.create(&Form::new(class, "cron", YEARLY));
     admin.run_once(&id, class);
