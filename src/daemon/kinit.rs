@@ -38,6 +38,8 @@ use crate::time::Zone;
 const OWNER: &str = "kinit";
 /// The pause before what could not be done is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How many refusals of definitions are remembered.
+const COMPLAINED_MAX: usize = 10_000;
 /// What is said of a removal that was made before.
 const NOT_THERE: &str = "E0404";
 /// How many deletions may wait to be looked at.
@@ -247,14 +249,16 @@ impl Bridge {
 
     /// Has jobs declared or taken back; none: the daemon is stopping.
     async fn declare(&mut self, wishes: Wishes) -> Option<Declared> {
-        for name in wishes.keys() {
-            self.tasks.entry(name.clone()).or_default();
-        }
+        let names: Vec<JobName> = wishes.keys().cloned().collect();
         let (done, declared) = oneshot::channel();
         let (owner, actor) = (Owner(OWNER.into()), OWNER.to_owned());
         let declare = Declare { owner, actor, wishes, dry_run: false };
         self.handle.looks.send(Look::Declare { declare, done }).await.ok()?;
-        declared.await.ok()
+        let declared = declared.await.ok()?;
+        for name in names.into_iter().filter(|name| !declared.refused.contains_key(name)) {
+            self.tasks.entry(name).or_default();
+        }
+        Some(declared)
     }
 
     /// Takes jobs back. What runs of them goes on to its end.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::daemon::Incoming;
-use crate::daemon::kinit::{Bridge, OWNER};
+use crate::daemon::kinit::{Bridge, COMPLAINED_MAX, OWNER};
 use crate::daemon::requests::Asked;
 use crate::engine::declaration::Wish;
 use crate::engine::request::{Op, Refusal, ReplyStatus, Request, RequestId};
@@ -142,6 +142,9 @@ impl Bridge {
     /// The same, of a definition that was found: each reason is told once.
     pub(super) async fn refuse_found(&mut self, id: &str, reason: &str) {
         let record = RecordId::of_refusal(id, reason, None);
+        if self.complained.len() >= COMPLAINED_MAX {
+            self.complained.clear();
+        }
         if self.complained.insert(record) {
             self.refusals += 1;
             let refusals = self.refusals;

@@ -20,7 +20,7 @@ use crate::io::kinit::message::MESSAGE_BYTES_MAX;
 use crate::io::secrets::without_secrets;
 
 /// How many messages may wait to be carried out.
-pub const HEARD_MAX: usize = 4096;
+pub const HEARD_MAX: usize = 1024;
 /// How long a connection may take to be made, and a call to be answered.
 const CALL_WITHIN: Duration = Duration::from_secs(2);
 /// How often is looked whether the server is there.
