@@ -54,7 +54,7 @@ pub use crate::embed::start::Builder;
 use crate::engine::condition::Condition;
 use crate::engine::execution::{ExecutionId, Outcome};
 pub use crate::engine::lifecycle::LifecycleEvent;
-use crate::engine::request::{Op, Refusal, ReplyStatus, Request, RequestId};
+use crate::engine::request::{Act, Order, Refusal, ReplyStatus, RequestId};
 use crate::io::clock;
 use crate::io::files::written::{Written, path_of};
 use crate::io::store::StoreError;
@@ -182,8 +182,8 @@ impl Embedded {
         let id = clock::unique_id();
         let id = RequestId::parse(&id).map_err(|_| EmbedError::Name(id))?;
         let execution = id.execution();
-        let op = Op::Run { job, params, wait: true };
-        let (asked, mut replies) = Asked::new(Request { id, op, actor: Some(ACTOR.to_owned()) });
+        let act = Act::Run { job, params, wait: true, dry_run: false };
+        let (asked, mut replies) = Asked::new(Order { id, act, actor: Some(ACTOR.to_owned()) });
         self.handle.incoming.send(Incoming::Asked(asked)).await.map_err(|_| EmbedError::Stopped)?;
         while let Some(reply) = replies.recv().await {
             match reply.status {
@@ -191,6 +191,7 @@ impl Embedded {
                 ReplyStatus::Finished { outcome, .. } => return Ok((execution, outcome)),
                 ReplyStatus::Accepted { .. }
                 | ReplyStatus::Started
+                | ReplyStatus::Answered(_)
                 | ReplyStatus::Expired
                 | ReplyStatus::Duplicate => {}
             }

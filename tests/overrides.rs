@@ -5,7 +5,7 @@ use cronwright::engine::event::{Effect, Event, Recovery, Resume, Start};
 use cronwright::engine::execution::{AttemptId, Cause, Ending, Outcome, Output, Row, Skipped};
 use cronwright::engine::overrides::{Override, Pause, SkipNext, next_to_run};
 use cronwright::engine::plan::{AppliedJob, AppliedSet, Change, Owner, Sources, diff};
-use cronwright::engine::request::{Op, ReplyStatus, Request, RequestId, Selection};
+use cronwright::engine::request::{Act, Order, OverrideChange, ReplyStatus, RequestId, Selection};
 use cronwright::engine::scheduler::{Scheduler, preview};
 use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Guard, PlanAnswer, RowChange};
@@ -165,23 +165,32 @@ impl Bench {
         }
     }
 
-    fn ask(&mut self, id: &str, op: Op) -> ReplyStatus {
+    fn ask(&mut self, id: &str, act: Act) -> ReplyStatus {
         let (id, actor) = (RequestId::parse(id).unwrap(), Some("li.wei".to_owned()));
-        self.hear(Event::Request(Request { id, op, actor }));
+        self.hear(Event::Order(Order { id, act, actor }));
         self.replies.pop().unwrap()
     }
 
     fn pause(&mut self, id: &str, until: Option<Timestamp>) -> ReplyStatus {
         let reason = Some("vendor down".to_owned());
-        self.ask(id, Op::Pause { jobs: Selection::All, reason, until })
+        self.ask(
+            id,
+            Act::Override { jobs: Selection::All, change: OverrideChange::Pause { reason, until } },
+        )
     }
 
     fn skip_next(&mut self, id: &str) -> ReplyStatus {
-        self.ask(id, Op::SkipNext { jobs: Selection::All, reason: None })
+        self.ask(
+            id,
+            Act::Override {
+                jobs: Selection::All,
+                change: OverrideChange::SkipNext { reason: None },
+            },
+        )
     }
 
     fn resume(&mut self, id: &str) -> ReplyStatus {
-        self.ask(id, Op::Resume { jobs: Selection::All })
+        self.ask(id, Act::Override { jobs: Selection::All, change: OverrideChange::Resume })
     }
 
     /// `10:00:01 succeeded`, `10:00:02-10:00:04 skipped(paused) 3`: rows, oldest first.
@@ -314,7 +323,8 @@ fn groups_are_those_of_the_moment_and_an_unknown_job_stops_all() {
     let jobs = "  a: { command: x, triggers: [], group: etl }\n  b: { command: x, triggers: [], group: etl }\n  c: { command: x, triggers: [] }\n";
     let mut bench = Bench::new(jobs);
     let name = |name: &str| JobName::parse(name).unwrap();
-    let pause = |jobs| Op::Pause { jobs, reason: None, until: None };
+    let pause =
+        |jobs| Act::Override { jobs, change: OverrideChange::Pause { reason: None, until: None } };
     let named = Selection::Named(vec![name("a"), name("x")]);
     let ReplyStatus::Rejected(refusal) = bench.ask("1", pause(named)) else { panic!("done") };
     assert_eq!(refusal.message, "no job `x`");

@@ -6,6 +6,7 @@
 mod apply;
 mod cancel;
 pub mod client;
+mod declare;
 mod exec;
 pub mod exit;
 mod explain;
@@ -136,6 +137,10 @@ enum Verb {
     Run(run::RunArgs),
     /// End an execution.
     Cancel(cancel::CancelArgs),
+    /// Add jobs that no file declares.
+    Add(declare::AddArgs),
+    /// Remove a job that was added.
+    Remove(declare::RemoveArgs),
     /// Hold jobs back, with who, why and until when.
     Pause(pause::PauseArgs),
     /// Take back what holds jobs.
@@ -220,6 +225,8 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Show(args) => wait_for(show::show(args, session()?))?,
         Verb::Run(args) => wait_for(run::run(args, session()?))?,
         Verb::Cancel(args) => wait_for(cancel::cancel(args, session()?))?,
+        Verb::Add(args) => wait_for(declare::add(args, session()?))?,
+        Verb::Remove(args) => wait_for(declare::remove(args, session()?))?,
         Verb::Pause(args) => wait_for(pause::pause(args, session()?))?,
         Verb::Resume(args) => wait_for(pause::resume(args, session()?))?,
         Verb::Export(args) => wait_for(export::export(args, session()?))?,

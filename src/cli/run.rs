@@ -113,6 +113,8 @@ pub(super) fn envelope(op: &str) -> RequestDocument {
         job: None,
         args: ArgsDocument::default(),
         reply_to: None,
+        idempotency_key: None,
+        dry_run: false,
         issued_at: None,
         expires_at: None,
         actor: Some(actor()),

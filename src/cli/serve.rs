@@ -24,7 +24,7 @@ use crate::cli::process;
 use crate::daemon::api::Answers;
 use crate::daemon::lifecycle::{Lifecycle, Subscription};
 use crate::daemon::reconciler::Look;
-use crate::daemon::settings::{self, Environment, Flags, Places, Settings};
+use crate::daemon::settings::{self, Environment, Flags, Places, RedisSettings, Settings};
 use crate::daemon::view::RedisHealth;
 use crate::daemon::zone_watch::{FILE_NAME, watch_zones};
 use crate::daemon::{DaemonError, Ended, Handle, Incoming, Program, open_store, start};
@@ -141,10 +141,13 @@ async fn run(
     let (handle, daemon) =
         start(Arc::clone(&settings), store, program).await.map_err(start_failure)?;
     let (api, asked) = Api::new();
-    let redis_now = open_redis(&settings, &handle)?;
+    let (redis_health, redis_now) = watch::channel(RedisHealth::Unused);
     let (problems, unserved) = watch::channel(Vec::new());
-    serve_kinit(&settings, &handle, told, problems).await?;
     let answers = Answers { handle: handle.clone(), redis: redis_now, unserved, started_at };
+    if let Some(redis) = &settings.redis {
+        open_redis(redis, answers.clone(), redis_health)?;
+    }
+    serve_kinit(&settings, &handle, told, problems).await?;
     tokio::spawn(answers.give(asked));
     let (stop, stopped) = watch::channel(false);
     let mut serving = JoinSet::new();
@@ -164,22 +167,21 @@ async fn run(
 
 #[cfg(feature = "redis")]
 fn open_redis(
-    settings: &Settings,
-    handle: &Handle,
-) -> Result<watch::Receiver<RedisHealth>, Failure> {
-    crate::daemon::redis::serve(settings, handle.incoming.clone(), handle.applied.clone())
+    settings: &RedisSettings,
+    answers: Answers,
+    health: watch::Sender<RedisHealth>,
+) -> Result<(), Failure> {
+    crate::daemon::redis::serve(settings, answers, health)
         .map_err(|error| Failure::new(Exit::BadSettings, error.to_string()))
 }
 
 #[cfg(not(feature = "redis"))]
 fn open_redis(
-    settings: &Settings,
-    _handle: &Handle,
-) -> Result<watch::Receiver<RedisHealth>, Failure> {
-    match &settings.redis {
-        None => Ok(watch::channel(RedisHealth::Unused).1),
-        Some(_) => Err(not_built("redis")),
-    }
+    _settings: &RedisSettings,
+    _answers: Answers,
+    _health: watch::Sender<RedisHealth>,
+) -> Result<(), Failure> {
+    Err(not_built("redis"))
 }
 
 #[cfg(all(feature = "mongo", feature = "redis"))]

@@ -1,6 +1,7 @@
 //! The book of trusted definitions (D13): what this daemon has read itself, from a manifest or from its
 //! last good snapshot in the state directory. Nothing else is ever executed; the store's copy is for
-//! comparing and for the calendar.
+//! comparing and for the calendar. Jobs that no source declares are the exception: they live in the store, and
+//! count only as far as a request might have said the same ([`Grant`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::warn;
 
 use crate::engine::execution::Row;
-use crate::engine::plan::Change;
+use crate::engine::plan::{Change, Owner};
 use crate::engine::rollback::Former;
 use crate::io::last_good::LastGood;
 use crate::io::store::document::JobDocument;
+use crate::spec::grant::Grant;
 use crate::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec};
 
 /// Definitions by name and digest.
@@ -19,12 +21,19 @@ use crate::spec::job::{DeclaredJob, Digest, JobName, JobSet, JobSpec};
 pub(super) struct Book {
     last_good: Arc<LastGood>,
     trusted: Mutex<BTreeMap<(JobName, Digest), Arc<JobSpec>>>,
+    /// What a definition that no manifest holds may say.
+    grant: Grant,
 }
 
 impl Book {
     /// A book with its last good definitions.
-    pub(super) fn new(last_good: LastGood) -> Self {
-        Self { last_good: Arc::new(last_good), trusted: Mutex::default() }
+    pub(super) fn new(last_good: LastGood, grant: Grant) -> Self {
+        Self { last_good: Arc::new(last_good), trusted: Mutex::default(), grant }
+    }
+
+    /// What a definition that no manifest holds may say.
+    pub(super) fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     fn trusted(&self) -> MutexGuard<'_, BTreeMap<(JobName, Digest), Arc<JobSpec>>> {
@@ -51,7 +60,13 @@ impl Book {
         if let Some(spec) = self.find(&name, &digest) {
             return Some(spec);
         }
-        JobSpec::from_canonical(&name, &document.spec.to_string()).ok().map(Arc::new)
+        let spec = JobSpec::from_canonical(&name, &document.spec.to_string()).ok().map(Arc::new)?;
+        // Definitions of requests live in the store, and may say no more than a request may (D13).
+        let is_owned = Owner(document.owner.as_str().into()).as_source().is_none();
+        if is_owned && spec.digest() == digest && self.grant.check(&spec).is_ok() {
+            self.trusted().insert((name, digest), Arc::clone(&spec));
+        }
+        Some(spec)
     }
 
     /// Reads the last good definitions of stored jobs that no manifest has declared, and those that executions

@@ -1,5 +1,6 @@
 //! What the reconciler is asked to look for, and what it answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -7,8 +8,11 @@ use tokio::sync::oneshot;
 use crate::daemon::settings::Settings;
 use crate::daemon::view::Sync;
 use crate::engine::condition::{Condition, Unmet};
-use crate::engine::plan::{Plan, PruneGuard};
+use crate::engine::declaration::Wish;
+use crate::engine::plan::{Owner, Plan, PruneGuard};
+use crate::engine::request::Refusal;
 use crate::engine::rollback::{Pin, TakenBack};
+use crate::spec::job::JobName;
 use crate::spec::settings::{OnInvalid, SelfHeal};
 
 /// Why it looks.
@@ -41,11 +45,40 @@ pub enum Look {
         /// What became of it.
         done: oneshot::Sender<Result<Looked, Unmet>>,
     },
+    /// Somebody whose jobs stand in no source declares some, or takes them back.
+    Declare {
+        /// Which.
+        declare: Declare,
+        /// What became of it.
+        done: oneshot::Sender<Declared>,
+    },
     /// Somebody wants to know what would change; nothing is applied.
     Preview {
         /// The plan, with what is wrong.
         done: oneshot::Sender<Preview>,
     },
+}
+
+/// Jobs of an owner that is no source, declared or taken back by name. All that can be applied is applied, in one plan.
+#[derive(Debug, Clone)]
+pub struct Declare {
+    /// `request` or `kinit`.
+    pub owner: Owner,
+    /// Who asks, for the record.
+    pub actor: String,
+    /// What becomes of which job. A definition is a manifest in JSON that declares this one job.
+    pub wishes: BTreeMap<JobName, Wish<Arc<[u8]>>>,
+    /// Nothing is applied.
+    pub dry_run: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    /// What was changed, or would be.
+    pub plan: Plan,
+    /// What was refused, and why.
+    pub refused: BTreeMap<JobName, Refusal>,
 }
 
 /// How far somebody goes back.

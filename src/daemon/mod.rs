@@ -6,6 +6,7 @@
 
 pub mod api;
 mod book;
+mod declaring;
 mod executor;
 pub mod failpoint;
 mod forward;
@@ -41,14 +42,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::daemon::executor::Executor;
 use crate::daemon::parts::Parts;
 use crate::daemon::preparing::Revealed;
-use crate::daemon::reconciler::Look;
 use crate::daemon::requests::{Asked, Waiting};
 use crate::daemon::store_task::Operation;
 use crate::daemon::view::Applied;
-use crate::engine::condition::Condition;
 use crate::engine::event::{Effect, Event, LeaseLoss, PlanDone, Resume};
 use crate::engine::lifecycle::LifecycleEvent;
-use crate::engine::request::{Op, ReplyStatus};
 use crate::engine::scheduler::Scheduler;
 use crate::io::clock::{self, SLEEP_MAX, Sleeper};
 use crate::io::store::{ForeignNews, Holder, Store};
@@ -74,7 +72,7 @@ pub enum Incoming {
     Event(Event),
     /// Programs have told the secrets of an attempt.
     Revealed(Revealed),
-    /// A request, through any door.
+    /// An order, through any door.
     Asked(Asked),
     /// Another node leads.
     Following,
@@ -218,38 +216,10 @@ impl Loop {
         });
     }
 
-    /// `sync` and `ping` are the daemon's own; the rest is the scheduler's.
     fn asked(&mut self, asked: Asked) {
-        match &asked.request.op {
-            Op::Ping => asked.answer(ReplyStatus::Finished { outcome: None, note: None }),
-            Op::Sync => self.sync(asked),
-            Op::Run { .. }
-            | Op::Cancel { .. }
-            | Op::Pause { .. }
-            | Op::Resume { .. }
-            | Op::SkipNext { .. } => {
-                if let Some(request) = self.waiting.take_in(asked) {
-                    self.handle(Event::Request(request));
-                }
-            }
+        if let Some(order) = self.waiting.take_in(asked) {
+            self.handle(Event::Order(order));
         }
-    }
-
-    fn sync(&self, asked: Asked) {
-        let (done, looked) = oneshot::channel();
-        let actor = asked.request.actor.clone().unwrap_or_else(|| "a request".to_owned());
-        let looks = self.parts.looks.clone();
-        tokio::spawn(async move {
-            let sent = looks.send(Look::Asked { actor, only: Condition::default(), done }).await;
-            let note = match (sent, looked.await) {
-                (Ok(()), Ok(Ok(looked))) => {
-                    format!("{}: {} changes", looked.sync.state(), looked.plan.changes.len())
-                }
-                (Ok(()), Ok(Err(unmet))) => unmet.to_string(),
-                (Err(_), _) | (_, Err(_)) => "the daemon is stopping".to_owned(),
-            };
-            asked.answer(ReplyStatus::Finished { outcome: None, note: Some(note) });
-        });
     }
 
     /// This node stands by: when it takes over, it runs the set last applied (D14).

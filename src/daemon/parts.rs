@@ -31,6 +31,7 @@ use crate::io::files::written::Written;
 use crate::io::files::{Guard, Source, Sources};
 use crate::io::last_good::LastGood;
 use crate::io::store::{Holder, Store, StoreError};
+use crate::spec::grant::Grant;
 use crate::spec::task::classes::CompiledClasses;
 
 /// How many looks may wait.
@@ -62,7 +63,6 @@ pub enum DaemonError {
 pub(super) struct Parts {
     pub(super) events: mpsc::Sender<Incoming>,
     pub(super) operations: mpsc::UnboundedSender<Operation>,
-    pub(super) looks: mpsc::Sender<Look>,
     pub(super) plans_done: mpsc::Sender<PlanDone>,
     pub(super) applied: watch::Sender<Applied>,
     pub(super) resume: watch::Sender<Resume>,
@@ -137,7 +137,8 @@ async fn supervisor_of(
 }
 
 fn book_of(settings: &Settings) -> Arc<Book> {
-    Arc::new(Book::new(LastGood::open(settings.state_dir.join("last-good"))))
+    let grant = Grant::new(settings.allow_tasks.clone(), &settings.known.defaults);
+    Arc::new(Book::new(LastGood::open(settings.state_dir.join("last-good")), grant))
 }
 
 /// Starts a daemon on an open store.
@@ -190,7 +191,6 @@ pub async fn start(
         parts: Parts {
             events: events.clone(),
             operations: wires.operations,
-            looks: looks.clone(),
             plans_done: wires.plans_done,
             applied: wires.applied,
             resume: wires.resume,

@@ -42,6 +42,8 @@ pub(super) struct Seen {
     pub(super) loaded: Option<Arc<Loaded>>,
     /// Remembers files, so that only those that changed are parsed again.
     loader: Loader,
+    /// There are other classes than the manifests were read against.
+    stale_classes: bool,
     /// The files of the classes, when they were looked at last.
     classes: Option<Fingerprint>,
     /// When the snapshot was taken.
@@ -72,7 +74,8 @@ impl Reader {
         let before = seen.snapshot.as_ref().map(|snapshot| Arc::clone(&snapshot.digest));
         let Some(snapshot) = self.read(seen.snapshot.as_ref(), touched).await else { return };
         seen.taken_at = clock::boot();
-        let new_classes = self.look_for_classes(seen).await;
+        self.look_for_new_classes(seen).await;
+        let new_classes = std::mem::take(&mut seen.stale_classes);
         let unchanged = before.is_some_and(|digest| digest == snapshot.digest);
         if !unchanged || new_classes || seen.loaded.is_none() {
             let (read, known) = (Arc::clone(&snapshot), self.known.clone());
@@ -84,6 +87,11 @@ impl Reader {
             seen.loaded = Some(Arc::new(loaded));
         }
         seen.snapshot = Some(snapshot);
+    }
+
+    /// Finds out which classes there are now.
+    pub(super) async fn look_for_new_classes(&mut self, seen: &mut Seen) {
+        seen.stale_classes |= self.look_for_classes(seen).await;
     }
 
     /// Finds out which classes there are, when their files are others than at the last look; whether they are.

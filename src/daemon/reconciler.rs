@@ -94,7 +94,7 @@ impl Reconciler {
 
     /// Looks and acts; whether a removal waits for a second look.
     async fn awake(&mut self, seen: &mut Seen, wake: Wake) -> bool {
-        if wake.look.is_some() {
+        if wake.look.as_ref().is_some_and(|look| !matches!(look, Look::Declare { .. })) {
             self.git.fetch_now().await;
         }
         match wake.look {
@@ -117,6 +117,12 @@ impl Reconciler {
                 let second = looked.as_ref().map_or(true, |l| l.plan.wants_second_look());
                 drop(done.send(looked));
                 second
+            }
+            Some(Look::Declare { declare, done }) => {
+                // What waits for a second look waits on: the sources were not looked at.
+                let wanted = self.declared_plan(seen, "", &BTreeSet::new()).wants_second_look();
+                drop(done.send(self.declare(seen, &declare).await));
+                wanted
             }
             Some(Look::Resume { actor, done }) => {
                 let looked = self.resume(seen, &actor).await;
@@ -149,16 +155,26 @@ impl Reconciler {
             () = sleep_until(rescan_at) => Some(Wake::everything("rescan")),
             look = self.looks.recv() => {
                 let look = look?;
+                let touched = match &look {
+                    // The sources have nothing to do with it.
+                    Look::Declare { .. } => Touched::Only(BTreeSet::new()),
+                    Look::Hangup
+                    | Look::Asked { .. }
+                    | Look::GoBack { .. }
+                    | Look::Resume { .. }
+                    | Look::Preview { .. } => Touched::Anything,
+                };
                 let origin = match &look {
                     Look::Hangup => "hangup".to_owned(),
                     Look::Asked { actor, .. } => format!("apply by {actor}"),
                     Look::Preview { .. } => "plan".to_owned(),
+                    Look::Declare { declare, .. } => declare.owner.to_string(),
                     Look::GoBack { back, .. } => {
                         format!("rollback to {} by {}", back.pin.revision, back.pin.by)
                     }
                     Look::Resume { actor, .. } => format!("resume by {actor}"),
                 };
-                Some(Wake { look: Some(look), ..Wake::everything(&origin) })
+                Some(Wake { origin, touched, look: Some(look) })
             }
         }
     }
@@ -216,9 +232,7 @@ impl Reconciler {
             && plan.moved.is_empty()
             && applied.phase == Phase::Active
             && plan.revision == applied.revision;
-        if let Err(error) = self.book.keep(&plan.changes).await {
-            warn!(%error, "cannot keep the last good definitions");
-        }
+        self.keep_definitions(&plan).await;
         if !nothing_new && !self.apply(&plan).await {
             return None;
         }
@@ -231,6 +245,19 @@ impl Reconciler {
             .then(|| self.plan(seen, &plan.origin, &BTreeSet::new()));
         let sync = self.publish(seen, after.as_ref().unwrap_or(&plan), None);
         Some(Looked { plan, sync })
+    }
+
+    /// Before they are applied: then what is applied is always kept.
+    pub(super) async fn keep_definitions(&self, plan: &Plan) {
+        if let Err(error) = self.book.keep(&plan.changes).await {
+            warn!(%error, "cannot keep the last good definitions");
+        }
+    }
+
+    /// Tells how the sources stand, which were not looked at.
+    pub(super) fn publish_anew(&self, seen: &mut Seen, origin: &str) {
+        let plan = self.plan(seen, origin, &BTreeSet::new());
+        self.publish(seen, &plan, None);
     }
 
     /// The plan that nobody takes.
@@ -318,7 +345,7 @@ impl Reconciler {
         }
     }
 
-    async fn forget_unused(&self, seen: &Seen, plan: &Plan) {
+    pub(super) async fn forget_unused(&self, seen: &Seen, plan: &Plan) {
         let replaced =
             plan.changes.iter().filter_map(Change::applied).map(|job| job.digest.clone()).collect();
         let Applied { jobs: applied, in_flight, .. } = self.applied.borrow().clone();

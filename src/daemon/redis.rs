@@ -4,48 +4,45 @@
 //! delivery is at least once and the effect once: its row has the request's id. Redis absent or
 //! restarted never stops anything else.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::daemon::Incoming;
-use crate::daemon::requests::Asked;
-use crate::daemon::settings::Settings;
+use crate::daemon::api;
+use crate::daemon::settings::RedisSettings;
 use crate::daemon::view::{Applied, RedisHealth};
-use crate::engine::request::{Op, Reply, ReplyStatus};
+use crate::engine::request::{Op, Refusal, Reply, ReplyStatus};
 use crate::engine::scheduler::Phase;
 use crate::io::http::documents::request::Envelope;
 use crate::io::redis::wire::Refused;
-use crate::io::redis::{
-    Answers, Content, Delivery, Notice, RedisError, RedisSettings, RequestStream, open,
-};
+use crate::io::redis::{self, Answers, Content, Delivery, Notice, RedisError, RequestStream};
+use crate::spec::operation::Operation;
 
 /// The pause before a request that could not be taken now is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Refusals that say nothing about the request: the store is away, too many wait.
 const NOT_NOW: [&str; 2] = ["E0503", "E0429"];
 
-/// Opens the door, when the settings name a server; the state of the connection comes back.
+/// Opens the door; `health` is told the state of the connection.
 pub fn serve(
-    settings: &Settings,
-    incoming: mpsc::Sender<Incoming>,
-    applied: watch::Receiver<Applied>,
-) -> Result<watch::Receiver<RedisHealth>, RedisError> {
-    let Some(redis) = &settings.redis else {
-        return Ok(watch::channel(RedisHealth::Unused).1);
-    };
-    let (stream, answers, mut state) = open(&RedisSettings {
-        url: redis.url.expose().to_owned(),
-        prefix: redis.prefix.clone(),
-        node: settings.node.as_str().into(),
-        producers: Vec::new(),
+    settings: &RedisSettings,
+    desk: api::Answers,
+    health: watch::Sender<RedisHealth>,
+) -> Result<(), RedisError> {
+    let (stream, answers, mut state) = redis::open(&redis::RedisSettings {
+        url: settings.url.expose().to_owned(),
+        prefix: settings.prefix.clone(),
+        node: Arc::clone(&desk.handle.node),
+        producers: settings.producers.clone(),
     })?;
     let away = |error: Option<String>| RedisHealth::Away {
         error: error.unwrap_or_else(|| "not connected yet".to_owned()),
     };
-    let (health, health_now) = watch::channel(away(None));
+    health.send_replace(away(None));
     tokio::spawn(async move {
         while state.changed().await.is_ok() {
             let now = state.borrow_and_update().clone();
@@ -53,9 +50,10 @@ pub fn serve(
             log_change(&health.send_replace(next.clone()), &next);
         }
     });
-    let door = Door { incoming, answers };
+    let applied = desk.handle.applied.clone();
+    let door = Door { desk, answers, allow: settings.allow.clone() };
     tokio::spawn(door.read(stream, applied));
-    Ok(health_now)
+    Ok(())
 }
 
 fn log_change(before: &RedisHealth, now: &RedisHealth) {
@@ -76,8 +74,10 @@ fn log_change(before: &RedisHealth, now: &RedisHealth) {
 
 #[derive(Clone)]
 struct Door {
-    incoming: mpsc::Sender<Incoming>,
+    desk: api::Answers,
     answers: Answers,
+    /// The operations that are taken in here.
+    allow: BTreeSet<Operation>,
 }
 
 impl Door {
@@ -105,15 +105,15 @@ impl Door {
     async fn take(&self, mut delivery: Delivery) {
         let content = std::mem::replace(&mut delivery.content, Content::Refused(spent()));
         match content {
-            Content::Request(envelope) => {
-                let (asked, replies) = Asked::new(envelope.request.clone());
-                if self.incoming.send(Incoming::Asked(asked)).await.is_ok() {
-                    let door = self.clone();
-                    tokio::spawn(door.answer(delivery, envelope, replies));
+            Content::Request(envelope) => match self.refuses(&envelope.request.op) {
+                Some(refusal) => {
+                    let (id, reply_to) = (Some(envelope.asked_as), envelope.reply_to);
+                    self.bury(delivery, Refused { refusal, id, reply_to }).await;
                 }
-            }
+                None => self.pass_on(delivery, envelope).await,
+            },
             Content::Expired(envelope) => {
-                let in_reply_to = envelope.request.id;
+                let in_reply_to = envelope.asked_as;
                 let status = ReplyStatus::Expired;
                 let reply = Reply { in_reply_to, status, execution: None };
                 self.reply(envelope.reply_to.as_deref(), &reply).await;
@@ -123,6 +123,28 @@ impl Door {
         }
     }
 
+    /// Orders are asked in the order of the stream, which the loop keeps. What goes through the reconciler has its
+    /// effect before the next request is asked: a job is there when it is to run.
+    async fn pass_on(&self, delivery: Delivery, envelope: Envelope) {
+        let Ok(replies) = self.desk.ask(envelope.request.clone()).await else { return };
+        let goes_on_at_once = matches!(envelope.request.op, Op::Act(_) | Op::Ask(_) | Op::Ping);
+        let answer = self.clone().answer(delivery, envelope, replies);
+        if goes_on_at_once {
+            tokio::spawn(answer);
+        } else {
+            answer.await;
+        }
+    }
+
+    fn refuses(&self, op: &Op) -> Option<Refusal> {
+        let operation = op.operation();
+        (!self.allow.contains(&operation)).then(|| Refusal {
+            code: "E0403",
+            message: format!("`{}` is not taken in through Redis", operation.as_str()),
+            help: Some("`[redis] allow` names the operations that are".to_owned()),
+        })
+    }
+
     /// Passes the answers on; the first that says something about the request ends the entry.
     async fn answer(
         self,
@@ -130,16 +152,14 @@ impl Door {
         envelope: Envelope,
         mut replies: mpsc::Receiver<Reply>,
     ) {
-        let wait = matches!(envelope.request.op, Op::Run { wait: true, .. });
+        let wait = envelope.request.op.waits();
         let mut delivery = Some(delivery);
         loop {
             let Some(reply) = replies.recv().await else { return };
+            let reply = Reply { in_reply_to: envelope.asked_as.clone(), ..reply };
             if is_not_now(&reply.status) {
                 sleep(AGAIN).await;
-                let (asked, again) = Asked::new(envelope.request.clone());
-                if self.incoming.send(Incoming::Asked(asked)).await.is_err() {
-                    return;
-                }
+                let Ok(again) = self.desk.ask(envelope.request.clone()).await else { return };
                 replies = again;
                 continue;
             }

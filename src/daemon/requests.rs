@@ -5,41 +5,41 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 use crate::engine::execution::ExecutionId;
-use crate::engine::request::{Op, Refusal, Reply, ReplyStatus, Request, RequestId};
+use crate::engine::request::{Act, Order, Refusal, Reply, ReplyStatus, RequestId};
 
 /// How many answers one request can have: accepted, started, finished, and one to spare.
 const REPLIES_MAX: usize = 4;
 /// How many requests may wait for an answer.
 const WAITING_MAX: usize = 10_000;
 
-/// A request with the way back.
+/// An order with the way back.
 #[derive(Debug)]
 pub struct Asked {
-    /// The request.
-    pub request: Request,
+    /// The order.
+    pub order: Order,
     /// Where its replies go.
     pub replies: mpsc::Sender<Reply>,
 }
 
+/// Where the replies to one request go, and where they arrive.
+pub(super) fn reply_channel() -> (mpsc::Sender<Reply>, mpsc::Receiver<Reply>) {
+    mpsc::channel(REPLIES_MAX)
+}
+
 impl Asked {
-    /// A request and the end at which its replies arrive.
-    pub fn new(request: Request) -> (Self, mpsc::Receiver<Reply>) {
-        let (replies, arriving) = mpsc::channel(REPLIES_MAX);
-        (Self { request, replies }, arriving)
+    /// An order and the end at which its replies arrive.
+    pub fn new(order: Order) -> (Self, mpsc::Receiver<Reply>) {
+        let (replies, arriving) = reply_channel();
+        (Self { order, replies }, arriving)
     }
 
     /// Answers for good.
-    pub(super) fn answer(self, status: ReplyStatus) {
+    fn answer(self, status: ReplyStatus) {
         let execution = None;
-        let reply = Reply { in_reply_to: self.request.id, status, execution };
+        let reply = Reply { in_reply_to: self.order.id, status, execution };
         // Whoever asked may have gone.
         drop(self.replies.try_send(reply));
     }
-}
-
-/// Whether a request asks for an answer when its execution has ended.
-pub(super) fn waits(request: &Request) -> bool {
-    matches!(request.op, Op::Run { wait: true, .. })
 }
 
 /// Requests that are not answered for good.
@@ -56,11 +56,11 @@ struct Waiter {
 
 impl Waiting {
     /// Remembers who asked. A request whose id is being carried out is a duplicate; it is answered here.
-    pub(super) fn take_in(&mut self, asked: Asked) -> Option<Request> {
-        if self.by_id.contains_key(&asked.request.id) {
-            let is_run = matches!(asked.request.op, Op::Run { .. });
-            let execution = is_run.then(|| asked.request.id.execution());
-            let in_reply_to = asked.request.id;
+    pub(super) fn take_in(&mut self, asked: Asked) -> Option<Order> {
+        if self.by_id.contains_key(&asked.order.id) {
+            let is_run = matches!(asked.order.act, Act::Run { .. });
+            let execution = is_run.then(|| asked.order.id.execution());
+            let in_reply_to = asked.order.id;
             let reply = Reply { in_reply_to, status: ReplyStatus::Duplicate, execution };
             drop(asked.replies.try_send(reply));
             return None;
@@ -73,10 +73,10 @@ impl Waiting {
             }));
             return None;
         }
-        let wait = waits(&asked.request);
+        let wait = matches!(asked.order.act, Act::Run { wait: true, .. });
         let waiter = Waiter { wait, replies: asked.replies };
-        self.by_id.insert(asked.request.id.clone(), waiter);
-        Some(asked.request)
+        self.by_id.insert(asked.order.id.clone(), waiter);
+        Some(asked.order)
     }
 
     /// Passes an answer on.

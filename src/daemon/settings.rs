@@ -13,6 +13,7 @@ mod sources;
 mod tasks;
 mod url;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -26,7 +27,9 @@ use crate::diagnostic::{Diagnostic, sort};
 use crate::engine::plan::PruneGuard;
 use crate::io::executor::python::Python;
 use crate::spec::manifest::Known;
+use crate::spec::operation::Operation;
 pub use crate::spec::settings::{OnInvalid, SelfHeal};
+use crate::spec::task::TaskKind;
 use crate::time::ZoneSource;
 
 /// The longest path of a Unix socket, in bytes.
@@ -57,6 +60,8 @@ pub struct Settings {
     pub redis: Option<RedisSettings>,
     /// What is spoken with kinit's web admin.
     pub kinit: Option<KinitSettings>,
+    /// Kinds of task that a job may have that no file declares.
+    pub allow_tasks: BTreeSet<TaskKind>,
     /// Sockets of the API; never empty.
     pub listen: Vec<PathBuf>,
     /// How many executions may be in flight on this node at once; none: any number.
@@ -89,6 +94,10 @@ pub struct RedisSettings {
     pub url: SecretUrl,
     /// What the names of streams begin with, without braces.
     pub prefix: String,
+    /// Producers that have a stream of their own.
+    pub producers: Vec<String>,
+    /// The operations that are taken in.
+    pub allow: BTreeSet<Operation>,
 }
 
 /// The prefix of streams where none is given.

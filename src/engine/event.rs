@@ -9,7 +9,7 @@ use crate::engine::execution::{
 use crate::engine::overrides::{OverrideWrite, Overrides};
 use crate::engine::plan::{AppliedJob, AppliedSet, Change, Plan, Repair};
 use crate::engine::removed::Removed;
-use crate::engine::request::{ReplyStatus, Request, RequestId};
+use crate::engine::request::{Order, ReplyStatus, RequestId};
 use crate::engine::rollback::Pin;
 use crate::spec::job::JobName;
 use crate::time::{BootTime, Timestamp};
@@ -49,7 +49,7 @@ pub enum Event {
     /// A store operation failed, or its answer never came: what it did is unknown.
     StoreLost,
     /// An order.
-    Request(Request),
+    Order(Order),
     /// A task runs.
     Started {
         /// The attempt.

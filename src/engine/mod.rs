@@ -4,6 +4,7 @@ pub mod absence;
 pub mod admission;
 pub mod condition;
 pub mod consequences;
+pub mod declaration;
 pub mod event;
 pub mod execution;
 pub mod fields;

@@ -29,6 +29,16 @@ impl Owner {
         Self(format!("file:{name}").into())
     }
 
+    /// The owner of jobs that were added by request.
+    pub fn request() -> Self {
+        Self("request".into())
+    }
+
+    /// The owner of jobs that kinit has added.
+    pub fn kinit() -> Self {
+        Self("kinit".into())
+    }
+
     /// The source that it is, if it is one.
     pub fn as_source(&self) -> Option<&str> {
         self.0.strip_prefix("file:")

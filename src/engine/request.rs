@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::engine::declaration::Wish;
 use crate::engine::execution::{ExecutionId, Outcome};
 use crate::spec::job::JobName;
+use crate::spec::operation::Operation;
 use crate::time::Timestamp;
 
 /// The longest request id, in bytes.
@@ -54,7 +56,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// An order for the scheduler. `sync` and `ping` are answered by the daemon itself.
+/// A request, through any door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Its identity: the same id is never carried out twice.
@@ -68,6 +70,97 @@ pub struct Request {
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
+    /// Something that the scheduler does.
+    Act(Act),
+    /// A job is declared, or taken back. The reconciler does it.
+    Declare {
+        /// The job.
+        job: JobName,
+        /// What becomes of it: a manifest in JSON that declares this one job.
+        wish: Wish<Arc<[u8]>>,
+        /// Say what would change, and change nothing.
+        dry_run: bool,
+    },
+    /// A question. The door answers it.
+    Ask(Query),
+    /// Look at the sources now.
+    Sync,
+    /// Answer.
+    Ping,
+}
+
+impl Op {
+    /// Whether it asks for an answer when its execution has ended.
+    pub fn waits(&self) -> bool {
+        matches!(self, Self::Act(Act::Run { wait: true, .. }))
+    }
+
+    /// Which of the operations it is.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Act(Act::Run { .. }) => Operation::Run,
+            Self::Act(Act::Cancel { .. }) => Operation::Cancel,
+            Self::Act(Act::Override { change, .. }) => match change {
+                OverrideChange::Pause { .. } => Operation::Pause,
+                OverrideChange::Resume => Operation::Resume,
+                OverrideChange::SkipNext { .. } => Operation::SkipNext,
+            },
+            Self::Declare { wish: Wish::Add(_), .. } => Operation::Add,
+            Self::Declare { wish: Wish::Update(_) | Wish::Put(_), .. } => Operation::Update,
+            Self::Declare { wish: Wish::Remove, .. } => Operation::Remove,
+            Self::Ask(Query::Has(_)) => Operation::Has,
+            Self::Ask(Query::Get(_)) => Operation::Get,
+            Self::Ask(Query::List { .. }) => Operation::List,
+            Self::Ask(Query::Running { .. }) => Operation::Running,
+            Self::Ask(Query::History { .. } | Query::Outcome(_)) => Operation::History,
+            Self::Sync => Operation::Sync,
+            Self::Ping => Operation::Ping,
+        }
+    }
+}
+
+/// A question about jobs and executions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// Whether a job is applied.
+    Has(JobName),
+    /// A job, with its definition.
+    Get(JobName),
+    /// The jobs, of one group where one is named.
+    List {
+        /// The group.
+        group: Option<String>,
+    },
+    /// What runs now.
+    Running {
+        /// Of this job alone.
+        job: Option<JobName>,
+    },
+    /// What ran, the newest first.
+    History {
+        /// Of this job alone.
+        job: Option<JobName>,
+        /// At most so many.
+        limit: Option<usize>,
+    },
+    /// What became of a request: its execution.
+    Outcome(ExecutionId),
+}
+
+/// An order for the scheduler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Its identity: the same id is never carried out twice.
+    pub id: RequestId,
+    /// What to do.
+    pub act: Act,
+    /// Who asks, for the row and the log.
+    pub actor: Option<String>,
+}
+
+/// What the scheduler does on request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
     /// Run a job now.
     Run {
         /// The job.
@@ -76,6 +169,8 @@ pub enum Op {
         params: BTreeMap<String, Value>,
         /// Answer again when it has started and when it has ended.
         wait: bool,
+        /// Say what would be done, and do nothing.
+        dry_run: bool,
     },
     /// End an execution.
     Cancel {
@@ -84,31 +179,32 @@ pub enum Op {
         /// KILL at once.
         force: bool,
     },
-    /// Hold the fire times of jobs back.
-    Pause {
+    /// Change what holds jobs back.
+    Override {
         /// Which.
         jobs: Selection,
+        /// How.
+        change: OverrideChange,
+    },
+}
+
+/// A change of what holds jobs back (D10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OverrideChange {
+    /// Hold their fire times back.
+    Pause {
         /// Why.
         reason: Option<String>,
         /// Until when; none: until they are resumed.
         until: Option<Timestamp>,
     },
-    /// Take back what holds jobs.
-    Resume {
-        /// Which.
-        jobs: Selection,
-    },
-    /// Leave out the next fire time of jobs.
+    /// Take back what holds them.
+    Resume,
+    /// Leave out their next fire time.
     SkipNext {
-        /// Which.
-        jobs: Selection,
         /// Why.
         reason: Option<String>,
     },
-    /// Look at the sources now.
-    Sync,
-    /// Answer.
-    Ping,
 }
 
 /// The jobs that a change of overrides names.
@@ -170,6 +266,8 @@ pub enum ReplyStatus {
         /// What a person should know.
         note: Option<String>,
     },
+    /// A question is answered: the document.
+    Answered(Box<Value>),
     /// Nothing was done.
     Rejected(Refusal),
     /// It came after its `expires_at`; nothing was done.
@@ -184,7 +282,7 @@ impl ReplyStatus {
         match self {
             Self::Accepted { .. } => "accepted",
             Self::Started => "started",
-            Self::Finished { .. } => "finished",
+            Self::Finished { .. } | Self::Answered(_) => "finished",
             Self::Rejected(_) => "rejected",
             Self::Expired => "expired",
             Self::Duplicate => "duplicate",
@@ -196,7 +294,11 @@ impl ReplyStatus {
         match self {
             Self::Accepted { .. } => !wait,
             Self::Started => false,
-            Self::Finished { .. } | Self::Rejected(_) | Self::Expired | Self::Duplicate => true,
+            Self::Finished { .. }
+            | Self::Answered(_)
+            | Self::Rejected(_)
+            | Self::Expired
+            | Self::Duplicate => true,
         }
     }
 }

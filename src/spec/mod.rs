@@ -1,7 +1,9 @@
 //! What is declared. Pure: text and values in, values out; no async, no clock, no file.
 
+pub mod grant;
 pub mod job;
 pub mod manifest;
+pub mod operation;
 pub mod params;
 pub mod policy;
 pub mod process;

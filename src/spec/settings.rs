@@ -11,7 +11,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::spec::manifest::raw::{RawDefaults, RawDuration, RawSize, RawZone};
+use crate::spec::operation::Operation;
 pub use crate::spec::settings::kinit::RawKinit;
+use crate::spec::task::TaskKind;
 
 /// The settings of a daemon.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -73,6 +75,9 @@ pub struct RawSettings {
     /// In the place of kinit-task: tasks that kinit's web admin adds, runs and takes away. Needs `[redis]`.
     #[serde(default)]
     pub kinit: Option<RawKinit>,
+    /// What requests may do, through any door.
+    #[serde(default)]
+    pub requests: Option<RawRequests>,
     /// Classes in Python that jobs may call; absent: none.
     #[serde(default)]
     pub python: Option<RawPython>,
@@ -83,6 +88,18 @@ pub struct RawSettings {
     /// HTTP calls that jobs make.
     #[serde(default)]
     pub http_tasks: Option<RawHttpTasks>,
+}
+
+/// What requests may do, through any door.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Requests")]
+pub struct RawRequests {
+    /// Kinds of task that a job added by request may have. `command` and `script` make every door that takes `add`
+    /// one through which programs are run. Built in: `class` alone.
+    #[serde(default)]
+    #[schemars(length(max = 4), example = ["class", "http"])]
+    pub allow_tasks: Option<Vec<TaskKind>>,
 }
 
 /// HTTP calls that jobs make.
@@ -221,6 +238,14 @@ pub struct RawRedis {
     #[serde(default)]
     #[schemars(regex(pattern = "^[A-Za-z0-9._:-]{1,64}$"), example = "team-a")]
     pub prefix: Option<String>,
+    /// Producers that have a stream of their own, `{PREFIX}:requests:NAME`, beside `{PREFIX}:requests`. Built in: none.
+    #[serde(default)]
+    #[schemars(length(max = 64), inner(regex(pattern = "^[A-Za-z0-9._-]{1,64}$")), example = ["web"])]
+    pub producers: Option<Vec<String>>,
+    /// The operations that are taken in through Redis. Built in: all but `add`, `update` and `remove`.
+    #[serde(default)]
+    #[schemars(length(max = 15), example = ["run", "cancel", "ping"])]
+    pub allow: Option<Vec<Operation>>,
 }
 
 /// A password that is kept elsewhere: exactly one of `file` and `env`.

@@ -7,6 +7,9 @@ pub mod http;
 pub mod signature;
 pub mod template;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::spec::task::call::{Call, Runtime};
 use crate::spec::task::http::HttpCall;
 
@@ -36,14 +39,44 @@ pub enum Task {
 /// The shell of a script that names none.
 pub const DEFAULT_SHELL: [&str; 3] = ["/bin/sh", "-e", "-c"];
 
+/// A kind of task, as settings name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// A program.
+    Command,
+    /// A text for a shell.
+    Script,
+    /// A class of the registry.
+    Class,
+    /// An HTTP call.
+    Http,
+}
+
+impl TaskKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Command, Self::Script, Self::Class, Self::Http];
+
+    /// The key of such a task in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Script => "script",
+            Self::Class => "class",
+            Self::Http => "http",
+        }
+    }
+}
+
 impl Task {
     /// The key of the task in a manifest.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Command(_) => "command",
-            Self::Script { .. } => "script",
-            Self::Class { .. } => "class",
-            Self::Http(_) => "http",
-        }
+        let kind = match self {
+            Self::Command(_) => TaskKind::Command,
+            Self::Script { .. } => TaskKind::Script,
+            Self::Class { .. } => TaskKind::Class,
+            Self::Http(_) => TaskKind::Http,
+        };
+        kind.as_str()
     }
 }

@@ -19,6 +19,7 @@ mod params;
 mod plan;
 mod python;
 pub(crate) mod reload;
+mod requests;
 mod retry;
 mod secrets;
 mod survival;

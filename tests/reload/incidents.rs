@@ -1,7 +1,7 @@
 //! Accidents that users of other programs told in public, replayed here. Each test says in our words what
 //! went wrong there.
 
-use cronwright::engine::request::Op;
+use cronwright::engine::request::{Act, OverrideChange};
 
 use super::texts::{job, manifest, named_job, pause, world, world_of};
 use super::world::Record;
@@ -408,7 +408,10 @@ fn flux2_4231_a_pause_tells_who_and_why_and_ends_by_itself() {
     let mut world = world(&[("a.yaml", &manifest(&[job("a", "cron: \"*/10 * * * *\"")]))]);
     let until = Some("2026-11-23T10:35:00Z".parse().unwrap());
     let reason = Some("disk is full".to_owned());
-    world.ask(Op::Pause { jobs: named_job("a"), reason, until });
+    world.ask(Act::Override {
+        jobs: named_job("a"),
+        change: OverrideChange::Pause { reason, until },
+    });
     world.kill();
     world.start();
     world.run_until("10:45:00");

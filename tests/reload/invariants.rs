@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cronwright::engine::plan::Hold;
-use cronwright::engine::request::Op;
+use cronwright::engine::request::{Act, OverrideChange};
 
 use super::texts::{job, manifest, named_job, pause, world, world_of};
 use super::world::{Record, time_of};
@@ -222,7 +222,7 @@ fn invariant_08_a_rename_that_says_so_keeps_history_phase_pause_and_executions()
     world.start();
     world.run_until("13:10:00");
     assert_eq!(world.fired("newest"), Vec::<String>::new());
-    world.ask(Op::Resume { jobs: named_job("newest") });
+    world.ask(Act::Override { jobs: named_job("newest"), change: OverrideChange::Resume });
     world.run_until("13:31:00");
     assert_eq!(world.fired("newest"), ["13:29:59.510"]);
     let uids = world.ledger.all_rows().values().map(|row| row.uid.clone());
@@ -247,7 +247,7 @@ fn invariant_09_overrides_survive_reload_and_restart() {
     world.save("a.yaml", &text(""));
     world.run_until("11:05:00");
     assert_eq!(world.fired("a"), ["10:00:00"]);
-    world.ask(Op::Resume { jobs: named_job("a") });
+    world.ask(Act::Override { jobs: named_job("a"), change: OverrideChange::Resume });
     world.run_until("11:15:00");
     // Nothing is caught up, and every fire time between has a row that says why it did not run.
     assert_eq!(world.fired("a"), ["10:00:00", "11:10:00"]);

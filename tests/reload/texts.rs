@@ -1,6 +1,6 @@
 //! Manifests as people write them, and worlds that have applied some.
 
-use cronwright::engine::request::{Op, Selection};
+use cronwright::engine::request::{Act, OverrideChange, Selection};
 use cronwright::spec::job::JobName;
 
 use super::world::World;
@@ -37,6 +37,9 @@ pub(super) fn named_job(name: &str) -> Selection {
 }
 
 /// An order to pause a job until it is resumed.
-pub(super) fn pause(name: &str) -> Op {
-    Op::Pause { jobs: named_job(name), reason: Some("disk is full".to_owned()), until: None }
+pub(super) fn pause(name: &str) -> Act {
+    Act::Override {
+        jobs: named_job(name),
+        change: OverrideChange::Pause { reason: Some("disk is full".to_owned()), until: None },
+    }
 }

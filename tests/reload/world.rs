@@ -17,7 +17,7 @@ use cronwright::engine::execution::{AttemptId, Ending, ExecutionId, Exit, Outcom
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Hold, Plan, PruneGuard, Sources, diff};
 use cronwright::engine::removed::Removed;
-use cronwright::engine::request::{Op, Request, RequestId};
+use cronwright::engine::request::{Act, Order, RequestId};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::memory::Ledger;
 use cronwright::io::store::{Bid, Guard, Holder, LeaseAnswer, PlanAnswer, RowChange};
@@ -189,10 +189,10 @@ impl World {
     }
 
     /// Asks the scheduler for something, and lets it settle.
-    pub(super) fn ask(&mut self, op: Op) {
+    pub(super) fn ask(&mut self, act: Act) {
         self.sequence += 1;
         let id = RequestId::parse(&format!("request-{}", self.sequence)).unwrap();
-        self.turn(Event::Request(Request { id, op, actor: Some("li.wei".to_owned()) }));
+        self.turn(Event::Order(Order { id, act, actor: Some("li.wei".to_owned()) }));
         self.run_for(300);
     }
 

@@ -18,7 +18,7 @@ use cronwright::engine::execution::{
 use cronwright::engine::overrides::Overrides;
 use cronwright::engine::plan::{AppliedSet, Sources, diff};
 use cronwright::engine::removed::Removed;
-use cronwright::engine::request::{Op, Request, RequestId, Selection};
+use cronwright::engine::request::{Act, Order, OverrideChange, RequestId, Selection};
 use cronwright::engine::scheduler::{Phase, Scheduler};
 use cronwright::io::store::document::JobDocument;
 use cronwright::io::store::memory::Ledger;
@@ -999,12 +999,15 @@ impl World {
         self.requests += 1;
         let id = RequestId::parse(&format!("request-{}", self.requests)).unwrap();
         let job = job_name(self.random.between(0, JOB_NAMES - 1));
-        let request =
-            Request { id, op: Op::Run { job, params: BTreeMap::new(), wait: true }, actor: None };
+        let request = Order {
+            id,
+            act: Act::Run { job, params: BTreeMap::new(), wait: true, dry_run: false },
+            actor: None,
+        };
         if self.nodes[node].paused_until_ms <= self.now_ms {
-            self.turn(node, Event::Request(request.clone()));
+            self.turn(node, Event::Order(request.clone()));
             if self.random.chance(20) {
-                self.turn(node, Event::Request(request));
+                self.turn(node, Event::Order(request));
             }
         }
     }
@@ -1023,17 +1026,18 @@ impl World {
         let until = self.clock().wall + TimeDelta::seconds(seconds);
         let until = self.random.chance(60).then_some(until);
         let reason = None;
-        let op = match self.random.between(0, 3) {
-            0 => Op::Resume { jobs },
-            1 => Op::SkipNext { jobs, reason },
-            _ => Op::Pause { jobs, reason, until },
+        let change = match self.random.between(0, 3) {
+            0 => OverrideChange::Resume,
+            1 => OverrideChange::SkipNext { reason },
+            _ => OverrideChange::Pause { reason, until },
         };
-        let request = Request { id, op, actor: None };
+        let act = Act::Override { jobs, change };
+        let request = Order { id, act, actor: None };
         let twice = self.random.chance(20);
         if self.nodes[node].paused_until_ms <= self.now_ms {
-            self.turn(node, Event::Request(request.clone()));
+            self.turn(node, Event::Order(request.clone()));
             if twice {
-                self.turn(node, Event::Request(request));
+                self.turn(node, Event::Order(request));
             }
         }
     }

@@ -5,6 +5,7 @@ mod going_back;
 mod jobs;
 mod overrides;
 mod plan;
+mod requests;
 mod rows;
 mod sources;
 mod status;
@@ -17,9 +18,8 @@ use tokio::time::timeout;
 
 pub use crate::daemon::api::jobs::{coming, common_zone};
 use crate::daemon::parts::Handle;
-use crate::daemon::requests;
+use crate::daemon::settings;
 use crate::daemon::view::RedisHealth;
-use crate::daemon::{Incoming, settings};
 use crate::diagnostic::quoted;
 use crate::diagnostic::suggest::nearest;
 use crate::engine::plan::AppliedJob;
@@ -106,23 +106,22 @@ impl Answers {
 
     /// Hands a request to the loop, and waits for the answer that it asks for, within reason.
     async fn request(&self, envelope: Envelope) -> Answer {
-        let Envelope { request, reply_to, expires_at } = envelope;
+        let Envelope { request, asked_as, reply_to, expires_at, .. } = envelope;
         if reply_to.is_some() {
             let message = "`reply_to` does nothing here: the answer is the reply".to_owned();
             let help = Some("leave it out".to_owned());
             return Err(Refusal { code: "E0400", message, help });
         }
         if expires_at.is_some_and(|expires_at| expires_at <= clock::wall()) {
-            let in_reply_to = request.id;
-            let expired = Reply { in_reply_to, status: ReplyStatus::Expired, execution: None };
+            let expired =
+                Reply { in_reply_to: asked_as, status: ReplyStatus::Expired, execution: None };
             return Ok(body(&ReplyDocument::of(&expired)));
         }
-        let waits = requests::waits(&request);
-        let (asked, replies) = requests::Asked::new(request);
-        self.handle.incoming.send(Incoming::Asked(asked)).await.map_err(|_| stopping())?;
+        let waits = request.op.waits();
+        let replies = self.ask(request).await?;
         match last_reply(replies, waits).await.ok_or_else(busy)? {
             Reply { status: ReplyStatus::Rejected(refusal), .. } => Err(refusal),
-            reply => Ok(body(&ReplyDocument::of(&reply))),
+            reply => Ok(body(&ReplyDocument::of(&Reply { in_reply_to: asked_as, ..reply }))),
         }
     }
 

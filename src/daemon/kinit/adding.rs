@@ -11,7 +11,7 @@ use crate::daemon::Incoming;
 use crate::daemon::kinit::{Bridge, COMPLAINED_MAX, OWNER};
 use crate::daemon::requests::Asked;
 use crate::engine::declaration::Wish;
-use crate::engine::request::{Op, Refusal, ReplyStatus, Request, RequestId};
+use crate::engine::request::{Act, Order, Refusal, ReplyStatus, RequestId};
 use crate::engine::schedule::next_after;
 use crate::io::clock;
 use crate::io::kinit::collections::NewRecord;
@@ -88,9 +88,10 @@ impl Bridge {
     async fn run(&self, name: &JobName) -> Result<(), String> {
         let stopping = || "the daemon is stopping".to_owned();
         let id = RequestId::parse(&clock::unique_id()).map_err(|error| error.to_string())?;
-        let op = Op::Run { job: name.clone(), params: BTreeMap::new(), wait: false };
-        let request = Request { id, op, actor: Some(OWNER.to_owned()) };
-        let (asked, mut replies) = Asked::new(request);
+        let (job, params) = (name.clone(), BTreeMap::new());
+        let act = Act::Run { job, params, wait: false, dry_run: false };
+        let order = Order { id, act, actor: Some(OWNER.to_owned()) };
+        let (asked, mut replies) = Asked::new(order);
         self.handle.incoming.send(Incoming::Asked(asked)).await.map_err(|_| stopping())?;
         let reply = timeout(ACCEPTED_WITHIN, replies.recv()).await;
         let reply = reply.map_err(|_| format!("it was not accepted within {ACCEPTED_WITHIN:?}"))?;
@@ -98,6 +99,7 @@ impl Bridge {
             ReplyStatus::Rejected(refusal) => Err(text_of(&refusal)),
             ReplyStatus::Accepted { .. }
             | ReplyStatus::Started
+            | ReplyStatus::Answered(_)
             | ReplyStatus::Finished { .. }
             | ReplyStatus::Expired
             | ReplyStatus::Duplicate => Ok(()),

@@ -18,6 +18,7 @@ use crate::spec::manifest::lower::site::Site;
 use crate::spec::manifest::raw::{Given, RawDefaults};
 use crate::spec::manifest::text::text_of;
 use crate::spec::manifest::{FILE_BYTES_MAX, Known};
+use crate::spec::operation::Operation;
 use crate::spec::schema;
 use crate::spec::settings::{RawPassword, RawPruneGuard, RawRedis, RawSettings, RawStore};
 use crate::time::{ZoneSource, choose_zone_source};
@@ -97,6 +98,7 @@ impl Loader<'_> {
             store: store?,
             redis,
             kinit,
+            allow_tasks: tasks::read_allowed(raw),
             listen,
             max_running: raw.max_running,
             on_invalid: raw.on_invalid.unwrap_or_default(),
@@ -205,6 +207,10 @@ impl Loader<'_> {
     ) -> Option<RedisSettings> {
         let prefix = raw.and_then(|raw| raw.prefix.clone());
         let prefix = prefix.unwrap_or_else(|| REDIS_PREFIX.to_owned());
+        let producers = raw.and_then(|raw| raw.producers.clone()).unwrap_or_default();
+        let allow = raw.and_then(|raw| raw.allow.clone());
+        let usual = || Operation::ALL.into_iter().filter(|operation| !operation.declares());
+        let allow = allow.map_or_else(|| usual().collect(), |allow| allow.into_iter().collect());
         let given = flags.redis.as_deref().map(|text| Value::of_flag("--redis", text));
         let given = given.or_else(|| Value::of_variable("CRONWRIGHT_REDIS", environment));
         let parsed = if let Some(value) = given {
@@ -222,7 +228,7 @@ impl Loader<'_> {
                 .map_err(|error| site.diagnostic(codes::BAD_URL, of_redis(&error)).help(error.help))
         };
         match parsed {
-            Ok(url) => Some(RedisSettings { url, prefix }),
+            Ok(url) => Some(RedisSettings { url, prefix, producers, allow }),
             Err(diagnostic) => {
                 self.out.push(diagnostic);
                 None

@@ -1,5 +1,6 @@
 //! What the settings say about tasks that need more than a program: classes and HTTP calls.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -11,11 +12,18 @@ use crate::io::executor::python::{Keep, Python};
 use crate::spec::manifest::lower::site::Site;
 use crate::spec::settings::{RawPython, RawSettings};
 use crate::spec::size::parse_size;
+use crate::spec::task::TaskKind;
 
 /// The interpreter of classes where none is named.
 const PYTHON: &str = "python3";
 /// How much memory a process may have that is kept for further calls, where nothing is said.
 const MEMORY_BYTES_MAX: u64 = 512 << 20;
+
+/// The kinds of task that a job may have that no file declares.
+pub(super) fn read_allowed(raw: &RawSettings) -> BTreeSet<TaskKind> {
+    let said = raw.requests.as_ref().and_then(|raw| raw.allow_tasks.clone());
+    said.map_or_else(|| BTreeSet::from([TaskKind::Class]), |kinds| kinds.into_iter().collect())
+}
 
 /// Where classes are found, when the settings say that there are some.
 pub(super) fn read_python(

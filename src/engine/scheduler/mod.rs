@@ -181,7 +181,7 @@ impl Scheduler {
             Event::PlanStale => self.recover(&mut effects),
             Event::Claimed { batch, answers } => self.claimed(now, batch, answers, &mut effects),
             Event::StoreLost => self.store_lost(now, &mut effects),
-            Event::Request(request) => self.request(now, request, &mut effects),
+            Event::Order(order) => self.order(now, order, &mut effects),
             Event::Started { id, at } => self.started(&id, at, &mut effects),
             Event::Ended { id, ending } => self.ended(&id, ending, &mut effects),
             Event::Recorded { id } => self.recorded(&id, &mut effects),

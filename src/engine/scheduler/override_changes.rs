@@ -14,7 +14,7 @@ use crate::engine::overrides::{
     JOBS_PER_CHANGE_MAX, Override, OverrideAction, OverrideWrite, Pause, SkipNext, skipped_by,
 };
 use crate::engine::plan::{AppliedJob, Repair};
-use crate::engine::request::{Op, Refusal, ReplyStatus, Request, RequestId, Selection};
+use crate::engine::request::{OverrideChange, Refusal, ReplyStatus, RequestId, Selection};
 use crate::engine::schedule::{self, Occurrence, just_before};
 use crate::engine::scheduler::overrides::who_and_why;
 use crate::engine::scheduler::plans::{PendingPlan, PlanKind, PlanStage};
@@ -28,10 +28,19 @@ const WAITING_MAX: usize = 256;
 /// How many jobs a note names.
 const NAMED_MAX: usize = 5;
 
+/// A request to change overrides.
+#[derive(Debug)]
+pub(super) struct OverrideRequest {
+    pub(super) id: RequestId,
+    pub(super) jobs: Selection,
+    pub(super) change: OverrideChange,
+    pub(super) actor: Option<String>,
+}
+
 /// A request that is to change overrides.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) request: Request,
+    pub(super) request: OverrideRequest,
     /// The store was asked to carry it out, and its answer was lost.
     pub(super) again: bool,
 }
@@ -44,12 +53,12 @@ pub(super) struct Change {
     /// The jobs that stand still.
     pub(super) held: Vec<JobName>,
     /// Who asked, and what there is to know; none: the scheduler itself.
-    pub(super) asked: Option<(Request, Option<String>)>,
+    pub(super) asked: Option<(OverrideRequest, Option<String>)>,
 }
 
 impl Scheduler {
     /// Takes in a request that changes overrides; it is carried out as soon as no plan is under way.
-    pub(super) fn ask_override(&mut self, request: Request, effects: &mut Vec<Effect>) {
+    pub(super) fn ask_override(&mut self, request: OverrideRequest, effects: &mut Vec<Effect>) {
         let under_way = self.plan.as_ref().is_some_and(|plan| plan.is_asked(&request.id));
         let waits = self.overrides.waiting.iter().any(|asked| asked.request.id == request.id);
         let status = if under_way || waits {
@@ -101,12 +110,12 @@ impl Scheduler {
 
     fn begin_asked(&mut self, now: Now, asked: Asked) -> Result<(), ReplyStatus> {
         let Asked { request, again } = asked;
-        let names = self.selected(&request.op).map_err(ReplyStatus::Rejected)?;
+        let names = self.selected(&request.jobs).map_err(ReplyStatus::Rejected)?;
         if names.iter().any(|name| self.was_carried_out(name, &request.id)) {
             let was = ReplyStatus::Accepted { note: None };
             return Err(if again { was } else { ReplyStatus::Duplicate });
         }
-        if let Op::Pause { until: Some(until), .. } = &request.op
+        if let OverrideChange::Pause { until: Some(until), .. } = &request.change
             && *until <= now.wall
         {
             return Err(ReplyStatus::Rejected(has_passed(*until)));
@@ -125,7 +134,7 @@ impl Scheduler {
                 None => left_out.push(name),
             }
         }
-        let note = left_out_note(&request.op, &left_out);
+        let note = left_out_note(&request.change, &left_out);
         if writes.is_empty() {
             return Err(ReplyStatus::Finished { outcome: None, note });
         }
@@ -136,11 +145,7 @@ impl Scheduler {
     }
 
     /// The jobs that a change names: all of them are there, or nothing is done.
-    fn selected(&self, op: &Op) -> Result<Vec<JobName>, Refusal> {
-        let jobs = match op {
-            Op::Pause { jobs, .. } | Op::Resume { jobs } | Op::SkipNext { jobs, .. } => jobs,
-            Op::Run { .. } | Op::Cancel { .. } | Op::Sync | Op::Ping => return Ok(Vec::new()),
-        };
+    fn selected(&self, jobs: &Selection) -> Result<Vec<JobName>, Refusal> {
         let names: BTreeSet<JobName> = match jobs {
             Selection::Named(names) => names.iter().cloned().collect(),
             Selection::Group(group) => self.group(group),
@@ -178,32 +183,31 @@ impl Scheduler {
     }
 
     /// What a request says of one job; none: there is nothing to do.
-    fn said(&self, now: Now, request: &Request, job: &AppliedJob) -> Option<OverrideWrite> {
+    fn said(&self, now: Now, request: &OverrideRequest, job: &AppliedJob) -> Option<OverrideWrite> {
         let mut to = self.without_what_is_over(now, job);
         let by = || request.actor.clone().unwrap_or_else(|| "somebody".to_owned());
-        let action = match &request.op {
-            Op::Pause { reason, until, .. } => {
+        let action = match &request.change {
+            OverrideChange::Pause { reason, until } => {
                 // Said anew, it goes on from where it began: what it held is held.
                 let at = to.pause.as_ref().map_or(now.wall, |pause| pause.at);
                 let (reason, until) = (reason.clone(), *until);
                 to.pause = Some(Pause { by: by(), at, reason, until });
                 OverrideAction::Pause
             }
-            Op::Resume { .. } => {
+            OverrideChange::Resume => {
                 if to.is_empty() {
                     return None;
                 }
                 (to.pause, to.skip_next) = (None, None);
                 OverrideAction::Resume
             }
-            Op::SkipNext { reason, .. } => {
+            OverrideChange::SkipNext { reason } => {
                 let at = to.skip_next.as_ref().map_or(now.wall, |skip| skip.at);
                 let skip = SkipNext { by: by(), at, reason: reason.clone() };
                 skipped_by(job, &skip)?;
                 to.skip_next = Some(skip);
                 OverrideAction::SkipNext
             }
-            Op::Run { .. } | Op::Cancel { .. } | Op::Sync | Op::Ping => return None,
         };
         to.request = Some(request.id.clone());
         Some(OverrideWrite { uid: job.uid.clone(), action, to })
@@ -321,33 +325,31 @@ impl PendingPlan {
     }
 }
 /// What set a change off, for the record: `pause by li.wei: vendor API down`.
-fn origin(request: &Request) -> String {
-    let (what, reason) = match &request.op {
-        Op::Pause { reason, .. } => ("pause", reason.as_deref()),
-        Op::Resume { .. } => ("resume", None),
-        Op::SkipNext { reason, .. } => ("skip-next", reason.as_deref()),
-        Op::Run { .. } | Op::Cancel { .. } | Op::Sync | Op::Ping => ("request", None),
+fn origin(request: &OverrideRequest) -> String {
+    let (what, reason) = match &request.change {
+        OverrideChange::Pause { reason, .. } => ("pause", reason.as_deref()),
+        OverrideChange::Resume => ("resume", None),
+        OverrideChange::SkipNext { reason } => ("skip-next", reason.as_deref()),
     };
     let by = request.actor.as_deref().unwrap_or("somebody");
     format!("{what} by {}", who_and_why(by, reason))
 }
 
 /// What is said of the jobs for which there was nothing to do.
-fn left_out_note(op: &Op, left_out: &[JobName]) -> Option<String> {
+fn left_out_note(change: &OverrideChange, left_out: &[JobName]) -> Option<String> {
     let (first, others) = left_out.split_first()?;
     let named = others.iter().take(NAMED_MAX - 1).map(|name| format!(", `{name}`"));
     let more = left_out.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let named = format!("`{first}`{}{more}", named.collect::<String>());
     let are = if others.is_empty() { "is" } else { "are" };
-    Some(match op {
-        Op::SkipNext { .. } => format!("{named} {are} not due again: there is nothing to skip"),
-        Op::Pause { .. }
-        | Op::Resume { .. }
-        | Op::Run { .. }
-        | Op::Cancel { .. }
-        | Op::Sync
-        | Op::Ping => format!("{named} {are} not paused"),
+    Some(match change {
+        OverrideChange::SkipNext { .. } => {
+            format!("{named} {are} not due again: there is nothing to skip")
+        }
+        OverrideChange::Pause { .. } | OverrideChange::Resume => {
+            format!("{named} {are} not paused")
+        }
     })
 }
 

@@ -7,8 +7,9 @@ use serde_json::Value;
 use crate::engine::event::Effect;
 use crate::engine::execution::{Cancelled, Cause, ExecutionId};
 use crate::engine::plan::AppliedJob;
-use crate::engine::request::{CancelTarget, Op, Refusal, ReplyStatus, Request, RequestId};
+use crate::engine::request::{Act, CancelTarget, Order, Refusal, ReplyStatus, RequestId};
 use crate::engine::scheduler::drafts::Verdict;
+use crate::engine::scheduler::override_changes::OverrideRequest;
 use crate::engine::scheduler::{Phase, Scheduler};
 use crate::spec::job::JobName;
 use crate::spec::params::{ParamError, ParamValues, Params};
@@ -23,6 +24,7 @@ struct Asked {
     params: BTreeMap<String, Value>,
     actor: Option<String>,
     waiter: Option<RequestId>,
+    dry_run: bool,
 }
 
 /// A run-now that fits its job.
@@ -35,20 +37,17 @@ pub(super) struct RunNow {
 }
 
 impl Scheduler {
-    pub(super) fn request(&mut self, now: Now, request: Request, effects: &mut Vec<Effect>) {
-        if matches!(request.op, Op::Pause { .. } | Op::Resume { .. } | Op::SkipNext { .. }) {
-            return self.ask_override(request, effects);
-        }
-        let Request { id, op, actor } = request;
-        let answer = match op {
-            Op::Run { job, params, wait } => {
+    pub(super) fn order(&mut self, now: Now, order: Order, effects: &mut Vec<Effect>) {
+        let Order { id, act, actor } = order;
+        let answer = match act {
+            Act::Run { job, params, wait, dry_run } => {
                 let waiter = wait.then(|| id.clone());
-                self.run(now, &job, Asked { id: id.clone(), params, actor, waiter })
+                let asked = Asked { id: id.clone(), params, actor, waiter, dry_run };
+                self.run(now, &job, asked)
             }
-            Op::Cancel { target, force } => Some(self.cancel(now, &target, force, effects)),
-            // The daemon does these, or they are done above.
-            Op::Sync | Op::Ping | Op::Pause { .. } | Op::Resume { .. } | Op::SkipNext { .. } => {
-                Some((ReplyStatus::Finished { outcome: None, note: None }, None))
+            Act::Cancel { target, force } => Some(self.cancel(now, &target, force, effects)),
+            Act::Override { jobs, change } => {
+                return self.ask_override(OverrideRequest { id, jobs, change, actor }, effects);
             }
         };
         if let Some((status, execution)) = answer {
@@ -81,6 +80,10 @@ impl Scheduler {
             Ok(given) => given,
             Err(refusal) => return Some((ReplyStatus::Rejected(refusal), None)),
         };
+        if asked.dry_run {
+            let note = Some(would_run(&applied, self.flights.all_of(&applied.uid).len()));
+            return Some((ReplyStatus::Finished { outcome: None, note }, None));
+        }
         let Asked { id, actor, waiter, .. } = asked;
         self.draft_run(
             now,
@@ -151,6 +154,15 @@ impl Scheduler {
             help: crate::diagnostic::suggest::nearest(job.as_str(), names)
                 .map(|name| format!("did you mean `{name}`?")),
         }
+    }
+}
+
+/// What a run-now that only asks is told.
+fn would_run(job: &AppliedJob, in_flight: usize) -> String {
+    let name = &job.spec.name;
+    match in_flight {
+        0 => format!("nothing was done; `{name}` would run"),
+        count => format!("nothing was done; of `{name}` {count} in flight: `overlap` would decide"),
     }
 }
 

@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::engine::request::{Refusal, Reply, RequestId};
 use crate::io::http::documents::request::{ENVELOPE_BYTES_MAX, Envelope, ReplyDocument};
 
-/// Keys of the envelope, and arguments of a request, that exist and do nothing yet.
-const KEYS_NOT_YET: [&str; 5] = ["idempotency_key", "dry_run", "sig", "key_id", "traceparent"];
+/// Keys of the envelope that exist and do nothing yet.
+const KEYS_NOT_YET: [&str; 1] = ["traceparent"];
 /// Arguments that exist and do nothing yet.
-const ARGS_NOT_YET: [&str; 3] = ["ignore_overlap", "retry_of", "spec"];
+const ARGS_NOT_YET: [&str; 2] = ["ignore_overlap", "retry_of"];
 
 /// Why a message is no request, and whom to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,7 @@ mod tests {
 
     use super::{Refused, read, reply};
     use crate::engine::execution::{ExecutionId, Outcome, Skipped};
-    use crate::engine::request::{Op, Reply, ReplyStatus, RequestId};
+    use crate::engine::request::{Act, Op, Reply, ReplyStatus, RequestId};
     use crate::spec::job::JobName;
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
             "expires_at":"2026-11-22T10:20:00+08:00","dry_run":false,"idempotency_key":null}"#;
         let envelope = read(message).unwrap();
         let (job, params) = (JobName::parse("etl").unwrap(), BTreeMap::default());
-        let op = Op::Run { job, params, wait: true };
+        let op = Op::Act(Act::Run { job, params, wait: true, dry_run: false });
         let request = envelope.request;
         assert_eq!((request.id.as_str(), request.op), ("7-a", op));
         assert_eq!(request.actor.as_deref(), Some("kinit:li.wei"));
@@ -148,7 +148,7 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             ("not json", "None None E0400: not a request: expected ident at line 1 column 2"),
-            ("[]", "None None E0400: not a request: invalid length 0, expected struct RequestDocument with 9 elements at line 1 column 2"),
+            ("[]", "None None E0400: not a request: invalid length 0, expected struct RequestDocument with 11 elements at line 1 column 2"),
             (r#"{"v":1,"op":"ping","reply_to":"web"}"#,
              r#"None Some("web") E0400: a request id is 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`"#),
             (r#"{"v":1,"id":"7","op":5,"reply_to":"web"}"#,
@@ -157,12 +157,10 @@ mod tests {
              r#"Some("7") None E0400: `reply_to` is not 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`"#),
             (r#"{"v":1,"id":"7","op":"run","job":"etl","args":{"retry_of":"e"},"reply_to":"web"}"#,
              r#"Some("7") Some("web") E0405: `args.retry_of` is not supported yet"#),
-            (r#"{"v":1,"id":"7","op":"run","job":"etl","idempotency_key":"k"}"#,
-             r#"Some("7") None E0405: `idempotency_key` is not supported yet"#),
             (r#"{"v":1,"id":"7","op":"pause","job":"etl","args":{"force":true}}"#,
              r#"Some("7") None E0400: `args.force` does nothing in `pause`"#),
             (r#"{"v":1,"id":"7","op":"backfill","job":"etl"}"#,
-             r#"Some("7") None E0405: `backfill` is not supported yet"#),
+             r#"Some("7") None E0405: `backfill` is no operation"#),
         ];
         for (message, expected) in table {
             assert_eq!(refused(message), expected, "{message}");

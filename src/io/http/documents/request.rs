@@ -1,31 +1,20 @@
-//! The envelope of requests, the same at every door, and of replies.
-//!
-//! What the program cannot do yet is refused: an argument that is accepted and does nothing is a defect.
+//! The envelope of requests, the same at every door, and of replies. What it asks for is told by `meaning`.
+
+mod meaning;
 
 use std::collections::BTreeMap;
 
-use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::engine::execution::{ExecutionId, Outcome};
-use crate::engine::overrides::REASON_BYTES_MAX;
-use crate::engine::request::{
-    CancelTarget, Op, Refusal, Reply, ReplyStatus, Request, RequestId, RequestIdError, Selection,
-};
+use crate::engine::execution::Outcome;
+use crate::engine::request::{Refusal, Reply, ReplyStatus, Request, RequestId};
 use crate::io::http::documents::{At, ErrorEntry};
-use crate::spec::job::{JobName, JobNameError};
-use crate::time::Timestamp;
 
 /// The largest envelope that is read, in bytes.
 pub const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
 /// The version of the envelope.
 pub const ENVELOPE_VERSION: u32 = 1;
-/// The longest actor, in bytes.
-const ACTOR_BYTES_MAX: usize = 256;
-/// Operations that exist and are not built yet.
-const OPS_NOT_YET: [&str; 9] =
-    ["backfill", "add", "update", "remove", "has", "get", "list", "running", "history"];
 
 /// A request as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +25,8 @@ pub struct RequestDocument {
     /// Its identity; none: the door makes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// `run`, `cancel`, `pause`, `resume`, `skip_next`, `sync` or `ping`.
+    /// `run`, `cancel`, `pause`, `resume`, `skip_next`, `add`, `update`, `remove`, `has`, `get`, `list`, `running`,
+    /// `history`, `sync` or `ping`.
     pub op: String,
     /// The job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,6 +37,13 @@ pub struct RequestDocument {
     /// Where replies go; the door's business.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
+    /// What it is about, as the producer knows it: of several requests with one key, operation and job, the first
+    /// has its effect, and the others are duplicates of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// Say what would be done, and do nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// When it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<At>,
@@ -71,13 +68,19 @@ pub struct ArgsDocument {
     /// `cancel`: KILL at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
-    /// `cancel`: the execution, instead of a job.
+    /// `add`, `update`: the job's keys, as in a manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Value>,
+    /// `history`: at most so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// `cancel`: the execution, instead of a job. `history`: what became of this one, or of the request of this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_id: Option<String>,
     /// `pause`, `resume`, `skip_next`: these jobs, instead of `job`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<String>,
-    /// `pause`, `resume`, `skip_next`: the jobs of this group, instead of `job`.
+    /// `pause`, `resume`, `skip_next`: the jobs of this group, instead of `job`. `list`: those alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// `pause`, `resume`, `skip_next`: all jobs, instead of `job`.
@@ -94,8 +97,12 @@ pub struct ArgsDocument {
 /// A request with what only its door needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// For the scheduler.
+    /// What is asked for. Its id is that of the effect: it comes from the idempotency key, where there is one.
     pub request: Request,
+    /// The id that the request brought, and that its replies name.
+    pub asked_as: RequestId,
+    /// When it was made.
+    pub issued_at: Option<At>,
     /// Where replies go.
     pub reply_to: Option<String>,
     /// After this it is not carried out.
@@ -128,12 +135,15 @@ pub struct ResultEntry {
     pub reason: Option<String>,
     /// What a person should know.
     pub note: Option<String>,
+    /// The answer to a question: the document that the API has for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Value>,
 }
 
 impl ResultEntry {
     /// A note alone.
     fn noted(note: &str) -> Self {
-        Self { outcome: None, reason: None, note: Some(note.to_owned()) }
+        Self { outcome: None, reason: None, note: Some(note.to_owned()), document: None }
     }
 }
 
@@ -152,156 +162,6 @@ impl Envelope {
     }
 }
 
-impl RequestDocument {
-    /// What the document asks for.
-    fn meant(self, fallback_id: &str) -> Result<Envelope, Refusal> {
-        if self.v != ENVELOPE_VERSION {
-            let message = format!("`v` is {}; this program knows {ENVELOPE_VERSION}", self.v);
-            return Err(refusal("E0400", message, "send `\"v\": 1`"));
-        }
-        let id = RequestId::parse(self.id.as_deref().unwrap_or(fallback_id)).map_err(
-            |RequestIdError| refusal("E0400", RequestIdError.to_string(), "send another `id`"),
-        )?;
-        let actor = self.actor.as_deref().unwrap_or_default();
-        if actor.len() > ACTOR_BYTES_MAX || actor.chars().any(char::is_control) {
-            let message = format!("`actor` is not a text of at most {ACTOR_BYTES_MAX} bytes");
-            return Err(refusal("E0400", message, "name who asks in one short line"));
-        }
-        let op = self.op()?;
-        let request = Request { id, op, actor: self.actor };
-        Ok(Envelope { request, reply_to: self.reply_to, expires_at: self.expires_at })
-    }
-
-    fn op(&self) -> Result<Op, Refusal> {
-        let ArgsDocument { params, wait, force, execution_id, reason, until, .. } = &self.args;
-        match self.op.as_str() {
-            "run" => {
-                self.takes(&["job", "args.params", "args.wait"])?;
-                Ok(Op::Run { job: self.job()?, params: params.clone(), wait: *wait })
-            }
-            "cancel" => {
-                let target = if let Some(id) = execution_id {
-                    self.takes(&["args.execution_id", "args.force"])?;
-                    CancelTarget::Execution(ExecutionId(id.as_str().into()))
-                } else {
-                    self.takes(&["job", "args.force"])?;
-                    CancelTarget::Job(self.job()?)
-                };
-                Ok(Op::Cancel { target, force: *force })
-            }
-            "pause" => {
-                self.takes(&[
-                    "job",
-                    "args.jobs",
-                    "args.group",
-                    "args.all",
-                    "args.reason",
-                    "args.until",
-                ])?;
-                let (jobs, reason) = (self.selection()?, checked_reason(reason.as_deref())?);
-                let until = until.map(|until| cut_to_milliseconds(until.to_utc()));
-                Ok(Op::Pause { jobs, reason, until })
-            }
-            "resume" => {
-                self.takes(&["job", "args.jobs", "args.group", "args.all"])?;
-                Ok(Op::Resume { jobs: self.selection()? })
-            }
-            "skip_next" => {
-                self.takes(&["job", "args.jobs", "args.group", "args.all", "args.reason"])?;
-                Ok(Op::SkipNext {
-                    jobs: self.selection()?,
-                    reason: checked_reason(reason.as_deref())?,
-                })
-            }
-            "sync" => self.takes(&[]).map(|()| Op::Sync),
-            "ping" => self.takes(&[]).map(|()| Op::Ping),
-            other => {
-                let known = "this program knows `run`, `cancel`, `pause`, `resume`, `skip_next`, \
-                             `sync` and `ping`";
-                let message = if OPS_NOT_YET.contains(&other) {
-                    format!("`{other}` is not supported yet")
-                } else {
-                    format!("`{}` is no operation", other.escape_debug())
-                };
-                Err(refusal("E0405", message, known))
-            }
-        }
-    }
-
-    /// Refuses what is given and not among what the operation takes.
-    fn takes(&self, known: &[&str]) -> Result<(), Refusal> {
-        let ArgsDocument { params, wait, force, execution_id, jobs, group, all, reason, until } =
-            &self.args;
-        let given = [
-            ("job", self.job.is_some()),
-            ("args.params", !params.is_empty()),
-            ("args.wait", *wait),
-            ("args.force", *force),
-            ("args.execution_id", execution_id.is_some()),
-            ("args.jobs", !jobs.is_empty()),
-            ("args.group", group.is_some()),
-            ("args.all", *all),
-            ("args.reason", reason.is_some()),
-            ("args.until", until.is_some()),
-        ];
-        let idle = given.iter().find(|(name, is_given)| *is_given && !known.contains(name));
-        let Some((name, _)) = idle else { return Ok(()) };
-        let message = format!("`{name}` does nothing in `{}`", self.op);
-        Err(refusal("E0400", message, "leave it out"))
-    }
-
-    /// The jobs of a change of overrides: named in exactly one way.
-    fn selection(&self) -> Result<Selection, Refusal> {
-        let ArgsDocument { jobs, group, all, .. } = &self.args;
-        let named = (!jobs.is_empty()).then(|| {
-            let names = jobs.iter().map(|name| job_name(name)).collect::<Result<_, _>>();
-            names.map(Selection::Named)
-        });
-        let ways = [
-            self.job.as_deref().map(|name| Ok(Selection::Named(vec![job_name(name)?]))),
-            named,
-            group.clone().map(|group| Ok(Selection::Group(group))),
-            all.then_some(Ok(Selection::All)),
-        ];
-        let mut ways = ways.into_iter().flatten();
-        if let (Some(jobs), None) = (ways.next(), ways.next()) {
-            return jobs;
-        }
-        let ways = "`job`, `args.jobs`, `args.group` and `args.all`";
-        let message = format!("`{}` needs one of {ways}", self.op);
-        Err(refusal("E0400", message, "name the jobs in one way"))
-    }
-
-    fn job(&self) -> Result<JobName, Refusal> {
-        let Some(text) = self.job.as_deref() else {
-            let message = format!("`{}` needs a `job`", self.op);
-            return Err(refusal("E0400", message, "name the job"));
-        };
-        job_name(text)
-    }
-}
-
-fn job_name(text: &str) -> Result<JobName, Refusal> {
-    JobName::parse(text).map_err(|JobNameError(text)| {
-        let message = format!("no job `{}`", text.escape_debug());
-        refusal("E0404", message, "job names are 1 to 63 of a-z, 0-9, `.`, `_` and `-`")
-    })
-}
-
-fn checked_reason(reason: Option<&str>) -> Result<Option<String>, Refusal> {
-    let text = reason.unwrap_or_default();
-    if text.len() > REASON_BYTES_MAX || text.chars().any(char::is_control) {
-        let message = format!("`args.reason` is not a text of at most {REASON_BYTES_MAX} bytes");
-        return Err(refusal("E0400", message, "say why in one line"));
-    }
-    Ok(Some(text.to_owned()).filter(|reason| !reason.is_empty()))
-}
-
-/// A time as every store keeps it.
-fn cut_to_milliseconds(at: Timestamp) -> Timestamp {
-    at - TimeDelta::nanoseconds(i64::from(at.timestamp_subsec_nanos() % 1_000_000))
-}
-
 impl ReplyDocument {
     /// The document of a reply.
     pub fn of(reply: &Reply) -> Self {
@@ -311,7 +171,13 @@ impl ReplyDocument {
                     outcome: outcome.map(|outcome| outcome.as_str().to_owned()),
                     reason: outcome.and_then(Outcome::reason).map(str::to_owned),
                     note: note.clone(),
+                    document: None,
                 };
+                (Some(result), None)
+            }
+            ReplyStatus::Answered(document) => {
+                let document = Some(Value::clone(document));
+                let result = ResultEntry { outcome: None, reason: None, note: None, document };
                 (Some(result), None)
             }
             ReplyStatus::Rejected(refusal) => (None, Some(ErrorEntry::of(refusal))),
@@ -340,76 +206,6 @@ impl ErrorEntry {
     }
 }
 
-fn refusal(code: &'static str, message: String, help: &str) -> Refusal {
+pub(super) fn refusal(code: &'static str, message: String, help: &str) -> Refusal {
     Refusal { code, message, help: Some(help.to_owned()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What an envelope means, or why it is refused.
-    fn read(text: &str) -> String {
-        match Envelope::read(text.as_bytes(), "made-here") {
-            Ok(envelope) => {
-                let Request { id, op, actor } = envelope.request;
-                format!("{id} {op:?} {}", actor.unwrap_or_default())
-            }
-            Err(refusal) => format!("{}: {}", refusal.code, refusal.message),
-        }
-    }
-
-    #[test]
-    fn envelopes_mean_what_they_say_and_nothing_is_ignored() {
-        #[rustfmt::skip]
-        let table = [
-            (r#"{"v":1,"op":"run","job":"etl","id":"7","actor":"li"}"#,
-             r#"7 Run { job: JobName("etl"), params: {}, wait: false } li"#),
-            (r#"{"v":1,"op":"run","job":"etl","args":{"wait":true}}"#,
-             r#"made-here Run { job: JobName("etl"), params: {}, wait: true } "#),
-            (r#"{"v":1,"op":"cancel","job":"etl"}"#,
-             r#"made-here Cancel { target: Job(JobName("etl")), force: false } "#),
-            (r#"{"v":1,"op":"cancel","args":{"execution_id":"e@1","force":true}}"#,
-             r#"made-here Cancel { target: Execution(ExecutionId("e@1")), force: true } "#),
-            (r#"{"v":1,"op":"sync"}"#, "made-here Sync "),
-            (r#"{"v":1,"op":"ping"}"#, "made-here Ping "),
-            (r#"{"v":2,"op":"ping"}"#, "E0400: `v` is 2; this program knows 1"),
-            (r#"{"v":1,"op":"ping","id":"a b"}"#,
-             "E0400: a request id is 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`"),
-            (r#"{"v":1,"op":"ping","job":"x"}"#, "E0400: `job` does nothing in `ping`"),
-            (r#"{"v":1,"op":"run"}"#, "E0400: `run` needs a `job`"),
-            (r#"{"v":1,"op":"run","job":"ETL"}"#, "E0404: no job `ETL`"),
-            (r#"{"v":1,"op":"run","job":"x","args":{"force":true}}"#,
-             "E0400: `args.force` does nothing in `run`"),
-            (r#"{"v":1,"op":"run","job":"x","args":{"params":{"rows":5}}}"#,
-             r#"made-here Run { job: JobName("x"), params: {"rows": Number(5)}, wait: false } "#),
-            (r#"{"v":1,"op":"run","job":"x","args":{"parms":{}}}"#,
-             "E0400: not a request: unknown field `parms`, expected one of `params`, `wait`, `force`, `execution_id`, `jobs`, `group`, `all`, `reason`, `until` at line 1 column 43"),
-            (r#"{"v":1,"op":"pause","job":"x","args":{"params":{"a":1}}}"#,
-             "E0400: `args.params` does nothing in `pause`"),
-            (r#"{"v":1,"op":"pause","job":"x"}"#,
-             r#"made-here Pause { jobs: Named([JobName("x")]), reason: None, until: None } "#),
-            (r#"{"v":1,"op":"pause","args":{"jobs":["x","y"],"reason":"r","until":"2026-11-22T10:00:00+08:00"}}"#,
-             r#"made-here Pause { jobs: Named([JobName("x"), JobName("y")]), reason: Some("r"), until: Some(2026-11-22T02:00:00Z) } "#),
-            (r#"{"v":1,"op":"resume","args":{"all":true}}"#, "made-here Resume { jobs: All } "),
-            (r#"{"v":1,"op":"skip_next","job":"x","args":{"reason":""}}"#,
-             r#"made-here SkipNext { jobs: Named([JobName("x")]), reason: None } "#),
-            (r#"{"v":1,"op":"skip_next","job":"x","args":{"until":"2026-11-22T10:00:00Z"}}"#,
-             "E0400: `args.until` does nothing in `skip_next`"),
-            (r#"{"v":1,"op":"resume","job":"x","args":{"all":true}}"#,
-             "E0400: `resume` needs one of `job`, `args.jobs`, `args.group` and `args.all`"),
-            (r#"{"v":1,"op":"pause","job":"x","args":{"reason":"a\nb"}}"#,
-             "E0400: `args.reason` is not a text of at most 300 bytes"),
-            (r#"{"v":1,"op":"backfill","job":"x"}"#, "E0405: `backfill` is not supported yet"),
-            (r#"{"v":1,"op":"x\u001b"}"#, "E0405: `x\\u{1b}` is no operation"),
-            (r#"{"v":1,"op":"ping","actor":"\n"}"#,
-             "E0400: `actor` is not a text of at most 256 bytes"),
-            ("not json", "E0400: not a request: expected ident at line 1 column 2"),
-            ("", "E0400: not a request: EOF while parsing a value at line 1 column 0"),
-        ];
-        for (text, expected) in table {
-            assert_eq!(read(text), expected, "{text}");
-        }
-        assert_eq!(read(&"x".repeat(70_000)), "E0413: the request is too large");
-    }
 }
