@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use cronwright::io::executor::python::{CALL_VARIABLE, Caller, Keep, Python};
+use cronwright::io::executor::python::{CALL_VARIABLE, CallProcess, Caller, Keep, Python};
 use cronwright::io::executor::supervisor::{Launch, SupervisorEvent, SupervisorHandle};
 use cronwright::spec::task::call::Call;
 use cronwright::supervisor::protocol::{HowEnded, StartProcess, StartRules, WarmRules};
@@ -109,7 +109,7 @@ impl Supervised {
     fn order(&self, is_warm: bool) -> StartProcess {
         let keep = is_warm.then_some(Keep { memory_bytes_max: MEMORY_BYTES_MAX });
         let call = Call::parse("nothing.Nothing()").unwrap();
-        let (argv, call) = self.caller.process(&call, keep);
+        let CallProcess { argv, call, .. } = self.caller.process(&call, keep, false);
         let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), (CALL_VARIABLE, &call)];
         let warm = keep.map(|keep| WarmRules {
             call_variables: vec![CALL_VARIABLE.to_owned()],

@@ -167,6 +167,55 @@ fn manifests_are_validated_without_a_daemon() {
 }
 
 #[test]
+fn what_this_machine_does_not_have_is_said_when_asked_for_and_at_its_place() {
+    let world = World::new(&[(
+        "jobs.d/a.yaml",
+        "defaults: { working_dir: absent }\njobs:\n  \
+           user: { working_dir: null, command: 'true', user: no-such-user }\n  \
+           named: { working_dir: jobs.d, command: [no-such-program, x] }\n  \
+           path: { working_dir: jobs.d, command: ./a.yaml }\n  \
+           shell: { working_dir: null, script: x, shell: [/no/shell, -c] }\n  \
+           folder: { command: 'true' }\n  \
+           files: { working_dir: null, command: 'true', limits: { files: 1048576 } }\n  \
+           fine: { working_dir: jobs.d, command: sh, env: { PATH: '/bin:/usr/bin' } }\n",
+    )]);
+    assert_eq!(world.run("validate").exit, 0, "another machine may have it all");
+    let said = world.run("validate --host");
+    assert_eq!(said.exit, 1);
+    let mut documents = world.json("validate --host");
+    let found = documents["diagnostics"].as_array_mut().unwrap();
+    // How many files may be open is this machine's own affair.
+    found.retain(|one| one["code"] != "W0331");
+    let place = |one: &Value| {
+        let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+        format!("{} {} {}:{}", text("code"), text("pointer"), one["line"], one["column"])
+    };
+    assert_eq!(
+        found.iter().map(place).collect::<Vec<_>>(),
+        [
+            "E0331 /jobs/user/user 3:53",
+            "E0332 /jobs/named/command 4:42",
+            "E0332 /jobs/path/command 5:41",
+            "E0332 /jobs/shell/shell 6:49",
+            "E0333 /jobs/folder 7:3",
+        ]
+    );
+    let messages =
+        ["there is no user `no-such-user` on this machine", "a.yaml may not be executed"];
+    assert!(messages.iter().all(|message| said.stdout.contains(message)), "{}", said.stdout);
+    // What cannot be limited here is doubted, and no error.
+    fs::write(
+        world.path("jobs.d/a.yaml"),
+        "jobs: { a: { command: 'true', limits: { memory: 1GiB } } }\n",
+    )
+    .unwrap();
+    let said = world.run("validate --host");
+    assert_eq!(said.exit, 0, "{}", said.stdout);
+    let doubts = said.stdout.contains("warning[W0331]: `limits.memory` needs the controller");
+    assert_eq!(world.run("validate --host --deny warnings").exit, i32::from(doubts));
+}
+
+#[test]
 fn the_schema_is_printed_and_compared() {
     let world = World::new(&[]);
     let schema = world.run("schema jobs");

@@ -99,6 +99,7 @@ impl Bench {
                     result: None,
                     exception: None,
                     output: Output::default(),
+                    protection: None,
                 });
                 self.hear(Event::Ended { id, ending });
             }

@@ -33,7 +33,7 @@ use crate::engine::execution::{
 use crate::io::clock;
 use crate::io::executor::handlers::HandlerOrder;
 use crate::io::executor::http::HttpCaller;
-use crate::io::executor::provision::{Provision, provide};
+use crate::io::executor::provision::{Provision, for_handlers, provide};
 use crate::io::executor::secrets::SecretPlaces;
 use crate::io::executor::supervisor::{Launch, SupervisorEvent, SupervisorHandle};
 use crate::io::executor::{Facts, Surroundings, ending_of, order_of, start_of};
@@ -86,6 +86,7 @@ pub(super) async fn exec(
         environment: &here.environment.variables,
         programs: here.known.exec_secrets,
     };
+    let job = DeclaredJob { spec: for_handlers(job.spec.clone(), &global.handlers), ..job };
     let given =
         provide(&job.spec, &places).map_err(|error| Failure::new(Exit::No, error.to_string()))?;
     let shown = if matches!(output.format, Format::Table | Format::Wide) {

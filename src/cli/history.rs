@@ -7,7 +7,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Look, Shape};
 use crate::cli::table::{Cell, Paint, columns};
 use crate::cli::{Session, times};
-use crate::io::http::documents::executions::{ExecutionEntry, ExecutionsDocument};
+use crate::io::http::documents::executions::{ExecutionEntry, ExecutionsDocument, ProtectionEntry};
 use crate::time::{DurationText, parse_duration};
 
 /// Arguments of `history`.
@@ -64,7 +64,7 @@ pub(super) fn rows(executions: &[ExecutionEntry], look: &Look) -> String {
     let due = look.clock.heading("DUE");
     let mut headings = vec![due.as_str(), "JOB", "OUTCOME", "DURATION", "CAUSE", "ID"];
     if look.wide {
-        headings.extend(["DELAY", "EXIT", "NODE", "REVISION", "SOURCE", "NOTE"]);
+        headings.extend(["DELAY", "EXIT", "BOUNDS", "NODE", "REVISION", "SOURCE", "NOTE"]);
     }
     let rows: Vec<Vec<Cell>> = executions.iter().map(|entry| row(entry, look)).collect();
     columns(&headings, &rows, look.colour)
@@ -85,6 +85,7 @@ fn row(entry: &ExecutionEntry, look: &Look) -> Vec<Cell> {
         cells.extend([
             Cell::maybe(entry.delay_seconds.map(times::seconds)),
             Cell::maybe(exit.or(signal)),
+            Cell::maybe(entry.protection.as_ref().map(bounds)),
             entry.node.as_str().into(),
             entry.revision.as_str().into(),
             format!("{}:{}", entry.source.file, entry.source.line).into(),
@@ -92,6 +93,12 @@ fn row(entry: &ExecutionEntry, look: &Look) -> Vec<Cell> {
         ]);
     }
     cells
+}
+
+/// `cgroup`, `cgroup: memory, pids`, `group: files`.
+fn bounds(protection: &ProtectionEntry) -> String {
+    let limits = protection.limits.join(", ");
+    if limits.is_empty() { protection.by.clone() } else { format!("{}: {limits}", protection.by) }
 }
 
 /// `succeeded`, `skipped (overlap)`, `missed (downtime) ×120`, `running`, `failed (exit), attempt 3`,
@@ -127,7 +134,8 @@ pub(super) mod tests {
         {"id":"etl-1@2026-11-22T18:30:00Z","job":"etl","state":"ended","outcome":"failed","reason":"exit",
          "cause":"trigger","fire_time":"2026-11-22T18:30:00+08:00","started_at":"2026-11-22T18:30:00.002+08:00",
          "finished_at":"2026-11-22T18:30:03.010+08:00","duration_seconds":3.008,"delay_seconds":0.002,
-         "attempts":1,"exit_code":3,"result":null,"exception":null,"revision":"8f3c2a1",
+         "attempts":1,"exit_code":3,"result":null,"exception":null,
+         "protection":{"by":"cgroup","limits":["memory","pids"]},"revision":"8f3c2a1",
          "source":{"file":"jobs.d/b.toml","line":1},"node":"host-1","first":null,"last":null,"count":1},
         {"id":"etl-1@2026-11-21T18:30:00Z","job":"etl","state":"ended","outcome":"missed","reason":"downtime",
          "cause":"trigger","fire_time":"2026-11-21T18:30:00+08:00","started_at":null,"finished_at":
@@ -147,8 +155,8 @@ pub(super) mod tests {
         );
         assert_eq!(
             rows(&executions[1..2], &wide()),
-            "DUE (UTC)            JOB  OUTCOME        DURATION  CAUSE    ID                          DELAY    EXIT  NODE    REVISION  SOURCE           NOTE\n\
-             2026-11-22 10:30:00  etl  failed (exit)  3.008 s   trigger  etl-1@2026-11-22T18:30:00Z  0.002 s  3     host-1  8f3c2a1   jobs.d/b.toml:1  -\n"
+            "DUE (UTC)            JOB  OUTCOME        DURATION  CAUSE    ID                          DELAY    EXIT  BOUNDS                NODE    REVISION  SOURCE           NOTE\n\
+             2026-11-22 10:30:00  etl  failed (exit)  3.008 s   trigger  etl-1@2026-11-22T18:30:00Z  0.002 s  3     cgroup: memory, pids  host-1  8f3c2a1   jobs.d/b.toml:1  -\n"
         );
     }
 }

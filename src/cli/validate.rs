@@ -1,6 +1,7 @@
 //! `validate`: everything that is wrong with manifests, without a daemon.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
@@ -11,15 +12,20 @@ use crate::cli::output::{Document, Format, Output, Shape};
 use crate::diagnostic::render::{Colour, render_all, summary};
 use crate::diagnostic::report::Report;
 use crate::diagnostic::{Diagnostic, sort};
+use crate::io::executor::handlers::Handlers;
+use crate::io::executor::provision::for_handlers;
 use crate::io::files::{Patience, Reading, Snapshot, Source, Sources, read_alone};
+use crate::io::host::{Lookout, look};
+use crate::spec::host::Questions;
 use crate::spec::job::DeclaredJob;
+use crate::spec::manifest::host::lacking;
 use crate::spec::manifest::{Content, Known, ManifestFile, load};
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
 #[command(
     before_help = "Examples:\n  cronwright validate\n  cronwright validate jobs.d/etl.yaml\n  \
-    cronwright validate --deny warnings -o json"
+    cronwright validate --deny warnings -o json\n  cronwright validate --host"
 )]
 pub(super) struct ValidateArgs {
     /// Folders, or single manifests; without them, the sources of the settings.
@@ -27,6 +33,9 @@ pub(super) struct ValidateArgs {
     /// Exit 1 for these too.
     #[arg(long, value_enum, value_name = "WHAT")]
     deny: Option<Deny>,
+    /// Look also whether this machine can run them: users, programs, folders, limits.
+    #[arg(long)]
+    host: bool,
 }
 
 /// What else is not accepted.
@@ -43,6 +52,7 @@ pub(super) struct Found {
     /// The jobs that are declared and valid.
     pub(super) jobs: Vec<DeclaredJob>,
     pub(super) diagnostics: Vec<Diagnostic>,
+    manifests: Vec<ManifestFile>,
 }
 
 pub(super) fn validate(
@@ -50,7 +60,8 @@ pub(super) fn validate(
     global: &Global,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let Here { sources, known, mut diagnostics, .. } = Here::find(global)?;
+    let Here { sources, known, mut diagnostics, settings, base_dir, environment } =
+        Here::find(global)?;
     if args.paths.is_empty() && sources.is_empty() && !diagnostics.iter().any(Diagnostic::is_error)
     {
         let message =
@@ -61,10 +72,37 @@ pub(super) fn validate(
     }
     let mut found = of_paths(&args.paths, sources, &known)?;
     found.diagnostics.append(&mut diagnostics);
+    if args.host {
+        let lookout = Lookout {
+            base_dir: &base_dir,
+            path: environment.variables.get("PATH").map(String::as_str),
+            state_dir: settings.as_ref().map(|settings| settings.state_dir.as_path()),
+        };
+        let lacking = found.lacking(lookout, &global.handlers);
+        found.diagnostics.extend(lacking);
+    }
     sort(&mut found.diagnostics);
     print(&found, output)?;
     let denied = |diagnostic: &Diagnostic| diagnostic.is_error() || args.deny.is_some();
     Ok(if found.diagnostics.iter().any(denied) { Exit::No } else { Exit::Done })
+}
+
+impl Found {
+    /// What its jobs need and this machine does not have.
+    fn lacking(&self, lookout: Lookout<'_>, handlers: &Handlers) -> Vec<Diagnostic> {
+        let job = |job: &DeclaredJob| DeclaredJob {
+            spec: for_handlers(Arc::clone(&job.spec), handlers),
+            ..job.clone()
+        };
+        let jobs: Vec<DeclaredJob> = self.jobs.iter().map(job).collect();
+        let facts = look(&Questions::of(jobs.iter().map(|job| &*job.spec)), lookout);
+        let of_manifest = |manifest: &ManifestFile| {
+            let own = jobs.iter().filter(|job| *job.source.file == *manifest.path);
+            let own: Vec<&DeclaredJob> = own.collect();
+            if own.is_empty() { Vec::new() } else { lacking(manifest, &own, &facts) }
+        };
+        self.manifests.iter().flat_map(of_manifest).collect()
+    }
 }
 
 /// What stands in folders and manifests; without any, in the sources of the settings.
@@ -82,6 +120,7 @@ pub(super) fn of_paths(
         all.files += one.files;
         all.jobs.extend(one.jobs);
         all.diagnostics.extend(one.diagnostics);
+        all.manifests.extend(one.manifests);
     }
     Ok(all)
 }
@@ -130,13 +169,14 @@ fn of_file_in(path: &Path, source: &Source, known: &Known) -> Result<Found, Fail
     diagnostics.retain(|diagnostic| diagnostic.path() == name);
     let mut jobs: Vec<DeclaredJob> = loaded.jobs.into_values().collect();
     jobs.retain(|job| job.source.file == name);
-    Ok(Found { files: 1, jobs, diagnostics })
+    Ok(Found { files: 1, jobs, diagnostics, manifests })
 }
 
 fn of_files(files: &[ManifestFile], known: &Known) -> Found {
     let loaded = load(files, known);
     let jobs = loaded.jobs.into_values().collect();
-    Found { files: loaded.files, jobs, diagnostics: loaded.diagnostics }
+    let manifests = files.to_vec();
+    Found { files: loaded.files, jobs, diagnostics: loaded.diagnostics, manifests }
 }
 
 pub(super) fn alone(path: &Path) -> ManifestFile {
@@ -160,7 +200,7 @@ pub(super) fn snapshot(folders: Vec<Source>) -> Result<Snapshot, Failure> {
 }
 
 fn print(found: &Found, output: &Output) -> Result<(), Failure> {
-    let Found { files, jobs, diagnostics } = found;
+    let Found { files, jobs, diagnostics, manifests: _ } = found;
     let jobs = jobs.len();
     let document = Document::of(&Report::new(*files, jobs, diagnostics))?;
     let shape = Shape { list: Some("diagnostics"), name: "/code" };

@@ -19,7 +19,7 @@ use crate::engine::execution::{AttemptId, Cancelled, Ending, Exception, Failed, 
 use crate::io::clock;
 use crate::io::executor::handlers::{HandlerOrder, HandlerThreads};
 use crate::io::executor::http::HttpCaller;
-use crate::io::executor::provision::{Provision, provide, takes_time};
+use crate::io::executor::provision::{Provision, for_handlers, provide, takes_time};
 use crate::io::executor::python::Caller;
 use crate::io::executor::secrets::SecretPlaces;
 use crate::io::executor::supervisor::{OrderError, SupervisorEvent, SupervisorHandle};
@@ -91,7 +91,8 @@ impl Executor {
 
     /// What this daemon has read itself of a job, as it was claimed.
     fn definition(&self, start: &Start) -> Option<Arc<JobSpec>> {
-        self.book.find(&start.row.job, &start.row.provenance.digest)
+        let spec = self.book.find(&start.row.job, &start.row.provenance.digest)?;
+        Some(for_handlers(spec, self.handlers.handlers()))
     }
 
     fn secret_places(&self) -> SecretPlaces<'_> {

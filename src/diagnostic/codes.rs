@@ -81,6 +81,10 @@ codes! {
     BAD_HTTP = "E0321", "an HTTP call that cannot be made";
     BAD_SECRET = "E0322", "a secret without one source";
     BAD_PARAM = "E0323", "a parameter or a value of one that cannot be";
+    NO_USER_HERE = "E0331", "a user that this machine does not know";
+    NO_PROGRAM_HERE = "E0332", "a program that this machine does not have";
+    NO_FOLDER_HERE = "E0333", "a working directory that this machine does not have";
+    NO_LIMIT_HERE = "W0331", "a limit that this machine may not hold";
     EITHER_DAY = "W0301", "day and weekday both given: either of them fires";
     SHELL_WORDS = "W0302", "characters for a shell in a command that has none";
     SECRET_LITERAL = "W0303", "what looks like a secret, written out";

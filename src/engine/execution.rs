@@ -3,6 +3,7 @@
 //! A [`Row`] is what the store keeps and people read. Rules: `C1` (states), `C8` (fields), `F7` (reasons).
 
 mod attempts;
+mod protection;
 mod remains;
 mod row;
 
@@ -14,6 +15,7 @@ use crate::spec::job::{Digest, JobName, SourcePlace};
 use crate::time::{Timestamp, rfc3339};
 
 pub use crate::engine::execution::attempts::{Attempt, AttemptId, AttemptRules};
+pub use crate::engine::execution::protection::{LimitKind, ProtectedBy, Protection};
 pub use crate::engine::execution::remains::{Exception, Exit, Output};
 pub use crate::engine::execution::row::{Row, State};
 
@@ -95,6 +97,10 @@ pub enum Failed {
     Signal,
     /// The process could not be started.
     Spawn,
+    /// It took more memory than it may, and the kernel ended it (`limits.memory`).
+    Oom,
+    /// It wanted more processes than it may, and failed (`limits.pids`).
+    PidsLimit,
     /// The class raised an exception.
     Exception,
     /// The process of a class ended before its call had.
@@ -190,11 +196,13 @@ impl Cause {
 
 impl Outcome {
     /// Every outcome with every reason.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::Succeeded,
         Self::Failed(Failed::Exit),
         Self::Failed(Failed::Signal),
         Self::Failed(Failed::Spawn),
+        Self::Failed(Failed::Oom),
+        Self::Failed(Failed::PidsLimit),
         Self::Failed(Failed::Exception),
         Self::Failed(Failed::Panic),
         Self::Failed(Failed::WorkerDied),
@@ -244,6 +252,8 @@ impl Outcome {
             Self::Failed(Failed::Exit) => Some("exit"),
             Self::Failed(Failed::Signal) => Some("signal"),
             Self::Failed(Failed::Spawn) => Some("spawn"),
+            Self::Failed(Failed::Oom) => Some("oom"),
+            Self::Failed(Failed::PidsLimit) => Some("pids_limit"),
             Self::Failed(Failed::Exception) => Some("exception"),
             Self::Failed(Failed::Panic) => Some("panic"),
             Self::Failed(Failed::WorkerDied) => Some("worker_died"),
@@ -346,4 +356,6 @@ pub struct Ending {
     pub exception: Option<Exception>,
     /// What it printed.
     pub output: Output,
+    /// What kept its process within its bounds; none: there was no process, or nobody knows.
+    pub protection: Option<Protection>,
 }

@@ -76,6 +76,8 @@ pub fn may_follow(outcome: Outcome) -> bool {
             Failed::Exit
             | Failed::Signal
             | Failed::Spawn
+            | Failed::Oom
+            | Failed::PidsLimit
             | Failed::Exception
             | Failed::Panic
             | Failed::WorkerDied
@@ -154,6 +156,7 @@ mod tests {
             result: None,
             exception: None,
             output: Output::default(),
+            protection: None,
         }
     }
 

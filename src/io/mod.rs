@@ -6,6 +6,7 @@ pub mod executor;
 pub mod files;
 pub mod git;
 pub mod helper;
+pub mod host;
 pub mod http;
 pub mod http_task;
 pub mod kinit;

@@ -1,6 +1,7 @@
 //! What is declared. Pure: text and values in, values out; no async, no clock, no file.
 
 pub mod grant;
+pub mod host;
 pub mod job;
 pub mod manifest;
 pub mod operation;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::spec::size::SizeText;
 use crate::time::DurationText;
 
 /// The rules of a process; where nothing is said, the built-in ones.
@@ -92,12 +93,39 @@ pub struct Limits {
     pub files: Option<u32>,
     /// CPU time of each of its processes, in whole seconds; none: not limited. Never zero.
     pub time: Option<Duration>,
+    /// CPU of all its processes together, in thousandths of a core. Never zero.
+    pub cpu_thousandths: Option<u32>,
+    /// Memory of all its processes together, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// How many processes and threads it may be. Never zero.
+    pub pids: Option<u32>,
 }
 
 impl Limits {
+    /// Whether one of them needs a control group.
+    pub fn needs_group(self) -> bool {
+        self.cpu_thousandths.is_some() || self.memory_bytes.is_some() || self.pids.is_some()
+    }
+
     fn said(self) -> Map<String, Value> {
         let time = self.time.map(|time| json!(DurationText(time).to_string()));
-        let fields = [("files", self.files.map(|files| json!(files))), ("time", time)];
+        let memory = self.memory_bytes.map(|bytes| json!(SizeText(bytes).to_string()));
+        let fields = [
+            ("cpu", self.cpu_thousandths.map(cores)),
+            ("files", self.files.map(|files| json!(files))),
+            ("memory", memory),
+            ("pids", self.pids.map(|pids| json!(pids))),
+            ("time", time),
+        ];
         fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    }
+}
+
+/// Whole numbers without a fraction: there is one way to write a value.
+fn cores(thousandths: u32) -> Value {
+    if thousandths.is_multiple_of(1000) {
+        json!(thousandths / 1000)
+    } else {
+        json!(f64::from(thousandths) / 1000.0)
     }
 }

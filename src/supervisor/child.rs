@@ -9,8 +9,8 @@ use std::convert::Infallible;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -21,6 +21,7 @@ use rustix::process::{
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use crate::supervisor::clone::{Made, clone, clone_into, join};
 use crate::supervisor::image::Image;
 
 /// The stack of a child, in units of 16 bytes: 64 KiB, of which it uses a few hundred bytes.
@@ -28,6 +29,9 @@ const STACK_UNITS: usize = 4096;
 
 /// Where a process that serves calls is given them.
 pub(super) const CONTROL: c_int = 3;
+
+/// Where a process finds the file that it is given ([`SCRIPT_PATH`](crate::supervisor::protocol::SCRIPT_PATH)).
+pub(super) const SCRIPT: c_int = 4;
 
 /// What a child does before it becomes the program.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub(super) struct Child<'a> {
     pub(super) umask: Option<Mode>,
     /// Who it is; none: its parent.
     pub(super) identity: Option<&'a Identity>,
+    /// Its control group, open; none: its parent's.
+    pub(super) group: Option<BorrowedFd<'a>>,
     /// Where it begins.
     pub(super) working_dir: OwnedFd,
     /// Becomes its stdout.
@@ -50,6 +56,8 @@ pub(super) struct Child<'a> {
     pub(super) stderr: OwnedFd,
     /// Becomes its descriptor [`CONTROL`]; has another number than that.
     pub(super) control: Option<OwnedFd>,
+    /// Becomes its descriptor [`SCRIPT`]; has a higher number than that.
+    pub(super) script: Option<OwnedFd>,
     /// What it becomes.
     pub(super) image: &'a Image,
 }
@@ -76,9 +84,22 @@ impl Identity {
 #[derive(Debug)]
 pub(super) struct Stack(Box<[MaybeUninit<u128>]>);
 
+/// Why a child has not become its program.
+#[derive(Debug)]
+pub(super) enum StartError {
+    /// It cannot be put into its control group.
+    Group(io::Error),
+    /// Something else.
+    Other(io::Error),
+}
+
 /// What parent and child share.
 struct Shared<'a> {
     child: &'a Child<'a>,
+    /// Whether the child has to go into its control group itself.
+    joins: bool,
+    /// Whether it failed before it was in its control group.
+    is_outside: AtomicBool,
     /// Why it has not become the program; 0: it has.
     errno: AtomicI32,
 }
@@ -96,38 +117,36 @@ impl Child<'_> {
     ///
     /// Must be called on a thread that lives as long as the supervisor: the kernel kills the process when
     /// the thread that started it dies.
-    pub(super) fn start(&self, stack: &mut Stack) -> io::Result<(Pid, OwnedFd)> {
-        let mut shared = Shared { child: self, errno: AtomicI32::new(0) };
-        let mut pidfd: c_int = -1;
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    pub(super) fn start(&self, stack: &mut Stack) -> Result<(Pid, OwnedFd), StartError> {
         // A handler of ours must not run in the child, which would write to our memory.
-        let mask = set_signal_mask(&all_signals())?;
-        #[expect(
-            unsafe_code,
-            reason = "neither std nor rustix makes a child that borrows our memory"
-        )]
+        let mask = set_signal_mask(&all_signals()).map_err(StartError::Other)?;
+        let made = self.make(stack);
+        set_signal_mask(&mask).map_err(StartError::Other)?;
+        made
+    }
+
+    fn make(&self, stack: &mut Stack) -> Result<(Pid, OwnedFd), StartError> {
+        let errno = AtomicI32::new(0);
+        let mut shared =
+            Shared { child: self, joins: false, is_outside: AtomicBool::new(false), errno };
+        let argument = (&raw mut shared).cast();
+        #[expect(unsafe_code, reason = "the child borrows our memory")]
         // SAFETY: until the child has its own memory this thread stands still, so `shared`, what it
         // refers to, and the stack outlive the child's use of them, and nobody else touches them.
-        // The stack grows down from its end, which is aligned to 16 bytes. `run` keeps to what the
-        // module says.
-        let cloned = unsafe {
-            let top = stack.0.as_mut_ptr_range().end.cast();
+        // `run` keeps to what the module says.
+        let within =
+            self.group.and_then(|group| unsafe { clone_into(group, &mut stack.0, run, argument) });
+        let made = if let Some(made) = within {
+            made.map_err(StartError::Group)?
+        } else {
+            shared.joins = self.group.is_some();
             let argument = (&raw mut shared).cast();
-            libc::clone(run, top, flags, argument, &raw mut pidfd)
+            #[expect(unsafe_code, reason = "the child borrows our memory")]
+            // SAFETY: the same.
+            let made = unsafe { clone(&mut stack.0, run, argument) };
+            made.map_err(StartError::Other)?
         };
-        let error = io::Error::last_os_error();
-        set_signal_mask(&mask)?;
-        let Some(pid) = Pid::from_raw(cloned).filter(|_| cloned > 0) else { return Err(error) };
-        #[expect(unsafe_code, reason = "the kernel gave the descriptor as a number")]
-        // SAFETY: it is open, and nobody else's.
-        let exit = unsafe { OwnedFd::from_raw_fd(pidfd) };
-        match shared.errno.load(Ordering::Relaxed) {
-            0 => Ok((pid, exit)),
-            errno => {
-                waitpid(Some(pid), WaitOptions::empty())?;
-                Err(io::Error::from_raw_os_error(errno))
-            }
-        }
+        shared.outcome(made)
     }
 
     /// Becomes the program; returns only when something fails.
@@ -149,18 +168,10 @@ impl Child<'_> {
         dup2_stdout(&self.stdout)?;
         dup2_stderr(&self.stderr)?;
         close_on_exec();
-        self.take_control()?;
+        take(self.control.as_ref(), CONTROL)?;
+        take(self.script.as_ref(), SCRIPT)?;
         default_signals()?;
         Err(self.image.exec())
-    }
-
-    /// The one descriptor that a process gets beside the usual three.
-    fn take_control(&self) -> Result<(), Errno> {
-        let Some(control) = &self.control else { return Ok(()) };
-        #[expect(unsafe_code, reason = "rustix wants an owner for the number")]
-        // SAFETY: the child has a table of descriptors of its own, and uses no other one after this.
-        let made = unsafe { libc::dup2(control.as_raw_fd(), CONTROL) };
-        if made == CONTROL { Ok(()) } else { Err(Errno::BADF) }
     }
 
     /// Makes the kernel kill this process when the supervisor dies.
@@ -171,14 +182,50 @@ impl Child<'_> {
     }
 }
 
+/// Gives the process a descriptor beside the usual three, at a number of its own.
+fn take(descriptor: Option<&OwnedFd>, number: c_int) -> Result<(), Errno> {
+    let Some(descriptor) = descriptor else { return Ok(()) };
+    #[expect(unsafe_code, reason = "rustix wants an owner for the number")]
+    // SAFETY: the child has a table of descriptors of its own, and uses no other one after these.
+    let made = unsafe { libc::dup2(descriptor.as_raw_fd(), number) };
+    if made == number { Ok(()) } else { Err(Errno::BADF) }
+}
+
 /// The child's whole life before the exec; it ends with what is returned.
 extern "C" fn run(shared: *mut c_void) -> c_int {
     #[expect(unsafe_code, reason = "the C library passes a pointer")]
     // SAFETY: `start` passed it, and waits.
     let shared = unsafe { &*shared.cast::<Shared<'_>>() };
-    let Err(errno) = shared.child.become_program();
+    // While it is who may do that.
+    let joined = match shared.child.group {
+        Some(group) if shared.joins => join(group),
+        Some(_) | None => Ok(()),
+    };
+    shared.is_outside.store(joined.is_err(), Ordering::Relaxed);
+    let Err(errno) = joined.and_then(|()| shared.child.become_program());
     shared.errno.store(errno.raw_os_error(), Ordering::Relaxed);
     1
+}
+
+impl Shared<'_> {
+    /// What became of the child, which has its own memory now, or has ended.
+    fn outcome(&self, made: Made) -> Result<(Pid, OwnedFd), StartError> {
+        #[expect(unsafe_code, reason = "the kernel gave the descriptor as a number")]
+        // SAFETY: it is open, and nobody else's.
+        let exit = unsafe { OwnedFd::from_raw_fd(made.pidfd) };
+        let Some(pid) = Pid::from_raw(made.pid) else {
+            return Err(StartError::Other(Errno::CHILD.into()));
+        };
+        let errno = self.errno.load(Ordering::Relaxed);
+        if errno == 0 {
+            return Ok((pid, exit));
+        }
+        waitpid(Some(pid), WaitOptions::empty())
+            .map_err(|errno| StartError::Other(errno.into()))?;
+        let error = io::Error::from_raw_os_error(errno);
+        let is_outside = self.is_outside.load(Ordering::Relaxed);
+        Err(if is_outside { StartError::Group(error) } else { StartError::Other(error) })
+    }
 }
 
 fn all_signals() -> libc::sigset_t {

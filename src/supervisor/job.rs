@@ -7,11 +7,13 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, waitid, waitpid};
 
 use crate::supervisor::capture::Capture;
+use crate::supervisor::cgroup::Leaf;
 use crate::supervisor::clock;
 use crate::supervisor::lifecycle::Phase;
 use crate::supervisor::mask::Mask;
 use crate::supervisor::protocol::{
-    HowEnded, KeptOutput, ProcessEnding, RESULT_VARIABLE, RunningProcess, StartProcess,
+    Applied, HowEnded, KeptOutput, ProcessEnding, RESULT_VARIABLE, RunningProcess, StartProcess,
+    StartRules,
 };
 use crate::supervisor::result_file::ResultFile;
 use crate::supervisor::spawn::Spawned;
@@ -46,8 +48,11 @@ pub(super) struct Job {
     pub(super) mark: u64,
     /// What its process is told calls by, while that may be kept for another.
     pub(super) warm: Option<Warm>,
+    /// The control group of its processes.
+    pub(super) leaf: Option<Leaf>,
     /// Readable when the main process has ended; none afterwards.
     pub(super) exit: Option<OwnedFd>,
+    applied: Applied,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     capture: Capture,
@@ -84,6 +89,8 @@ impl Job {
             leaves_leftovers: process.rules.leave_leftovers,
             mark: spawned.warm.as_ref().map_or(number, |warm| warm.mark),
             warm: spawned.warm,
+            applied: applied(&process.rules, spawned.leaf.as_ref()),
+            leaf: spawned.leaf,
             exit: Some(spawned.exit),
             stdout: spawned.stdout,
             stderr: spawned.stderr,
@@ -215,7 +222,32 @@ impl Job {
                 None => result,
             },
             success_exit_codes: self.success_exit_codes.clone(),
+            applied: Some(self.applied),
+            hit: self.leaf.as_ref().and_then(Leaf::hit),
         })
+    }
+
+    /// The processes that its control group shows.
+    pub(super) fn grouped(&self) -> Vec<i32> {
+        self.leaf.as_ref().map(Leaf::processes).unwrap_or_default()
+    }
+
+    /// Kills what is left in its control group, unless it is left alone; whether something was.
+    pub(super) fn kill_grouped(&self) -> bool {
+        let leaf = self.leaf.as_ref().filter(|leaf| !leaf.is_kept() && leaf.is_populated());
+        if let Some(leaf) = leaf {
+            leaf.kill();
+        }
+        leaf.is_some()
+    }
+}
+
+fn applied(rules: &StartRules, leaf: Option<&Leaf>) -> Applied {
+    Applied {
+        is_in_group: leaf.is_some(),
+        group_limits: leaf.map(Leaf::limits).unwrap_or_default(),
+        limits_files: rules.open_files_max.is_some(),
+        limits_time: rules.cpu_seconds_max.is_some(),
     }
 }
 

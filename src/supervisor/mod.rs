@@ -6,12 +6,14 @@
 //! runtime. It is not there to be talked to by anything but the daemon's client,
 //! `io::executor::supervisor`; both speak [`protocol`].
 //!
-//! Start reading at [`server`], the loop; [`lifecycle`] is the life of a process, [`tree`] how all
+//! Start reading at [`server`], the loop; [`lifecycle`] is the life of a process, [`tree`] and [`cgroup`] how all
 //! of it is found and killed, [`spool`] how endings are kept.
 
 pub(crate) mod capture;
+pub mod cgroup;
 mod child;
 mod clock;
+mod clone;
 mod connection;
 mod detach;
 mod image;

@@ -84,6 +84,9 @@ pub struct StartProcess {
     pub rules: StartRules,
 }
 
+/// Where a process finds the file that [`StartRules::script`] names: its descriptor 4.
+pub const SCRIPT_PATH: &str = "/proc/self/fd/4";
+
 /// What differs from a plain process: each field is absent where nothing does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -112,6 +115,12 @@ pub struct StartRules {
     /// Who the process is; none: who the supervisor is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_as: Option<RunAs>,
+    /// What all its processes together may use; such a limit needs a control group.
+    #[serde(skip_serializing_if = "is_default")]
+    pub group_limits: GroupLimits,
+    /// A file that the process can read at [`SCRIPT_PATH`], whoever it is and wherever the file lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
     /// Variables of `env` whose values are masked in output and result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secret_variables: Vec<String>,
@@ -140,6 +149,49 @@ pub struct RunAs {
     pub gid: u32,
     /// All groups, that one included.
     pub groups: Vec<u32>,
+}
+
+/// What all processes of an execution together may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupLimits {
+    /// Thousandths of a core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_thousandths_max: Option<u32>,
+    /// Memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_max: Option<u64>,
+    /// Processes and threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids_max: Option<u32>,
+}
+
+/// What was done so that an execution ends whole and takes no more than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Applied {
+    /// Whether its processes were in a control group of its own; else they were told by their process group, their
+    /// session, their parents and a mark.
+    pub is_in_group: bool,
+    /// Limits of that group.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub group_limits: GroupLimits,
+    /// Whether open files were limited.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits_files: bool,
+    /// Whether CPU time was limited.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits_time: bool,
+}
+
+/// A limit of a control group that an execution ran into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitHit {
+    /// The kernel killed it for want of memory.
+    Memory,
+    /// It wanted more processes.
+    Pids,
 }
 
 impl StartProcess {
@@ -226,6 +278,12 @@ pub struct ProcessEnding {
     /// Exit codes that count as success, as the order said; empty: 0 alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub success_exit_codes: Vec<i32>,
+    /// What was done to keep it within its bounds; none: it was not started, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Applied>,
+    /// The limit that it ran into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hit: Option<LimitHit>,
 }
 
 /// The ways a process ends.

@@ -8,12 +8,14 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, fcntl_setfl};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Rlimit, Uid, getpid};
 
-use crate::supervisor::child::{Child, Identity, Stack};
+use crate::supervisor::cgroup::Leaf;
+use crate::supervisor::child::{Child, Identity, SCRIPT, Stack, StartError};
 use crate::supervisor::image::Image;
-use crate::supervisor::protocol::{RunAs, StartProcess, StartRules};
+use crate::supervisor::protocol::{GroupLimits, RunAs, StartProcess, StartRules};
 use crate::supervisor::warm::Warm;
 
 /// Where streams go that nobody keeps.
@@ -34,6 +36,8 @@ pub(super) struct Spawned {
     pub(super) stderr: Option<OwnedFd>,
     /// What it is told its calls by, when it serves some.
     pub(super) warm: Option<Warm>,
+    /// Its control group.
+    pub(super) leaf: Option<Leaf>,
 }
 
 /// The two streams of a process, or of a call.
@@ -67,15 +71,17 @@ impl Spawner {
         Self { open_files, stack: Stack::new() }
     }
 
-    /// Starts `process` with the variables of `own` added to its environment. The error is one sentence.
+    /// Starts `process` in `leaf` with the variables of `own` added to its environment. The error is one sentence.
+    /// Where it cannot be put there, and needs no limits, it is started outside, and `leaf` stays.
     pub(super) fn spawn(
         &mut self,
         process: &StartProcess,
         own: &BTreeMap<&str, String>,
+        leaf: &mut Option<Leaf>,
     ) -> Result<Spawned, String> {
         let Streams { ours: [stdout, stderr], its } = Streams::new(&process.rules)?;
-        let (pid, exit) = self.spawn_with(process, own, its, None)?;
-        Ok(Spawned { pid, exit, stdout, stderr, warm: None })
+        let (pid, exit, leaf) = self.spawn_with(process, own, its, None, leaf)?;
+        Ok(Spawned { pid, exit, stdout, stderr, warm: None, leaf })
     }
 
     /// Starts `process` with these streams, and with a descriptor where it is given calls.
@@ -85,27 +91,39 @@ impl Spawner {
         own: &BTreeMap<&str, String>,
         streams: [OwnedFd; 2],
         control: Option<OwnedFd>,
-    ) -> Result<(Pid, OwnedFd), String> {
+        leaf: &mut Option<Leaf>,
+    ) -> Result<(Pid, OwnedFd, Option<Leaf>), String> {
         let image = Image::new(process, own)?;
         let rules = &process.rules;
         let open_files = self.open_files(rules)?;
         let working_dir = open_working_dir(&process.working_dir)?;
         let identity = rules.run_as.as_ref().map(identity_of);
         let [stdout, stderr] = streams;
-        let child = Child {
+        let mut child = Child {
             supervisor: getpid(),
             open_files,
             cpu_time: rules.cpu_seconds_max.map(cpu_time),
             umask: rules.umask.map(Mode::from_raw_mode),
             identity: identity.as_ref(),
+            group: leaf.as_ref().map(Leaf::folder),
             working_dir,
             stdout,
             stderr,
             control,
+            script: rules.script.as_deref().map(open_script).transpose()?,
             image: &image,
         };
-        let started = child.start(&mut self.stack);
-        started.map_err(|error| exec_error(&image.program(), &error))
+        let started = match child.start(&mut self.stack) {
+            Err(StartError::Group(error)) if rules.group_limits == GroupLimits::default() => {
+                tracing::warn!(%error, "a process cannot be put into its control group");
+                child.group = None;
+                child.start(&mut self.stack)
+            }
+            started => started,
+        };
+        let is_within = child.group.is_some();
+        let (pid, exit) = started.map_err(|error| start_error(&image.program(), &error))?;
+        Ok((pid, exit, leaf.take_if(|_| is_within)))
     }
 
     fn open_files(&self, rules: &StartRules) -> Result<Rlimit, String> {
@@ -168,7 +186,24 @@ fn open_working_dir(path: &str) -> Result<OwnedFd, String> {
         })
 }
 
-fn exec_error(program: &str, error: &io::Error) -> String {
+/// As ourselves: the process may not be able to.
+fn open_script(path: &str) -> Result<OwnedFd, String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+        // Not a number that it gets in the process.
+        .and_then(|script| fcntl_dupfd_cloexec(script, SCRIPT + 1))
+        .map_err(|errno| format!("cannot open `{path}`: {}", os_text(errno.raw_os_error())))
+}
+
+fn start_error(program: &str, error: &StartError) -> String {
+    let error = match error {
+        StartError::Group(error) => {
+            return format!(
+                "cannot put `{program}` into a control group with its `limits`: {error}"
+            );
+        }
+        StartError::Other(error) => error,
+    };
     let missing_interpreter =
         error.raw_os_error() == Some(libc::ENOENT) && Path::new(program).exists();
     let hint = if missing_interpreter { " (its interpreter is missing)" } else { "" };

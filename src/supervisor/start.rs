@@ -14,6 +14,7 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
 use crate::supervisor::Options;
+use crate::supervisor::cgroup::Groups;
 use crate::supervisor::detach::{Report, begin_log, leave_starter, own_pid};
 use crate::supervisor::lock::Lock;
 use crate::supervisor::places::Places;
@@ -71,7 +72,7 @@ fn prepare(places: &Places, options: &Options) -> io::Result<Option<(Rc<Lock>, S
     }
     let Some(mut lock) = Lock::take(places)? else { return Ok(None) };
     begin_log(&places.log())?;
-    let mark = take_over(&mut lock, places)?;
+    let (mark, groups) = take_over(&mut lock, places)?;
     let lock = Rc::new(lock);
     let signals = Signals::new()?;
     let listener = listen(&places.socket())?;
@@ -88,6 +89,7 @@ fn prepare(places: &Places, options: &Options) -> io::Result<Option<(Rc<Lock>, S
         mark,
         results: places.results(),
         spawner: Spawner::new(open_files),
+        groups,
         jobs_max,
         leave_after: options.leave_after,
         lock: Rc::clone(&lock),
@@ -96,19 +98,20 @@ fn prepare(places: &Places, options: &Options) -> io::Result<Option<(Rc<Lock>, S
 }
 
 /// Ends what a predecessor that died has left, and writes down our own mark.
-fn take_over(lock: &mut Lock, places: &Places) -> io::Result<Mark> {
-    if let Some(instance) = lock.instance()? {
-        kill_marked(&Mark::new(instance));
+fn take_over(lock: &mut Lock, places: &Places) -> io::Result<(Mark, Groups)> {
+    let predecessor = lock.instance()?;
+    let instance = uuid::Uuid::now_v7().simple().to_string();
+    let groups = Groups::take_over(&instance, predecessor.as_deref());
+    if let Some(predecessor) = predecessor {
+        kill_marked(&Mark::new(predecessor));
     }
     match fs::remove_dir_all(places.results()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
     make_folder(&places.results())?;
-
-    let instance = uuid::Uuid::now_v7().simple().to_string();
     lock.write(own_pid(), &instance)?;
-    Ok(Mark::new(instance))
+    Ok((Mark::new(instance), groups))
 }
 
 fn listen(socket: &Path) -> io::Result<UnixListener> {

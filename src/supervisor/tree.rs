@@ -6,7 +6,7 @@
 //! after the end of the main process every leftover has an ancestor among our own children.
 //!
 //! What clears its environment, leaves its session *and* loses its parent before the tree is looked
-//! at is not found: only a cgroup could find it.
+//! at is not found: only a control group finds it (`supervisor::cgroup`), where there is one.
 
 #![expect(clippy::disallowed_methods, reason = "the supervisor reads /proc itself")]
 
@@ -146,11 +146,11 @@ impl Table {
         Self { processes: read.collect() }
     }
 
-    /// Signals all of an execution whose main process has not been reaped.
-    pub(super) fn signal_tree(&self, main: Pid, execution: u64, signal: Signal) {
+    /// Signals all of an execution whose main process has not been reaped. `grouped`: what its control group shows.
+    pub(super) fn signal_tree(&self, main: Pid, execution: u64, grouped: &[i32], signal: Signal) {
         // The group first: that is one act, and `main` keeps its number from being given anew.
         signalled(raw(main), kill_process_group(main, signal));
-        for process in self.tree(raw(main), execution) {
+        for process in self.tree(raw(main), execution, grouped) {
             if process.group != raw(main) {
                 process.signal(signal);
             }
@@ -193,12 +193,13 @@ impl Table {
     }
 
     /// The main process, its group, its session, what bears its mark, and all their descendants.
-    fn tree(&self, main: i32, execution: u64) -> Vec<&Process> {
+    fn tree(&self, main: i32, execution: u64, grouped: &[i32]) -> Vec<&Process> {
         let belongs = |process: &&Process| {
             process.pid == main
                 || process.group == main
                 || process.session == main
                 || process.execution == Some(execution)
+                || grouped.contains(&process.pid)
         };
         let mut tree: Vec<&Process> = self.processes.iter().filter(belongs).collect();
         let mut known: BTreeSet<i32> = tree.iter().map(|process| process.pid).collect();
@@ -413,9 +414,12 @@ mod tests {
             ],
         };
         let pids = |main, execution| {
-            table.tree(main, execution).iter().map(|process| process.pid).collect::<Vec<_>>()
+            table.tree(main, execution, &[]).iter().map(|process| process.pid).collect::<Vec<_>>()
         };
         assert_eq!(pids(10, 5), [10, 11, 12, 13, 14]);
         assert_eq!(pids(20, 6), [20, 21]);
+        let grouped = table.tree(20, 6, &[12]);
+        let pids: Vec<i32> = grouped.iter().map(|process| process.pid).collect();
+        assert_eq!(pids, [12, 20, 21, 13, 14], "what its control group shows, and all below");
     }
 }

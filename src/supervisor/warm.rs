@@ -20,8 +20,9 @@ use rustix::net::{
 };
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
+use crate::supervisor::cgroup::Leaf;
 use crate::supervisor::child::CONTROL;
-use crate::supervisor::protocol::{StartProcess, WarmRules};
+use crate::supervisor::protocol::{RunAs, StartProcess, WarmRules};
 
 /// The most processes that wait for a call, of all kinds together.
 pub(super) const IDLE_MAX: usize = 8;
@@ -40,6 +41,9 @@ pub(super) struct Kind {
     secrets: BTreeMap<String, String>,
     umask: Option<u32>,
     open_files_max: Option<u64>,
+    /// Who it is: a process of one user serves nobody else.
+    run_as: Option<RunAs>,
+    script: Option<String>,
 }
 
 /// The variables of a call.
@@ -65,6 +69,8 @@ pub(super) struct Idle {
     pub(super) exit: OwnedFd,
     /// What it is told calls by.
     pub(super) warm: Warm,
+    /// Its control group.
+    pub(super) leaf: Option<Leaf>,
     since: Instant,
 }
 
@@ -108,6 +114,8 @@ impl Kind {
             secrets: with(&is_secret),
             umask: process.rules.umask,
             open_files_max: process.rules.open_files_max,
+            run_as: process.rules.run_as.clone(),
+            script: process.rules.script.clone(),
         }
     }
 
@@ -183,8 +191,14 @@ impl Warm {
 
 impl Idle {
     /// A process whose call is over.
-    pub(super) fn new(pid: Pid, exit: OwnedFd, warm: Warm, now: Instant) -> Self {
-        Self { pid, exit, warm, since: now }
+    pub(super) fn new(
+        pid: Pid,
+        exit: OwnedFd,
+        warm: Warm,
+        leaf: Option<Leaf>,
+        now: Instant,
+    ) -> Self {
+        Self { pid, exit, warm, leaf, since: now }
     }
 
     /// Whether it is there to be given a call.
@@ -207,6 +221,11 @@ impl IdlePool {
     pub(super) fn take(&mut self, kind: &Kind) -> Option<Idle> {
         let at = self.waiting.iter().rposition(|idle| idle.warm.kind == *kind)?;
         Some(self.waiting.remove(at))
+    }
+
+    /// The numbers of all that wait.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.waiting.iter().map(|idle| idle.warm.mark).collect()
     }
 
     /// The one with this number.
@@ -270,6 +289,22 @@ mod tests {
         ] {
             assert_ne!(first, other);
         }
+    }
+
+    #[test]
+    fn a_process_of_one_user_serves_no_call_of_another() {
+        let of = |uid, gid, groups: &[u32]| {
+            let run_as = Some(RunAs { uid, gid, groups: groups.to_vec() });
+            let plain = order(&[("PATH", "/bin")]);
+            let rules = StartRules { run_as, ..plain.rules };
+            Kind::of(&StartProcess { rules, ..plain }, &WarmRules::default())
+        };
+        let first = of(7, 8, &[8, 9]);
+        assert_eq!(first, of(7, 8, &[8, 9]));
+        for other in [of(6, 8, &[8, 9]), of(7, 9, &[8, 9]), of(7, 8, &[8])] {
+            assert_ne!(first, other);
+        }
+        assert_ne!(first, kind(&[("PATH", "/bin")]), "the daemon's own user");
     }
 
     #[test]

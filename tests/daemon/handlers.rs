@@ -101,6 +101,7 @@ jobs:
   c: { triggers: [], class: { path: house.Swep, runtime: rust } }
   d: { triggers: [], class: { path: "a b" } }
   e: { triggers: [], class: { path: house.Sweep, args: ["${env.X}"] } }
+  f: { triggers: [], class: { path: house.Sweep, args: [1] }, user: nobody, limits: { memory: 1GiB, pids: 9, files: 64 } }
 "#,
     );
     let output = world.verb(&["validate"]);

@@ -385,6 +385,7 @@ impl Drop for World {
             drop(daemon.wait());
         }
         self.end_supervisor();
+        crate::support::groups::remove_left(&self.path(".cronwright/supervisor.lock"));
     }
 }
 

@@ -74,6 +74,20 @@ fn answer(stream: TcpStream, sent: &Sent) -> Option<()> {
         "/metadata" => say(&moved("http://169.254.169.254/latest/meta-data")),
         "/file" => say(&moved("file:///etc/passwd")),
         "/silent" => reader.read_line(&mut String::new()).ok().map(drop),
+        // A byte now and then, in the head and in the body.
+        "/slow" | "/drip" => {
+            say(if path == "/drip" { "HTTP/1.1 200 OK\r\n\r\n" } else { "HTTP/1.1 200 " })?;
+            loop {
+                say("x")?;
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        }
+        "/headers" => {
+            say("HTTP/1.1 200 OK\r\n")?;
+            loop {
+                say("x-more: and more and more and more\r\n")?;
+            }
+        }
         "/endless" => {
             say("HTTP/1.1 200 OK\r\n\r\n")?;
             loop {
@@ -224,10 +238,24 @@ fn no_call_goes_to_this_machine_unless_the_settings_allow_it() {
 fn a_server_that_is_silent_or_never_ends_is_left_in_time() {
     let server = Server::start();
     let http = |path: &str| format!("timeout: 1s, http: {{ url: '{}' }}", server.url(path));
-    let mut world = world(&[("silent", http("/silent")), ("endless", http("/endless"))]);
+    let plain = format!("http: {{ url: '{}' }}", server.url("/").replace("http:", "https:"));
+    let mut world = world(&[
+        ("silent", http("/silent")),
+        ("slow", http("/slow")),
+        ("drip", http("/drip")),
+        ("headers", http("/headers").replace("1s", "20s")),
+        ("endless", http("/endless")),
+        ("plain", plain),
+    ]);
     world.start();
     world.until_synced();
-    assert_eq!(outcome(&world.runs("silent")), ("timed_out", "attempt", ""));
+    for job in ["silent", "slow", "drip"] {
+        assert_eq!(outcome(&world.runs(job)), ("timed_out", "attempt", ""), "{job}");
+    }
+    // Neither a head without end nor what is no TLS is waited for.
+    for job in ["headers", "plain"] {
+        assert_eq!(outcome(&world.runs(job)), ("failed", "http", "HttpTransport"), "{job}");
+    }
     let row = world.runs("endless");
     let told = outcome(&row);
     let in_time = [("timed_out", "attempt", ""), ("failed", "http", "HttpTooLong")];

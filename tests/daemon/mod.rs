@@ -2,6 +2,7 @@
 //! manifests edited and broken under it, its store taken away. What it must account for is checked
 //! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
 
+mod crowd;
 mod drift;
 mod exec;
 mod follow;
@@ -11,6 +12,7 @@ pub(crate) mod harness;
 mod http;
 mod kill;
 mod kinit;
+mod limits;
 mod oracle;
 mod outage;
 mod overlap;

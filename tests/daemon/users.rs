@@ -110,3 +110,74 @@ fn a_job_of_another_user_ends_with_its_tree_and_cannot_end_its_supervisor() {
     let lost = world.until_ended("long");
     assert_eq!(lost["outcome"], "lost", "{lost}");
 }
+
+const CLASSES: &str = r#"import os
+
+
+class Seen:
+
+    def main(self):
+        try:
+            os.listdir(".cronwright")
+            closed = False
+        except PermissionError:
+            closed = True
+        return [os.getuid(), sorted(os.getgroups()), closed, os.getpid()]
+"#;
+
+#[test]
+fn a_class_runs_as_its_user_and_in_no_process_of_another() {
+    const PYTHON: &str = "/usr/bin/python3";
+    if !is_root("a_class_runs_as_its_user") {
+        return;
+    }
+    if !std::path::Path::new(PYTHON).exists() {
+        println!("skipped: 1 test needs {PYTHON}: a_class_runs_as_its_user");
+        return;
+    }
+    let mut world = World::new();
+    open(&world, "", 0o755);
+    std::fs::create_dir(world.path("tasks")).unwrap();
+    open(&world, "tasks", 0o755);
+    world.write("tasks/m.py", CLASSES);
+    open(&world, "tasks/m.py", 0o644);
+    let settings = format!("[python]\nroot = \"tasks\"\ninterpreter = \"{PYTHON}\"\n");
+    world.write("cronwright.toml", &settings);
+    world.save(
+        "jobs.d/jobs.yaml",
+        "jobs:\n  own: { triggers: [], class: m.Seen() }\n  \
+         first: { triggers: [], class: m.Seen(), user: '4000000001:4000000002' }\n  \
+         again: { triggers: [], class: m.Seen(), user: '4000000001:4000000002' }\n  \
+         group: { triggers: [], class: m.Seen(), user: '4000000001:4000000003' }\n  \
+         other: { triggers: [], class: m.Seen(), user: '4000000004:4000000002' }\n",
+    );
+    world.start();
+    world.until_synced();
+    let mut seen = |job: &str| -> (serde_json::Value, i64) {
+        let row = world.runs(job);
+        assert_eq!(row["outcome"], "succeeded", "{row}");
+        let mut result = row["result"].clone();
+        let pid = result[3].as_i64().unwrap();
+        result.as_array_mut().unwrap().truncate(3);
+        (result, pid)
+    };
+    // The first calls may have met files that had just been written: their processes are not kept.
+    let (own, of_first) = (seen("own"), seen("first"));
+    let ((_, own_pid), (who, first)) = (seen("own"), seen("first"));
+    assert_eq!(own.0.get(0), Some(&json!(0)));
+    assert_eq!(who, json!([4_000_000_001_u32, [4_000_000_002_u32], true]), "{of_first:?}");
+    let (_, again) = seen("again");
+    assert_eq!(first, again, "calls of one user share a process");
+    let (who, group) = seen("group");
+    assert_eq!(who, json!([4_000_000_001_u32, [4_000_000_003_u32], true]));
+    let (who, other) = seen("other");
+    assert_eq!(who, json!([4_000_000_004_u32, [4_000_000_002_u32], true]));
+    let pids = std::collections::BTreeSet::from([own_pid, first, group, other]);
+    assert_eq!(pids.len(), 4, "nobody's process serves another");
+    // An edit begins the interpreter anew, which reads the file that it cannot open by its path once more.
+    world.write("tasks/m.py", &CLASSES.replace("return [", "return [1, "));
+    let edited = world.runs("first");
+    let result = &edited["result"];
+    assert_eq!((&result[0], &result[1]), (&json!(1), &json!(4_000_000_001_u32)), "{edited}");
+    assert_eq!(result[4], first, "the same process");
+}

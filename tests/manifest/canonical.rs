@@ -352,8 +352,16 @@ fn process() -> impl Strategy<Value = ProcessRules> {
         if only_zero { Vec::new() } else { codes.into_iter().collect() }
     });
     let captures = vec![Capture::Both, Capture::Stdout, Capture::Stderr, Capture::None];
-    let limits = (of(16..=1_048_576_u32), of(1..1_000_000_u64))
-        .prop_map(|(files, time)| Limits { files, time: time.map(Duration::from_secs) });
+    let together = (of(10..=1_024_000_u32), of(1 << 20..1_u64 << 50), of(1..=4_194_304_u32));
+    let limits = (of(16..=1_048_576_u32), of(1..1_000_000_u64), together).prop_map(
+        |(files, time, (cpu_thousandths, memory_bytes, pids))| Limits {
+            files,
+            time: time.map(Duration::from_secs),
+            cpu_thousandths,
+            memory_bytes,
+            pids,
+        },
+    );
     (
         codes,
         of(0..=0o777_u32),
@@ -470,8 +478,8 @@ fn said() -> impl Strategy<Value = JobSpec> {
                 },
                 // Nor is it somebody else's.
                 user: match spec.task {
-                    Task::Command(_) | Task::Script { .. } => rules.5,
-                    Task::Class { .. } | Task::Http(_) => None,
+                    Task::Command(_) | Task::Script { .. } | Task::Class { .. } => rules.5,
+                    Task::Http(_) => None,
                 },
                 ..rules.2
             },

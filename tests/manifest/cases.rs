@@ -13,8 +13,13 @@ use snapbox::{Data, assert_data_eq};
 
 /// Codes that no manifest can show: settings have their own cases, and files that are not read or
 /// too large for a fixture stand in `files.rs`.
-const SHOWN_ELSEWHERE: [&str; 14] = [
+const SHOWN_ELSEWHERE: [&str; 18] = [
     "E0320",
+    // What a machine lacks: `tests/cli.rs`.
+    codes::NO_USER_HERE,
+    codes::NO_PROGRAM_HERE,
+    codes::NO_FOLDER_HERE,
+    codes::NO_LIMIT_HERE,
     codes::MISSING_FIELD,
     codes::FILE_TOO_LARGE,
     codes::ENV_TOO_LARGE,

@@ -475,6 +475,7 @@ impl World {
             result: None,
             exception: None,
             output: Output::default(),
+            protection: None,
         });
         self.spool.insert(id.clone(), ending.clone());
         self.turn(Event::Ended { id, ending });

@@ -588,6 +588,7 @@ impl World {
             result: None,
             exception: None,
             output: Output::default(),
+            protection: None,
         });
         self.nodes[node].spool.insert(id.clone(), ending.clone());
         if self.nodes[node].daemon.is_some() {

@@ -67,6 +67,7 @@ pub(crate) fn ending(outcome: Outcome) -> Box<Ending> {
             traceback: None,
         }),
         output: Output { head: vec![0xff, 0], tail: b"end".to_vec(), bytes: 9_000_000_000 },
+        protection: None,
     })
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod daemons;
+mod groups;
 mod processes;
 mod rules;
 mod support;

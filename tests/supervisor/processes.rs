@@ -82,6 +82,14 @@ async fn a_process_that_cannot_be_started_says_why() {
         assert_eq!(ending.how, HowEnded::NotStarted { message });
         assert_eq!((ending.started_at_ms, ending.duration_ms), (None, None));
     }
+    // Somebody writes the program.
+    std::fs::write(dir.file("busy"), "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(dir.file("busy"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let writing = std::fs::OpenOptions::new().write(true).open(dir.file("busy")).unwrap();
+    let message = format!("cannot start `{here}/./busy`: Text file busy (os error 26)");
+    let ending = client.run(dir.command("busy", &["./busy"])).await;
+    assert_eq!(ending.how, HowEnded::NotStarted { message });
+    drop(writing);
     let mut process = dir.command("env", &["/bin/true"]);
     process.env.insert("A".into(), "secret\0".into());
     let message = "the environment variable `A` holds a zero byte".to_owned();

@@ -87,6 +87,13 @@ impl StateDir {
 
 impl Drop for StateDir {
     fn drop(&mut self) {
+        self.quit();
+        crate::support::groups::remove_left(&self.file("supervisor.lock"));
+    }
+}
+
+impl StateDir {
+    fn quit(&self) {
         let Ok(mut stream) = UnixStream::connect(self.file("supervisor.sock")) else { return };
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         for message in [ToSupervisor::Hello { protocol: 1 }, ToSupervisor::Quit] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cronwright::io::executor::python::{CALL_VARIABLE, Keep, Python};
+use cronwright::io::executor::python::{CALL_VARIABLE, CallProcess, Keep, Python};
 use cronwright::io::executor::supervisor::Launch;
 use cronwright::spec::task::call::Call;
 use cronwright::supervisor::protocol::{HowEnded, StartProcess, StartRules, WarmRules};
@@ -40,10 +40,10 @@ fn call(dir: &StateDir, id: &str, class: &str, token: Option<&str>) -> StartProc
     let allow = vec!["*".to_owned()];
     let python = Python { interpreter: "python3".into(), root, allow, keep };
     let caller = python.install(dir.path()).unwrap();
-    let (argv, written) = caller.process(&Call::parse(class).unwrap(), keep);
+    let CallProcess { argv, call, .. } = caller.process(&Call::parse(class).unwrap(), keep, false);
     let mut process = dir.command(id, &[]);
     process.argv = argv;
-    process.env.insert(CALL_VARIABLE.to_owned(), written);
+    process.env.insert(CALL_VARIABLE.to_owned(), call);
     process.env.extend(token.map(|token| ("TOKEN".to_owned(), token.to_owned())));
     let call_variables = vec![CALL_VARIABLE.to_owned(), "CRONWRIGHT_EXECUTION_ID".to_owned()];
     let warm = Some(WarmRules { call_variables, memory_bytes_max: 512 << 20 });

@@ -1,6 +1,7 @@
 //! What tests stand on: real servers, and the program under test.
 
 pub(crate) mod git;
+pub(crate) mod groups;
 pub(crate) mod servers;
 
 use std::path::{Path, PathBuf};

@@ -364,6 +364,7 @@ pub(super) fn settled(now: Now, outcome: Outcome) -> Box<Ending> {
         result: None,
         exception: None,
         output: Output::default(),
+        protection: None,
     })
 }
 

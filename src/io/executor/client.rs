@@ -284,6 +284,8 @@ fn vanished(id: String, started_at_ms: Option<i64>) -> ProcessEnding {
         output: KeptOutput::default(),
         result: None,
         success_exit_codes: Vec::new(),
+        applied: None,
+        hit: None,
     }
 }
 

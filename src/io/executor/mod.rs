@@ -3,6 +3,7 @@
 //! Pure translation between the engine's words and the supervisor's. The connection itself is
 //! [`supervisor`].
 
+mod bounds;
 mod client;
 mod connection;
 pub mod feed;
@@ -127,7 +128,7 @@ pub fn start_of(
     env.extend(given.account.variables.clone());
     env.extend(variables_of(facts, spec, &given.secrets));
     let secret_variables = given.secrets.keys().cloned().collect();
-    let mut keep = None;
+    let (mut keep, mut script) = (None, None);
     let argv = match &spec.task {
         Task::Command(argv) => {
             argv.iter().map(|argument| filled(argument, &env)).collect::<Result<_, _>>()?
@@ -137,9 +138,10 @@ pub fn start_of(
             let call = filled_call(call, &spec.params, &env)?;
             let caller = surroundings.caller.ok_or(OrderError::NoCaller)?;
             keep = caller.keep(&spec.process);
-            let (argv, call) = caller.process(&call, keep);
-            env.insert(CALL_VARIABLE.to_owned(), call);
-            argv
+            let process = caller.process(&call, keep, given.account.run_as.is_some());
+            env.insert(CALL_VARIABLE.to_owned(), process.call);
+            script = process.script;
+            process.argv
         }
         Task::Http(call) => {
             let (argv, order) = surroundings.http.process(call);
@@ -157,6 +159,7 @@ pub fn start_of(
         output_bytes_max: spec.output_bytes_max.min(OUTPUT_BYTES_MAX),
         rules: StartRules {
             warm: keep.map(|keep| warm_rules(facts, spec, keep)),
+            script,
             ..rules_of(&spec.process, given.account.run_as.clone(), secret_variables)
         },
     })
@@ -248,13 +251,16 @@ fn rules_of(
         discard_stderr: matches!(rules.capture, Capture::Stdout | Capture::None),
         open_files_max: rules.limits.files.map(u64::from),
         cpu_seconds_max: rules.limits.time.map(|time| time.as_secs()),
+        group_limits: bounds::group_limits(rules.limits),
         warm: None,
+        script: None,
     }
 }
 
 /// What the end of a process means for its execution.
 pub fn ending_of(ending: ProcessEnding) -> Ending {
     let (outcome, exit, exception) = meaning_of(ending.how, &ending.success_exit_codes);
+    let outcome = bounds::judged(outcome, ending.hit);
     let plain = Ending {
         outcome,
         started_at: ending.started_at_ms.map(timestamp),
@@ -264,6 +270,7 @@ pub fn ending_of(ending: ProcessEnding) -> Ending {
         result: ending.result,
         exception,
         output: output_of(&ending.output),
+        protection: ending.applied.map(bounds::protection_of),
     };
     match plain.result.as_deref().and_then(Report::parse) {
         None => plain,
@@ -310,7 +317,7 @@ fn ending_of_call(plain: Ending, report: Report) -> Ending {
                 message: "the process ended before the call had".to_owned(),
                 traceback: None,
             };
-            let outcome = Outcome::Failed(Failed::WorkerDied);
+            let outcome = bounds::unended(plain.outcome);
             Ending { outcome, result: None, exception: Some(exception), ..plain }
         }
         Report::Exited | Report::Unended => Ending { result: None, ..plain },
@@ -328,6 +335,7 @@ pub fn unstarted(outcome: Outcome, now: Timestamp, exception: Option<Exception>)
         result: None,
         exception,
         output: Output::default(),
+        protection: None,
     }
 }
 

@@ -1,10 +1,14 @@
 //! What an attempt needs of the world before it can start: the values of its secrets, and the user that it names.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::io::executor::handlers::Handlers;
 use crate::io::executor::secrets::{self, SecretError, SecretPlaces};
 use crate::io::executor::users::{self, Account, UserError};
 use crate::spec::job::JobSpec;
+use crate::spec::process::ProcessRules;
+use crate::spec::task::Task;
 
 /// What an attempt is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +41,20 @@ impl ProvisionError {
             Self::User(_) => "UserError",
             Self::Unasked(_) => "SpawnError",
         }
+    }
+}
+
+/// The definition as it counts for a program with these handlers: they run in it, and a `user` of defaults is not
+/// theirs.
+pub fn for_handlers(spec: Arc<JobSpec>, handlers: &Handlers) -> Arc<JobSpec> {
+    match &spec.task {
+        Task::Class { call, runtime }
+            if spec.process.user.is_some() && handlers.take(&call.path, *runtime) =>
+        {
+            let process = ProcessRules { user: None, ..spec.process.clone() };
+            Arc::new(JobSpec { process, ..JobSpec::clone(&spec) })
+        }
+        Task::Command(_) | Task::Script { .. } | Task::Class { .. } | Task::Http(_) => spec,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::spec::job::{JobMeta, JobName};
 use crate::spec::policy::{Misfire, OnRemove, Overlap};
 use crate::spec::process::Limits;
 use crate::spec::task::Task;
+use crate::supervisor::protocol::GroupLimits;
 
 fn spec(working_dir: Option<&str>) -> JobSpec {
     JobSpec {
@@ -132,7 +133,13 @@ fn what_a_job_says_about_its_process_is_ordered() {
         leftovers: Leftovers::Leave,
         capture: Capture::Stderr,
         forward: true,
-        limits: Limits { files: Some(64), time: Some(Duration::from_secs(5)) },
+        limits: Limits {
+            files: Some(64),
+            time: Some(Duration::from_secs(5)),
+            cpu_thousandths: Some(1500),
+            memory_bytes: Some(1 << 30),
+            pids: Some(20),
+        },
     };
     let expected = StartRules {
         run_as: Some(RunAs { uid: 7, gid: 8, groups: vec![8, 9] }),
@@ -144,6 +151,12 @@ fn what_a_job_says_about_its_process_is_ordered() {
         discard_stderr: false,
         open_files_max: Some(64),
         cpu_seconds_max: Some(5),
+        group_limits: GroupLimits {
+            cpu_thousandths_max: Some(1500),
+            memory_bytes_max: Some(1 << 30),
+            pids_max: Some(20),
+        },
+        script: None,
         secret_variables: Vec::new(),
     };
     let run_as = Some(RunAs { uid: 7, gid: 8, groups: vec![8, 9] });
@@ -206,6 +219,8 @@ fn each_way_to_end_has_its_outcome() {
             output: KeptOutput { head: "/wA=".to_owned(), tail: "YQ==".to_owned(), bytes: 9 },
             result: Some("1".to_owned()),
             success_exit_codes: vec![0, 5],
+            applied: None,
+            hit: None,
         });
         let expected = Ending {
             outcome,
@@ -216,6 +231,7 @@ fn each_way_to_end_has_its_outcome() {
             result: Some("1".to_owned()),
             exception,
             output: Output { head: vec![0xff, 0], tail: b"a".to_vec(), bytes: 9 },
+            protection: None,
         };
         assert_eq!(ending, expected);
     }
@@ -233,6 +249,8 @@ fn the_process_of_a_call_says_what_the_call_came_to() {
             output: KeptOutput::default(),
             result: Some(format!("{{\"cronwright.class\": 1, {report}}}")),
             success_exit_codes: Vec::new(),
+            applied: None,
+            hit: None,
         });
         let outcome = (ending.outcome.as_str(), ending.outcome.reason().unwrap_or_default());
         let exception = ending.exception.map(|e| format!("{}: {}", e.kind, e.message));

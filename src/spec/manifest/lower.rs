@@ -166,20 +166,12 @@ fn refuse_idle_codes(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<D
     }
 }
 
-/// Processes of the daemon's own, which need what is its alone.
+/// A process of the daemon's own, which needs what is its alone.
 fn refuse_idle_user(raw: &RawJob, own: &Layer, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
-    if own.process.user == Given::Absent || (raw.http.is_none() && raw.class.is_none()) {
-        return;
-    }
-    let place = site.key("user");
-    out.push(if raw.http.is_some() {
+    if own.process.user != Given::Absent && raw.http.is_some() {
         let message = "`user` does nothing beside `http`, which the daemon calls itself";
-        place.diagnostic(codes::IDLE_FIELD, message).help("remove it")
-    } else {
-        let message = "`user` is not supported yet beside `class`";
-        let help = "remove it, or start an interpreter with `command`";
-        place.diagnostic(codes::NOT_YET, message).help(help)
-    });
+        out.push(site.key("user").diagnostic(codes::IDLE_FIELD, message).help("remove it"));
+    }
 }
 
 /// `max_queued` in a job of which nothing is queued; a default may well meet such a job.

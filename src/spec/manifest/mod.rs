@@ -8,6 +8,7 @@
 pub mod canonical;
 pub mod check;
 pub mod document;
+pub mod host;
 pub mod lints;
 pub mod load;
 pub mod lower;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rustix::process::Signal;
 
+use crate::supervisor::cgroup::Leaf;
 use crate::supervisor::clock;
 use crate::supervisor::job::{Job, Stream};
 use crate::supervisor::lifecycle::{Phase, Step};
@@ -13,6 +14,7 @@ use crate::supervisor::protocol::{
 };
 use crate::supervisor::result_file::ResultFile;
 use crate::supervisor::server::Supervisor;
+use crate::supervisor::spawn::Spawned;
 use crate::supervisor::tree::Table;
 use crate::supervisor::watch::Source;
 
@@ -42,11 +44,40 @@ impl Supervisor {
         }
         let spawned = match &process.rules.warm {
             Some(warm) => self.serve(number, process, warm, own),
-            None => self.setup.spawner.spawn(process, &own),
+            None => self.spawn(number, process, &own),
         };
         match spawned {
             Err(message) => self.not_started(process, message),
             Ok(spawned) => self.started(number, Job::new(number, process, spawned, result)),
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        number: u64,
+        process: &StartProcess,
+        own: &BTreeMap<&str, String>,
+    ) -> Result<Spawned, String> {
+        let mut leaf = self.leaf_of(number, process)?;
+        let spawned = self.setup.spawner.spawn(process, own, &mut leaf);
+        self.retire(leaf);
+        spawned
+    }
+
+    /// A control group for a process.
+    pub(super) fn leaf_of(
+        &mut self,
+        number: u64,
+        process: &StartProcess,
+    ) -> Result<Option<Leaf>, String> {
+        let rules = &process.rules;
+        self.setup.groups.leaf(number, &process.id, rules.leave_leftovers, rules.group_limits)
+    }
+
+    /// A control group in which nothing is to be any more.
+    pub(super) fn retire(&mut self, leaf: Option<Leaf>) {
+        if let Some(leaf) = leaf {
+            self.setup.groups.retire(leaf);
         }
     }
 
@@ -86,6 +117,8 @@ impl Supervisor {
             output: KeptOutput::default(),
             result: None,
             success_exit_codes: Vec::new(),
+            applied: None,
+            hit: None,
         });
     }
 
@@ -98,8 +131,8 @@ impl Supervisor {
     pub(super) fn on_exit(&mut self, number: u64) {
         let Some(job) = self.jobs.get_mut(&number) else { return };
         if job.phase == Phase::Abandoned {
-            if let Some(job) = self.jobs.remove(&number) {
-                self.forget_process(&job);
+            if let Some(mut job) = self.jobs.remove(&number) {
+                self.forget_process(&mut job);
             }
             return;
         }
@@ -129,7 +162,10 @@ impl Supervisor {
         job.read(Stream::Stdout, &mut self.buffer);
         job.read(Stream::Stderr, &mut self.buffer);
         job.close_pipes();
-        if job.leaves_leftovers { 0 } else { orphans.kill_leftovers(job.pid, job.mark) }
+        if job.leaves_leftovers {
+            return 0;
+        }
+        orphans.kill_leftovers(job.pid, job.mark) + usize::from(job.kill_grouped())
     }
 
     fn end(&mut self, number: u64, alive: usize) {
@@ -138,7 +174,7 @@ impl Supervisor {
             tracing::warn!(id = job.id, alive, "leftovers do not end");
         }
         self.enter_over(number, &mut job);
-        self.forget_process(&job);
+        self.forget_process(&mut job);
     }
 
     /// It is over as far as anyone is told; the process stays to be reaped.
@@ -161,9 +197,10 @@ impl Supervisor {
         }
     }
 
-    fn forget_process(&mut self, job: &Job) {
+    fn forget_process(&mut self, job: &mut Job) {
         self.mains.remove(&job.pid);
         job.reap();
+        self.retire(job.leaf.take());
     }
 
     /// Does what the phases of several executions ask for; the system is looked at once for all.
@@ -183,12 +220,14 @@ impl Supervisor {
             let Some(job) = self.jobs.get_mut(&number) else { continue };
             match (step, &system, &orphans) {
                 (Step::Terminate, Some(system), _) => {
-                    system.signal_tree(job.pid, job.mark, Signal::TERM);
+                    let grouped = job.grouped();
+                    system.signal_tree(job.pid, job.mark, &grouped, Signal::TERM);
                     // A stopped process could not obey.
-                    system.signal_tree(job.pid, job.mark, Signal::CONT);
+                    system.signal_tree(job.pid, job.mark, &grouped, Signal::CONT);
                 }
                 (Step::Kill, Some(system), _) => {
-                    system.signal_tree(job.pid, job.mark, Signal::KILL);
+                    system.signal_tree(job.pid, job.mark, &job.grouped(), Signal::KILL);
+                    job.kill_grouped();
                 }
                 (Step::Sweep { last }, _, Some(orphans)) => {
                     let alive = self.sweep(number, orphans);

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 
+use crate::supervisor::cgroup::Groups;
 use crate::supervisor::clock;
 use crate::supervisor::connection::Connection;
 use crate::supervisor::job::{Job, Stream};
@@ -54,6 +55,7 @@ pub(super) struct Setup {
     pub(super) mark: Mark,
     pub(super) results: PathBuf,
     pub(super) spawner: Spawner,
+    pub(super) groups: Groups,
     /// How many executions there are descriptors for.
     pub(super) jobs_max: usize,
     /// After this long with nothing to do, the supervisor leaves.
@@ -137,7 +139,11 @@ impl Supervisor {
             }
             self.on_deadlines(clock::now());
         }
+        for waiting in self.idle.numbers() {
+            self.dismiss(waiting);
+        }
         self.setup.spool.close();
+        self.setup.groups.leave();
         Ok(())
     }
 
@@ -212,6 +218,7 @@ impl Supervisor {
         let signals = self.setup.signals.read();
         if signals.contains(&OwnSignal::Child) {
             Table::of_orphans(&self.setup.mark, |pid| self.mains.contains_key(&pid)).reap();
+            self.setup.groups.tidy();
         }
         if signals.contains(&OwnSignal::Leave) && self.leave == Leave::Idle {
             self.leave = Leave::Asked;

@@ -35,13 +35,13 @@ impl Supervisor {
         while let Some(idle) = self.idle.take(&kind) {
             self.unwatch(&idle);
             if idle.is_alive() && idle.warm.give(&variables, &streams.its).is_ok() {
-                let Idle { pid, exit, warm, .. } = idle;
+                let Idle { pid, exit, warm, leaf, .. } = idle;
                 self.mains.insert(pid, number);
                 let [stdout, stderr] = streams.ours;
-                return Ok(Spawned { pid, exit, stdout, stderr, warm: Some(warm) });
+                return Ok(Spawned { pid, exit, stdout, stderr, warm: Some(warm), leaf });
             }
             // It has not got the call: another one may.
-            self.end_idle(&idle);
+            self.end_idle(idle);
         }
         own.insert(MARK_VARIABLE, self.setup.mark.value(number));
         self.start_warm(number, process, (kind, warm), &own, &variables, streams)
@@ -62,8 +62,11 @@ impl Supervisor {
         // It waits there until the process reads it.
         warm.give(variables, &streams.its).map_err(failed)?;
         let Streams { ours: [stdout, stderr], its } = streams;
-        let (pid, exit) = self.setup.spawner.spawn_with(&fresh, own, its, Some(control))?;
-        Ok(Spawned { pid, exit, stdout, stderr, warm: Some(warm) })
+        let mut leaf = self.leaf_of(number, &fresh)?;
+        let spawned = self.setup.spawner.spawn_with(&fresh, own, its, Some(control), &mut leaf);
+        self.retire(leaf);
+        let (pid, exit, leaf) = spawned?;
+        Ok(Spawned { pid, exit, stdout, stderr, warm: Some(warm), leaf })
     }
 
     /// The process of a call has something to say.
@@ -85,8 +88,10 @@ impl Supervisor {
         let is_running = matches!(job.phase, Phase::Running { .. });
         let (pid, mark, is_silent) = (job.pid, job.mark, job.pipes_closed());
         let warm = job.warm.as_ref();
+        let is_alone = job.grouped().iter().all(|other| *other == pid.as_raw_nonzero().get());
         is_running
             && is_silent
+            && is_alone
             && warm.is_some_and(|warm| warm.may_keep(pid))
             && !self.orphans().holds_leftovers(pid, mark)
     }
@@ -104,7 +109,7 @@ impl Supervisor {
             .and_then(|()| watch.remove(&warm.control))
             .and_then(|()| watch.add(&warm.control, Source::Idle(mark)));
         self.mains.insert(job.pid, mark);
-        let surplus = self.idle.add(Idle::new(job.pid, exit, warm, clock::now()));
+        let surplus = self.idle.add(Idle::new(job.pid, exit, warm, job.leaf.take(), clock::now()));
         if let Some(surplus) = surplus {
             self.dismiss(surplus);
         }
@@ -124,18 +129,19 @@ impl Supervisor {
     /// A process that waits leaves: for too long, too many, or it has ended or spoken without being asked.
     pub(super) fn dismiss(&mut self, number: u64) {
         if let Some(idle) = self.idle.remove(number) {
-            self.end_idle(&idle);
+            self.end_idle(idle);
         }
     }
 
     /// It has no call and no children: nothing is lost with it.
-    fn end_idle(&mut self, idle: &Idle) {
+    fn end_idle(&mut self, idle: Idle) {
         if let Err(errno) = kill_process(idle.pid, Signal::KILL) {
             tracing::debug!(%errno, "a process that waited has gone already");
         }
         self.mains.remove(&idle.pid);
         // If it has not ended yet, its end will be signalled.
         self.orphans().reap();
+        self.retire(idle.leaf);
     }
 
     fn unwatch(&self, idle: &Idle) {

@@ -21,6 +21,8 @@ fn ending(id: &str) -> ProcessEnding {
         output: KeptOutput::default(),
         result: None,
         success_exit_codes: Vec::new(),
+        applied: None,
+        hit: None,
     }
 }
 

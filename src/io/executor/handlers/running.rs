@@ -300,6 +300,7 @@ fn ending_of(how: HowEnded, log: &Log, started_at: Timestamp, took: Duration) ->
         result,
         exception: exception.map(masked),
         output: log.output(),
+        protection: None,
     }
 }
 

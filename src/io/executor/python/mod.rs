@@ -6,9 +6,10 @@
 //! ([`Report`](crate::io::executor::report::Report)), not on stdout. Finding the classes executes nothing of them.
 
 use std::collections::hash_map::DefaultHasher;
+use std::fs::Permissions;
 use std::hash::{Hash, Hasher};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::io::helper::{self, Bounds};
 use crate::spec::process::{Leftovers, ProcessRules};
 use crate::spec::task::call::Call;
 use crate::spec::task::classes::{FoundClasses, PythonClasses};
+use crate::supervisor::protocol::SCRIPT_PATH;
 
 /// The variable that holds the call, as Python writes it.
 pub const CALL_VARIABLE: &str = "CRONWRIGHT_CALL";
@@ -107,6 +109,8 @@ impl Python {
             reason = "the program of this version, for the interpreter"
         )]
         std::fs::write(&draft, WORKER)?;
+        // A user of whom it is the process reads it through a descriptor: the folder stays closed.
+        std::fs::set_permissions(&draft, Permissions::from_mode(0o644))?;
         std::fs::rename(draft, &path)?;
         Ok(Caller { python: self, worker: path })
     }
@@ -138,6 +142,17 @@ impl Python {
     }
 }
 
+/// The process of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallProcess {
+    /// Its argument vector.
+    pub argv: Vec<String>,
+    /// The value of [`CALL_VARIABLE`].
+    pub call: String,
+    /// The file that it finds at [`SCRIPT_PATH`]; none: it opens what it needs itself.
+    pub script: Option<String>,
+}
+
 /// What calls classes, installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -148,23 +163,31 @@ pub struct Caller {
 impl Caller {
     /// When the process of a call that has these rules is kept for further calls; none: it is not.
     pub fn keep(&self, rules: &ProcessRules) -> Option<Keep> {
-        // What goes on after a call, and the CPU time of a process, would be counted to another call.
-        let is_alone = rules.leftovers == Leftovers::Leave || rules.limits.time.is_some();
+        // What goes on after a call, and what a process has taken, would be counted to another call.
+        let is_alone = rules.leftovers == Leftovers::Leave
+            || rules.limits.time.is_some()
+            || rules.limits.needs_group();
         self.python.keep.filter(|_| !is_alone)
     }
 
-    /// The argument vector that makes a call, or `keep`s making them, and the value of [`CALL_VARIABLE`].
-    pub fn process(&self, call: &Call, keep: Option<Keep>) -> (Vec<String>, String) {
+    /// The process that makes a call, or `keep`s making them. `is_other`: it is the process of another user.
+    pub fn process(&self, call: &Call, keep: Option<Keep>, is_other: bool) -> CallProcess {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let Python { interpreter, root, allow, keep: _ } = &self.python;
+        // The state directory is closed to other users.
+        let worker = if is_other { SCRIPT_PATH.to_owned() } else { text(&self.worker) };
         let fixed = [
             text(interpreter),
             "-Xfaulthandler".into(),
-            text(&self.worker),
+            worker,
             if keep.is_some() { "serve" } else { "call" }.into(),
             text(root),
         ];
-        (fixed.into_iter().chain(allow.iter().cloned()).collect(), call.to_string())
+        CallProcess {
+            argv: fixed.into_iter().chain(allow.iter().cloned()).collect(),
+            call: call.to_string(),
+            script: is_other.then(|| text(&self.worker)),
+        }
     }
 }
 

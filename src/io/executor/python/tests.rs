@@ -84,7 +84,8 @@ impl Tasks {
     /// What a call came to: how the process ended, the report, and what it printed.
     fn call(&self, text: &str) -> (std::process::ExitStatus, Report, String) {
         let caller = self.python(&["*"]).install(self.0.path()).unwrap();
-        let (argv, call) = caller.process(&Call::parse(text).unwrap(), None);
+        let CallProcess { argv, call, .. } =
+            caller.process(&Call::parse(text).unwrap(), None, false);
         let result = self.0.path().join("result");
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).env(CALL_VARIABLE, call).env("CRONWRIGHT_RESULT", &result);

@@ -18,6 +18,8 @@ REPORT_BYTES_MAX = 64 * 1024
 MODULES_MAX = 10_000
 # Where the supervisor gives calls, as src/supervisor/warm.rs says.
 CONTROL = 3
+# Where the supervisor gives this very file to the process of a user who cannot open it where it lies.
+SCRIPT, SCRIPT_PATH = 4, "/proc/self/fd/4"
 # How coarse the clock of a file system may be: what is younger may have been written after it was read.
 FILE_CLOCK_NS = 20_000_000
 
@@ -253,6 +255,8 @@ def exception_report(error):
 
 def prepare(root):
     """What a process does once, before its calls."""
+    if __file__ == SCRIPT_PATH:
+        os.set_inheritable(SCRIPT, False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
     # Modules are imported as `test.main`, and may themselves import `tasks.test.main` or what lies beside.
@@ -449,7 +453,7 @@ class State:
 
 def begin_anew(fd, arguments):
     """Becomes a fresh interpreter with the same call: the process, which is known by its number, stays."""
-    for inherited in (fd, CONTROL):
+    for inherited in [fd, CONTROL] + ([SCRIPT] if __file__ == SCRIPT_PATH else []):
         os.set_inheritable(inherited, True)
     fixed = [sys.executable, "-Xfaulthandler", os.path.abspath(__file__), "serve-%d" % fd]
     os.execve(sys.executable, fixed + arguments, os.environ)

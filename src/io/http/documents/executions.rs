@@ -82,6 +82,9 @@ pub struct ExecutionEntry {
     pub result: Option<serde_json::Value>,
     /// What went wrong.
     pub exception: Option<ExceptionEntry>,
+    /// What kept its process within its bounds, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<ProtectionEntry>,
     /// Revision of the snapshot that declared it.
     pub revision: String,
     /// Where its definition stood.
@@ -162,6 +165,17 @@ pub struct ExceptionEntry {
     pub traceback: Option<String>,
 }
 
+/// What kept a process within its bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectionEntry {
+    /// `cgroup`: its processes were in a control group of their own; `group`: they were told by process group, session,
+    /// parents and a mark.
+    pub by: String,
+    /// The limits that held, by their keys.
+    #[serde(default)]
+    pub limits: Vec<String>,
+}
+
 /// What an execution printed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputDocument {
@@ -226,6 +240,7 @@ impl ExecutionEntry {
             signal: None,
             result: None,
             exception: None,
+            protection: None,
             revision: row.provenance.revision.to_string(),
             source: row.provenance.source.clone(),
             node: row.claim.node.to_string(),
@@ -299,6 +314,10 @@ impl ExecutionEntry {
             traceback: exception.traceback.clone(),
         });
         self.output_bytes = ending.output.bytes;
+        self.protection = ending.protection.as_ref().map(|protection| ProtectionEntry {
+            by: protection.by.as_str().to_owned(),
+            limits: protection.limits.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        });
     }
 }
 

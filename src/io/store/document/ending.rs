@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::execution::{Ending, Exit, Outcome, Output};
+use crate::engine::execution::{Ending, Exit, LimitKind, Outcome, Output, ProtectedBy, Protection};
 use crate::time::Timestamp;
 
 /// What an ending writes into its row, beside `state` and `slot`.
@@ -35,6 +35,36 @@ pub struct EndingDocument {
     /// What it printed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputDocument>,
+    /// What kept its process within its bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<ProtectionDocument>,
+}
+
+/// What kept a process within its bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectionDocument {
+    /// `cgroup` or `group`.
+    pub by: String,
+    /// The limits that held, by their keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
+}
+
+impl ProtectionDocument {
+    /// The stored form.
+    pub fn of(protection: &Protection) -> Self {
+        let limits = protection.limits.iter().map(|kind| kind.as_str().to_owned()).collect();
+        Self { by: protection.by.as_str().to_owned(), limits }
+    }
+
+    /// Reads the document. A limit that a later version knows is left out.
+    pub fn protection(&self) -> Result<Protection, &'static str> {
+        let by = ProtectedBy::parse(&self.by).ok_or("unknown protection")?;
+        Ok(Protection {
+            by,
+            limits: self.limits.iter().filter_map(|key| LimitKind::parse(key)).collect(),
+        })
+    }
 }
 
 /// How a process ended: one of the two.
@@ -121,6 +151,7 @@ impl EndingDocument {
                 traceback: exception.traceback.clone(),
             }),
             output: (ending.output.bytes > 0).then(|| OutputDocument::of(&ending.output)),
+            protection: ending.protection.as_ref().map(ProtectionDocument::of),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::engine::execution::{
 use crate::io::store::document::attempts::{AttemptDocument, RulesDocument};
 use crate::io::store::document::ending::{
     EndingDocument, ExceptionDocument, ExitDocument, LateOutcome, OutputDocument,
+    ProtectionDocument,
 };
 use crate::io::store::{STORE_VERSION, StoreError};
 use crate::spec::job::{Digest, JobName, SourcePlace};
@@ -118,6 +119,9 @@ pub struct RowDocument {
     /// What it printed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputDocument>,
+    /// What kept its process within its bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<ProtectionDocument>,
     /// What it was given.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
@@ -166,6 +170,7 @@ impl RowDocument {
             result: None,
             exception: None,
             output: None,
+            protection: None,
             late_outcome: row.late_outcome.map(LateOutcome::of),
             params: row.params.clone(),
             note: row.note.clone(),
@@ -211,6 +216,7 @@ impl RowDocument {
         self.result = left.result;
         self.exception = left.exception;
         self.output = left.output;
+        self.protection = left.protection;
     }
 
     /// The number of its attempt; between two, of the next.
@@ -318,6 +324,7 @@ impl RowDocument {
                 traceback: exception.traceback,
             }),
             output: self.output.map_or_else(|| Ok(Output::default()), OutputDocument::output)?,
+            protection: self.protection.map(|stored| stored.protection()).transpose()?,
         })
     }
 }

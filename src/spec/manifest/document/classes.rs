@@ -27,6 +27,9 @@ impl Document {
                     let job = site.child(&entry.key).of_job(&entry.key);
                     let params = params_of(&entry.node, &job);
                     class::check(&raw, &params, classes, &job.child("class"), &mut out);
+                    if class::is_compiled(&raw, classes) {
+                        class::refuse_of_process(&entry.node, &job, &mut out);
+                    }
                 }
             }
         }

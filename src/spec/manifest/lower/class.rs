@@ -10,7 +10,7 @@ use crate::spec::manifest::raw::RawClass;
 use crate::spec::params::{ParamKind, Params};
 use crate::spec::task::Task;
 use crate::spec::task::call::{Argument, Call, CallError, Filling, PlacedCall, Runtime};
-use crate::spec::task::classes::Classes;
+use crate::spec::task::classes::{Classes, Taker};
 use crate::spec::task::signature::Part;
 use crate::spec::task::template::{Namespace, Template};
 
@@ -136,6 +136,36 @@ pub fn check(
                 },
             };
             check_call(&example_of(&call, params), classes, parts.runtime, &site, out);
+        }
+    }
+}
+
+/// Whether a call leads to a handler of this program.
+pub fn is_compiled(raw: &RawClass, classes: &Classes) -> bool {
+    let (path, runtime) = match raw {
+        RawClass::Call(text) => {
+            (Call::parse_placed(text).ok().map(|placed| placed.call.path), None)
+        }
+        RawClass::Parts(parts) => (Some(parts.path.clone()), parts.runtime),
+    };
+    path.is_some_and(|path| matches!(classes.find(&path, runtime), Ok(Taker::Compiled(_))))
+}
+
+/// What cannot hold for a handler of this program, which runs in the daemon: limits of its share of that, and a user.
+pub fn refuse_of_process(job: &Node, site: &Site<'_>, out: &mut Vec<Diagnostic>) {
+    let mut refuse = |place: Site<'_>, name: &str| {
+        let message =
+            format!("`{name}` cannot hold for a handler, which runs in the daemon itself");
+        let help = "remove it, or do the work in a `command`";
+        out.push(place.diagnostic(codes::IDLE_FIELD, message).help(help));
+    };
+    if job.get("user").is_some() {
+        refuse(site.key("user"), "user");
+    }
+    let limits = site.child("limits");
+    for key in ["cpu", "memory", "pids"] {
+        if job.get("limits").is_some_and(|limits| limits.get(key).is_some()) {
+            refuse(limits.key(key), &format!("limits.{key}"));
         }
     }
 }

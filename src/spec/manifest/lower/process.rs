@@ -4,12 +4,18 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, codes, quoted};
-use crate::spec::manifest::lower::layer::read_positive;
+use crate::spec::manifest::lower::layer::{read_positive, sentence};
 use crate::spec::manifest::lower::site::Site;
-use crate::spec::manifest::raw::{Given, RawDefaults, RawLimits, RawOutput, RawUmask, RawVariable};
+use crate::spec::manifest::raw::{
+    Given, RawDefaults, RawLimits, RawOutput, RawSize, RawUmask, RawVariable,
+};
 use crate::spec::manifest::rules::environment::OWN_PREFIX;
 use crate::spec::process::{Capture, Leftovers, Limits, ProcessRules};
+use crate::spec::size::{SizeText, parse_size};
 use crate::spec::task::Task;
+
+/// The least memory that can be asked for: less holds no program.
+const MEMORY_BYTES_MIN: u64 = 1 << 20;
 
 /// What one layer says. What turned out to be wrong counts as not written; the complaint is made.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -70,8 +76,8 @@ impl ProcessLayer {
     /// What is in force for a task; a `user` of defaults may well meet one that has none.
     pub fn rules_of(self, task: &Task) -> ProcessRules {
         let takes_user = match task {
-            Task::Command(_) | Task::Script { .. } => true,
-            Task::Class { .. } | Task::Http(_) => false,
+            Task::Command(_) | Task::Script { .. } | Task::Class { .. } => true,
+            Task::Http(_) => false,
         };
         ProcessRules {
             success_exit_codes: self.success_exit_codes.value().unwrap_or_default(),
@@ -120,7 +126,39 @@ fn read_names(raw: Vec<RawVariable>, site: &Site<'_>, out: &mut Vec<Diagnostic>)
 
 fn read_limits(raw: RawLimits, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Limits {
     let time = raw.time.and_then(|text| read_positive(&text, &site.child("time"), out));
-    Limits { files: raw.files, time: time.map(whole_seconds) }
+    Limits {
+        files: raw.files,
+        time: time.map(whole_seconds),
+        cpu_thousandths: raw.cpu.map(thousandths),
+        memory_bytes: raw.memory.and_then(|size| read_memory(&size, &site.child("memory"), out)),
+        pids: raw.pids,
+    }
+}
+
+/// The schema has seen to it that it is neither negative nor large.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the schema bounds it from 0.01 to 1024"
+)]
+fn thousandths(cores: f64) -> u32 {
+    (cores * 1000.0).round() as u32
+}
+
+fn read_memory(raw: &RawSize, site: &Site<'_>, out: &mut Vec<Diagnostic>) -> Option<u64> {
+    match parse_size(&raw.0) {
+        Ok(bytes) if bytes >= MEMORY_BYTES_MIN => Some(bytes),
+        Ok(_) => {
+            let message = format!("no process fits into {}", quoted(&raw.0));
+            let help = format!("write at least `{}`", SizeText(MEMORY_BYTES_MIN));
+            out.push(site.diagnostic(codes::BAD_SIZE, message).help(help));
+            None
+        }
+        Err(error) => {
+            out.push(sentence(site, codes::BAD_SIZE, &error.to_string()));
+            None
+        }
+    }
 }
 
 /// The kernel counts no finer.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::spec::manifest::raw::RawDuration;
+use crate::spec::manifest::raw::{RawDuration, RawSize};
 
 /// What the job process may use.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -18,4 +18,16 @@ pub struct RawLimits {
     #[serde(default)]
     #[schemars(example = "2h")]
     pub time: Option<RawDuration>,
+    /// How many cores all its processes together may use, to a thousandth; needs a control group.
+    #[serde(default)]
+    #[schemars(range(min = 0.01, max = 1024), extend("examples" = [2, 0.5]))]
+    pub cpu: Option<f64>,
+    /// How much memory all its processes together may use; needs a control group.
+    #[serde(default)]
+    #[schemars(example = "4GiB")]
+    pub memory: Option<RawSize>,
+    /// How many processes and threads it may be; needs a control group.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 4_194_304), example = 256)]
+    pub pids: Option<u32>,
 }

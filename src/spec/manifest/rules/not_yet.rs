@@ -4,11 +4,10 @@
 //! to life it leaves this file for the types in `raw`.
 
 /// Keys by the definition in whose map they stand.
-const KEYS: [(&str, &[&str]); 8] = [
+const KEYS: [(&str, &[&str]); 7] = [
     ("Manifest", &["concurrency_groups", "patches", "when"]),
     ("Job", JOB),
     ("Defaults", JOB),
-    ("Limits", &["cpu", "memory", "pids"]),
     (
         "Settings",
         &["allow_root", "drain", "environment", "heartbeat", "http", "notifiers", "requests"],
