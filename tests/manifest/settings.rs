@@ -157,7 +157,7 @@ fn the_file_is_read_relative_to_its_folder_and_passwords_are_never_shown() {
         str![[r#"
 [SourceFolder { name: "jobs.d", path: "/srv/jobs.d" }, SourceFolder { name: "overlays/prod", path: "/srv/overlays/prod/" }]
 Mongo(mongodb://cw:***@db1:27017,db2/cronwright?replicaSet=rs)
-Some(RedisSettings { url: redis://:***@cache:6380/2, prefix: "team-a" })
+Some(RedisSettings { url: redis://:***@cache:6380/2, prefix: "team-a", producers: [], allow: {Run, Cancel, Pause, Resume, SkipNext, Has, Get, List, Running, History, Sync, Ping} })
 "#]].raw()
     );
     let redis = settings.redis.as_ref().unwrap();
@@ -374,14 +374,6 @@ error[E0603]: two kinds of source: `file` and `env`
    |              the first
    |
    = help: give exactly one of `file`, `env`
-
-error[E0108]: `producers` is not supported yet
-  --> cronwright.toml:16:1
-   |
-16 | producers = ["web"]
-   | ^^^^^^^^^
-   |
-   = help: remove it: a key that did nothing would mislead
 
 "#]].raw());
 }
