@@ -24,6 +24,8 @@ mod overrides;
 mod plan;
 mod redis;
 mod reload;
+#[cfg(feature = "sqlite")]
+mod seed;
 mod servers;
 mod simulation;
 mod store;

@@ -22,7 +22,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::complain;
 use crate::cli::process;
 use crate::daemon::api::Answers;
-use crate::daemon::lifecycle::Lifecycle;
+use crate::daemon::lifecycle::{Lifecycle, Subscription};
 use crate::daemon::reconciler::Look;
 use crate::daemon::settings::{self, Environment, Flags, Places, RedisSettings, Settings};
 use crate::daemon::view::RedisHealth;
@@ -136,15 +136,18 @@ async fn run(
     })?;
     let environment = environment.variables;
     let lifecycle = Lifecycle::default();
+    let told = lifecycle.subscribe();
     let program = Program { exe, environment, handlers, lifecycle, written: None };
     let (handle, daemon) =
         start(Arc::clone(&settings), store, program).await.map_err(start_failure)?;
     let (api, asked) = Api::new();
     let (redis_health, redis_now) = watch::channel(RedisHealth::Unused);
-    let answers = Answers { handle: handle.clone(), redis: redis_now, started_at };
+    let (problems, unserved) = watch::channel(Vec::new());
+    let answers = Answers { handle: handle.clone(), redis: redis_now, unserved, started_at };
     if let Some(redis) = &settings.redis {
         open_redis(redis, answers.clone(), redis_health)?;
     }
+    serve_kinit(&settings, &handle, told, problems).await?;
     tokio::spawn(answers.give(asked));
     let (stop, stopped) = watch::channel(false);
     let mut serving = JoinSet::new();
@@ -181,7 +184,33 @@ fn open_redis(
     Err(not_built("redis"))
 }
 
-#[cfg(not(feature = "redis"))]
+#[cfg(all(feature = "mongo", feature = "redis"))]
+async fn serve_kinit(
+    settings: &Settings,
+    handle: &Handle,
+    told: Subscription,
+    problems: watch::Sender<Vec<String>>,
+) -> Result<(), Failure> {
+    crate::daemon::kinit::serve(settings, handle.clone(), told, problems)
+        .await
+        .map_err(|error| Failure::new(Exit::BadSettings, error.to_string()))
+}
+
+#[cfg(not(all(feature = "mongo", feature = "redis")))]
+#[expect(clippy::unused_async, reason = "as where it is built")]
+async fn serve_kinit(
+    settings: &Settings,
+    _handle: &Handle,
+    _told: Subscription,
+    _problems: watch::Sender<Vec<String>>,
+) -> Result<(), Failure> {
+    match &settings.kinit {
+        None => Ok(()),
+        Some(_) => Err(not_built("mongo` and `redis")),
+    }
+}
+
+#[cfg(not(all(feature = "mongo", feature = "redis")))]
 fn not_built(feature: &str) -> Failure {
     Failure::new(Exit::BadSettings, format!("this program was built without `{feature}`"))
         .help("build with the feature")

@@ -13,6 +13,8 @@ mod forward;
 mod git_source;
 mod going_back;
 mod healing;
+#[cfg(all(feature = "mongo", feature = "redis"))]
+pub mod kinit;
 mod lease;
 pub mod lifecycle;
 mod log;

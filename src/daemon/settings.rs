@@ -7,6 +7,7 @@
 //! which the zones of the settings themselves are read.
 
 mod environment;
+mod kinit;
 mod read;
 mod sources;
 mod tasks;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 pub use crate::daemon::settings::environment::{Environment, Flags, Places};
+pub use crate::daemon::settings::kinit::KinitSettings;
 use crate::daemon::settings::read::Loader;
 pub use crate::daemon::settings::sources::{GitSettings, SourceFolder};
 pub use crate::daemon::settings::url::{PasswordError, PasswordSource, SecretUrl};
@@ -56,6 +58,8 @@ pub struct Settings {
     pub store: StoreUrl,
     /// Requests through Redis.
     pub redis: Option<RedisSettings>,
+    /// What is spoken with kinit's web admin.
+    pub kinit: Option<KinitSettings>,
     /// Kinds of task that a job may have that no file declares.
     pub allow_tasks: BTreeSet<TaskKind>,
     /// Sockets of the API; never empty.
@@ -135,6 +139,9 @@ impl Settings {
         }
         if let Some(redis) = &mut self.redis {
             redis.url.resolve(environment, &mut read)?;
+        }
+        if let Some(kinit) = &mut self.kinit {
+            kinit.url.resolve(environment, &mut read)?;
         }
         Ok(())
     }

@@ -135,6 +135,7 @@ codes! {
     PATH_TOO_LONG = "E0604", "a path that is too long for a socket";
     BAD_GIT_SOURCE = "E0607", "a git source that cannot be used";
     BAD_ADDRESS = "E0608", "not an address or a network";
+    SETTING_NEEDED = "E0609", "a setting without another that it needs";
     UNKNOWN_VARIABLE = "W0601", "an environment variable that is not read";
     NO_SETTINGS_FILE = "E0605", "a settings file that is not there";
 }

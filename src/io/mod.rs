@@ -11,8 +11,8 @@ pub mod http;
 pub mod http_task;
 pub mod kinit;
 pub mod last_good;
-#[cfg(feature = "redis")]
 pub mod plan_file;
+#[cfg(feature = "redis")]
 pub mod redis;
 pub mod secrets;
 pub mod store;

@@ -1,6 +1,8 @@
 //! Settings as written: the keys of `cronwright.toml`. What they mean beside the environment and
 //! flags is `daemon::settings`.
 
+mod kinit;
+
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -10,6 +12,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::spec::manifest::raw::{RawDefaults, RawDuration, RawSize, RawZone};
 use crate::spec::operation::Operation;
+pub use crate::spec::settings::kinit::RawKinit;
 use crate::spec::task::TaskKind;
 
 /// The settings of a daemon.
@@ -69,6 +72,9 @@ pub struct RawSettings {
     /// Requests through Redis; absent: no Redis.
     #[serde(default)]
     pub redis: Option<RawRedis>,
+    /// In the place of kinit-task: tasks that kinit's web admin adds, runs and takes away. Needs `[redis]`.
+    #[serde(default)]
+    pub kinit: Option<RawKinit>,
     /// What requests may do, through any door.
     #[serde(default)]
     pub requests: Option<RawRequests>,

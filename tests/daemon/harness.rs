@@ -71,7 +71,12 @@ impl World {
 
     /// A world on a database of its own.
     pub(crate) fn on_mongod(mongod: &Mongod) -> Self {
-        Self::on_database(mongod.url(&servers::unique("daemon")))
+        Self::on_mongod_named(mongod, &servers::unique("daemon"))
+    }
+
+    /// A world on the database of this name.
+    pub(crate) fn on_mongod_named(mongod: &Mongod, database: &str) -> Self {
+        Self::on_database(mongod.url(database))
     }
 
     /// Another folder and state directory on the same database, with the same node name.

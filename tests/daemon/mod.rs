@@ -11,6 +11,7 @@ mod handlers;
 pub(crate) mod harness;
 mod http;
 mod kill;
+mod kinit;
 mod limits;
 mod oracle;
 mod outage;

@@ -70,6 +70,8 @@ fn the_settings_examples_and_the_gitops_folder_are_valid() {
     let servers = settings("examples/settings/mongodb-redis.toml");
     assert_eq!(servers.redis.unwrap().prefix, "cronwright");
     settings("examples/settings/sqlite.toml");
+    let kinit = settings("examples/settings/kinit.toml").kinit.unwrap();
+    assert_eq!((kinit.database.as_str(), kinit.channel.as_str()), ("kinit", "kinit_queue"));
     let gitops = settings("examples/gitops/cronwright.toml");
     let loaded = clean("examples/gitops", &["jobs.d"], &gitops.known);
     let load =

@@ -711,3 +711,123 @@ error[E0107]: unknown field `svn`
         .raw()
     );
 }
+
+const KINIT: &str = "[redis]\nurl = \"redis://h\"\n[kinit]\nenabled = true\n";
+
+#[test]
+fn kinit_has_its_own_names_in_the_database_of_the_store() {
+    let environment = environment(&["/srv/cronwright.toml"], &[("KINIT", "p:w")]);
+    let kinit = |text: &str| {
+        let (settings, diagnostics) = loaded(text, &Flags::default(), &environment);
+        assert_eq!(diagnostics, []);
+        let mut settings = settings.unwrap();
+        settings.resolve_passwords(&environment, |_| Ok("secret".to_owned())).unwrap();
+        settings.kinit
+    };
+    let store = "store = { url = \"mongodb://cw@db/kinit?w=1\", password = { file = \"p\" } }\n";
+    let at_store = kinit(&format!("{store}{KINIT}")).unwrap();
+    assert_eq!(at_store.url.expose(), "mongodb://cw:secret@db/kinit?w=1");
+    assert_eq!((at_store.channel.as_str(), at_store.database.as_str()), ("kinit_queue", "kinit"));
+    assert_eq!(at_store.timezone.name(), "Asia/Shanghai");
+    let names = [&at_store.jobs, &at_store.records, &at_store.tasks];
+    assert_eq!(names, ["scheduler_task_jobs", "scheduler_task_record", "vadmin_system_task"]);
+    let own = "url = \"mongodb://k@other\"\npassword = { env = \"KINIT\" }\ndatabase = \"web\"\n\
+        channel = \"q\"\ntimezone = \"UTC\"\njobs = \"a\"\nrecords = \"b\"\ntasks = \"c\"\n";
+    let own = kinit(&format!("{KINIT}{own}")).unwrap();
+    assert_eq!(own.url.expose(), "mongodb://k:p%3Aw@other");
+    assert_eq!(
+        [&own.channel, &own.database, &own.jobs, &own.records, &own.tasks],
+        ["q", "web", "a", "b", "c"]
+    );
+    assert_eq!(kinit("[kinit]\nchannel = \"x\"\n"), None, "it is not enabled");
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one expected text")]
+fn kinit_without_what_it_needs_is_refused() {
+    let all: Vec<_> = [
+        "kinit = { enabled = true }".to_owned(),
+        format!("store = \"mongodb://db\"\n{KINIT}"),
+        format!("{KINIT}url = \"redis://db/kinit\"\ntimezone = \"Mars\""),
+        format!("{KINIT}url = \"mongodb://a:b@db/kinit\"\npassword = {{ env = \"P\" }}\n"),
+        format!("{KINIT}url = \"mongodb://db/kinit\"\njobs = \"tasks\"\ntasks = \"tasks\"\n"),
+        format!("{KINIT}database = \"a/b\"\nqueue = \"x\"\n"),
+    ]
+    .iter()
+    .map(|text| complaints(text))
+    .collect();
+    assert_data_eq!(all.join("\n"), str![[r#"
+error[E0609]: `[kinit]` needs `[redis]`: what kinit publishes comes from there
+ --> cronwright.toml:1:11
+  |
+1 | kinit = { enabled = true }
+  |           ^^^^^^^
+  |
+  = help: add `[redis]` with the `url` of the server on which kinit publishes
+
+error[E0609]: `[kinit]` needs the MongoDB of kinit, and the store is none
+ --> cronwright.toml:1:11
+  |
+1 | kinit = { enabled = true }
+  |           ^^^^^^^
+  |
+  = help: name it: `url = "mongodb://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE"`
+
+error[E0609]: `[kinit]` needs the name of kinit's database, and the URL has none
+ --> cronwright.toml:5:1
+  |
+5 | enabled = true
+  | ^^^^^^^
+  |
+  = help: write `database = "NAME"`, or name it in the URL after the host
+
+error[E0601]: this is not the URL of a MongoDB: `redis://` is no scheme for it
+ --> cronwright.toml:5:7
+  |
+5 | url = "redis://db/kinit"
+  |       ^^^^^^^^^^^^^^^^^^
+  |
+  = help: write `mongodb://[USER[:PASSWORD]@]HOST[:PORT][,…]/DATABASE`
+
+error[E0303]: `Mars` is not a time zone
+ --> cronwright.toml:6:12
+  |
+6 | timezone = "Mars"
+  |            ^^^^^^
+  |
+  = help: write an IANA name such as `Asia/Shanghai`, `Europe/Berlin` or `UTC`; offsets and abbreviations are not zones
+
+error[E0603]: the URL has a password already
+ --> cronwright.toml:6:1
+  |
+5 | url = "mongodb://a:*@db/kinit"
+  |       ------------------------ there
+6 | password = { env = "P" }
+  | ^^^^^^^^
+  |
+  = help: remove one of the two
+
+error[E0609]: `jobs`, `records` and `tasks` are three collections, and two are the same
+ --> cronwright.toml:4:1
+  |
+4 | enabled = true
+  | ^^^^^^^
+  |
+  = help: leave them out: the built-in names are kinit's own
+
+error[E0104]: `database` does not have the form asked for: `a/b`
+ --> cronwright.toml:5:12
+  |
+5 | database = "a/b"
+  |            ^^^^^
+
+error[E0107]: unknown field `queue`
+ --> cronwright.toml:6:1
+  |
+6 | queue = "x"
+  | ^^^^^
+  |
+  = help: known here: `channel`, `database`, `enabled`, `jobs`, `password`, `records`, `tasks`, `timezone`, `url`
+
+"#]].raw());
+}

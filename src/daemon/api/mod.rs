@@ -51,6 +51,8 @@ pub struct Answers {
     pub handle: Handle,
     /// Whether Redis answers.
     pub redis: tokio::sync::watch::Receiver<RedisHealth>,
+    /// What keeps another program from being served, in sentences.
+    pub unserved: tokio::sync::watch::Receiver<Vec<String>>,
     /// When the daemon began.
     pub started_at: Timestamp,
 }

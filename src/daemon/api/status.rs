@@ -41,6 +41,7 @@ impl Answers {
         if let RedisHealth::Away { error } = &redis {
             problems.push(format!("Redis is away: {error}"));
         }
+        problems.extend(self.unserved.borrow().iter().cloned());
         problems.extend(phase_problem(applied.phase));
         problems.extend(sync_problems(&sync));
         let (queued, running): (Vec<Row>, Vec<Row>) =

@@ -75,6 +75,8 @@ impl Loader<'_> {
         let defaults = self.defaults(raw, site.as_ref());
         let store = self.store(raw, site.as_ref(), flags, environment);
         let redis = self.redis(raw.redis.as_ref(), site.as_ref(), flags, environment);
+        let has_redis = redis.is_some() || raw.redis.is_some();
+        let kinit = self.kinit(raw, site.as_ref(), store.as_ref(), has_redis);
         let listen = self.listen(raw, site.as_ref(), flags, environment);
         let git = sources::read_git(raw, site.as_ref(), flags, environment, &mut self.out);
         let http_allow = tasks::read_http(raw, site.as_ref(), &mut self.out);
@@ -95,6 +97,7 @@ impl Loader<'_> {
             http_allow,
             store: store?,
             redis,
+            kinit,
             allow_tasks: tasks::read_allowed(raw),
             listen,
             max_running: raw.max_running,
@@ -234,7 +237,7 @@ impl Loader<'_> {
     }
 
     /// Where a password is kept; that the URL has none too is looked at here, where both places are.
-    fn password(
+    pub(super) fn password(
         &mut self,
         raw: Option<&RawPassword>,
         url: &str,

@@ -145,6 +145,13 @@ impl SecretUrl {
         &self.text
     }
 
+    /// The database that a URL of `MongoDB` names.
+    pub fn database(&self) -> Option<String> {
+        let path = Parts::of(&self.text)?.rest.strip_prefix('/')?;
+        let name = path.split(['?', '#']).next().unwrap_or_default();
+        Some(name.to_owned()).filter(|name| !name.is_empty())
+    }
+
     /// Fetches the password, when it is kept elsewhere, and puts it in.
     pub fn resolve(
         &mut self,

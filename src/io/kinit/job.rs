@@ -13,6 +13,9 @@ use crate::time::quoted;
 /// Seconds of each field of an interval: seconds, minutes, hours, days, weeks.
 const UNITS: [u64; 5] = [1, 60, 3600, 86_400, 604_800];
 
+/// The field of an active task that says when it is due next.
+pub(super) const NEXT: &str = "next_run_time";
+
 /// A task that is to be scheduled, or run once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
@@ -26,6 +29,19 @@ pub struct Task {
     pub start_date: Option<String>,
     /// Not after.
     pub end_date: Option<String>,
+    /// What kinit says, for the document of an active task.
+    pub wording: Wording,
+}
+
+/// A task in kinit's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wording {
+    /// The call of its class.
+    pub job_class: String,
+    /// Its strategy.
+    pub exec_strategy: String,
+    /// Its expression.
+    pub expression: Option<String>,
 }
 
 /// kinit's strategies.
@@ -74,7 +90,27 @@ impl Task {
             when,
             start_date: start_date.map(str::to_owned),
             end_date: end_date.map(str::to_owned),
+            wording: Wording {
+                job_class: class.to_owned(),
+                exec_strategy: strategy.to_owned(),
+                expression: expression.map(str::to_owned),
+            },
         })
+    }
+
+    /// The document by which kinit sees that it is active. `next` is when it is due, where its clocks show it.
+    pub fn document(&self, next: Option<&str>) -> Map<String, Value> {
+        let said = &self.wording;
+        let fields = [
+            ("_id", Some(self.id.as_str())),
+            ("job_class", Some(said.job_class.as_str())),
+            ("exec_strategy", Some(said.exec_strategy.as_str())),
+            ("expression", said.expression.as_deref()),
+            ("start_date", self.start_date.as_deref()),
+            ("end_date", self.end_date.as_deref()),
+            (NEXT, next),
+        ];
+        fields.into_iter().map(|(key, text)| (key.to_owned(), text.into())).collect()
     }
 
     /// The manifest that declares it, in JSON. `zone` is where kinit's local times are meant.

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::engine::execution::ExecutionId;
 use crate::time::{Timestamp, Zone};
 
 /// How kinit writes a local time.
-const LOCAL: &str = "%Y-%m-%d %H:%M:%S";
+pub(super) const LOCAL: &str = "%Y-%m-%d %H:%M:%S";
 
 /// What its page shows in the place of a result when a task could not be added.
 const NOT_ADDED: &str = "任务添加失败";
@@ -31,6 +32,32 @@ pub struct Record {
     pub exception: String,
     /// Where, as JSON text.
     pub traceback: String,
+}
+
+/// The identity of a record, which has the form of MongoDB's own: seconds, and what tells it from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub [u8; 12]);
+
+impl RecordId {
+    /// The record of an execution, or of occurrences that were not run: always the same, so that it is there once.
+    pub fn of_execution(id: &ExecutionId, ended_at: Timestamp) -> Self {
+        Self::made_of(u32::try_from(ended_at.timestamp()).unwrap_or_default(), &[id.as_str()])
+    }
+
+    /// The record of a refusal; with the same moment and reason the same.
+    pub fn of_refusal(job_id: &str, reason: &str, at: Option<Timestamp>) -> Self {
+        let millis = at.map_or(0, |at| at.timestamp_millis());
+        let seconds = at.map_or(0, |at| u32::try_from(at.timestamp()).unwrap_or_default());
+        Self::made_of(seconds, &[job_id, reason, &millis.to_string()])
+    }
+
+    fn made_of(seconds: u32, what: &[&str]) -> Self {
+        let digest = blake3::hash(what.join("\n").as_bytes());
+        let mut id = [0; 12];
+        id[..4].copy_from_slice(&seconds.to_be_bytes());
+        id[4..].copy_from_slice(&digest.as_bytes()[..8]);
+        Self(id)
+    }
 }
 
 /// The fields of a task that a record repeats; null where its definition is gone.
@@ -103,6 +130,11 @@ pub fn of_refusal(job_id: &str, said: Said, reason: &str, now: Timestamp, zone: 
     };
     let retval = text_as_json(Some(NOT_ADDED));
     Record { retval, ..of_execution(job_id, said, ran, zone) }
+}
+
+/// When something is due, as the document of an active task has it.
+pub fn due_at(at: Timestamp, zone: &Zone) -> String {
+    local(at, zone)
 }
 
 /// `create_datetime` and `update_datetime`: what clocks of the zone show, stored as if it were UTC.

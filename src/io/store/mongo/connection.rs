@@ -26,9 +26,9 @@ const SELECT_WITHIN: Duration = Duration::from_secs(2);
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a write, or a read of a few documents, may take. A server that hangs answers nothing for
 /// 9.5 s before the driver notices.
-pub(super) const CALL_WITHIN: Duration = Duration::from_secs(5);
+pub(in crate::io) const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// How long a read of many documents may take.
-pub(super) const READ_WITHIN: Duration = Duration::from_secs(30);
+pub(in crate::io) const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How long making the indexes may take, on a ledger that has rows already.
 const INDEXES_WITHIN: Duration = Duration::from_mins(10);
 
@@ -67,17 +67,7 @@ impl Connection {
             store: place.clone(),
             message: message_of(&error),
         };
-        let Ok(mut options) = ClientOptions::parse(url).await else {
-            return Err(wrong_url(url, place).await);
-        };
-        options.app_name.get_or_insert_with(|| "cronwright".to_owned());
-        options.server_selection_timeout.get_or_insert(SELECT_WITHIN);
-        options.connect_timeout.get_or_insert(CONNECT_WITHIN);
-        options.retry_writes = Some(true);
-        options.write_concern = Some(WriteConcern::majority());
-        options.read_concern = Some(ReadConcern::majority());
-        options.selection_criteria =
-            Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+        let mut options = options_of(url).await?;
         let mut pulse = options.clone();
         options.max_pool_size.get_or_insert(CONNECTIONS_MAX);
         pulse.max_pool_size = Some(PULSE_CONNECTIONS_MAX);
@@ -170,6 +160,21 @@ impl Connection {
     }
 }
 
+/// The options of every connection: a call is answered by the primary, or fails soon.
+pub(in crate::io) async fn options_of(url: &str) -> Result<ClientOptions, StoreError> {
+    let Ok(mut options) = ClientOptions::parse(url).await else {
+        return Err(wrong_url(url, without_secrets(url)).await);
+    };
+    options.app_name.get_or_insert_with(|| "cronwright".to_owned());
+    options.server_selection_timeout.get_or_insert(SELECT_WITHIN);
+    options.connect_timeout.get_or_insert(CONNECT_WITHIN);
+    options.retry_writes = Some(true);
+    options.write_concern = Some(WriteConcern::majority());
+    options.read_concern = Some(ReadConcern::majority());
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+    Ok(options)
+}
+
 /// What is wrong with a URL, without saying anything of its user and password.
 async fn wrong_url(url: &str, store: String) -> StoreError {
     let message = match ClientOptions::parse(without_user(url)).await {
@@ -180,7 +185,7 @@ async fn wrong_url(url: &str, store: String) -> StoreError {
 }
 
 /// What the driver says, without its habit of showing structures.
-fn message_of(error: &Error) -> String {
+pub(in crate::io) fn message_of(error: &Error) -> String {
     if let ErrorKind::Command(command) = &*error.kind {
         format!("{} ({})", command.message, command.code)
     } else {
@@ -189,7 +194,7 @@ fn message_of(error: &Error) -> String {
 }
 
 /// Whether a unique index has the key already.
-pub(super) fn is_duplicate(error: &Error) -> bool {
+pub(in crate::io) fn is_duplicate(error: &Error) -> bool {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the driver's errors are not a closed set")]
     match &*error.kind {
         ErrorKind::Write(WriteFailure::WriteError(write)) => write.code == DUPLICATE_KEY,
@@ -205,7 +210,7 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 }
 
 /// Every document that a cursor has.
-pub(super) async fn all(mut cursor: Cursor<Document>) -> Result<Vec<Document>, Error> {
+pub(in crate::io) async fn all(mut cursor: Cursor<Document>) -> Result<Vec<Document>, Error> {
     let mut documents = Vec::new();
     while cursor.advance().await? {
         documents.push(cursor.deserialize_current()?);

@@ -5,7 +5,7 @@
 //! nonce, plans by generation. Every call has a deadline (`connection`).
 
 mod bulk;
-mod connection;
+pub(in crate::io) mod connection;
 mod form;
 mod lease;
 mod overrides;

@@ -10,16 +10,7 @@ const KEYS: [(&str, &[&str]); 7] = [
     ("Defaults", JOB),
     (
         "Settings",
-        &[
-            "allow_root",
-            "drain",
-            "environment",
-            "heartbeat",
-            "http",
-            "kinit",
-            "notifiers",
-            "requests",
-        ],
+        &["allow_root", "drain", "environment", "heartbeat", "http", "notifiers", "requests"],
     ),
     ("Node", &["labels"]),
     ("Redis", &["allow", "keys", "producers"]),
