@@ -6,6 +6,7 @@
 
 pub mod api;
 mod book;
+pub mod events;
 mod executor;
 pub mod failpoint;
 mod forward;
@@ -23,6 +24,8 @@ mod reader;
 pub mod reconciler;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "redis")]
+pub mod redis_events;
 pub mod requests;
 pub mod settings;
 mod standing;

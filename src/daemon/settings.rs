@@ -7,6 +7,8 @@
 //! which the zones of the settings themselves are read.
 
 mod environment;
+mod http;
+mod listen;
 mod read;
 mod sources;
 mod tasks;
@@ -17,6 +19,8 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 pub use crate::daemon::settings::environment::{Environment, Flags, Places};
+pub use crate::daemon::settings::http::{HttpSettings, TokenError, TokenSettings};
+pub use crate::daemon::settings::listen::Listen;
 use crate::daemon::settings::read::Loader;
 pub use crate::daemon::settings::sources::{GitSettings, SourceFolder};
 pub use crate::daemon::settings::url::{PasswordError, PasswordSource, SecretUrl};
@@ -53,8 +57,10 @@ pub struct Settings {
     pub store: StoreUrl,
     /// Requests through Redis.
     pub redis: Option<RedisSettings>,
-    /// Sockets of the API; never empty.
-    pub listen: Vec<PathBuf>,
+    /// Where the API listens; never empty.
+    pub listen: Vec<Listen>,
+    /// Who may ask over TCP.
+    pub http: HttpSettings,
     /// How many executions may be in flight on this node at once; none: any number.
     pub max_running: Option<u32>,
     /// What becomes of a snapshot with invalid manifests.
@@ -85,6 +91,8 @@ pub struct RedisSettings {
     pub url: SecretUrl,
     /// What the names of streams begin with, without braces.
     pub prefix: String,
+    /// Whether what happens is told there.
+    pub events: bool,
 }
 
 /// The prefix of streams where none is given.

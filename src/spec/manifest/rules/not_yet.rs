@@ -4,7 +4,7 @@
 //! to life it leaves this file for the types in `raw`.
 
 /// Keys by the definition in whose map they stand.
-const KEYS: [(&str, &[&str]); 8] = [
+const KEYS: [(&str, &[&str]); 9] = [
     ("Manifest", &["concurrency_groups", "patches", "when"]),
     ("Job", JOB),
     ("Defaults", JOB),
@@ -16,12 +16,12 @@ const KEYS: [(&str, &[&str]); 8] = [
             "drain",
             "environment",
             "heartbeat",
-            "http",
             "kinit",
             "notifiers",
             "requests",
         ],
     ),
+    ("Http", &["forward_auth"]),
     ("Node", &["labels"]),
     ("Redis", &["allow", "keys", "producers"]),
     ("Store", &[]),
