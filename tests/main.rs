@@ -29,6 +29,7 @@ mod simulation;
 mod store;
 mod supervisor;
 mod support;
+mod tcp;
 mod tidy;
 mod trigger;
 #[cfg(feature = "watch")]

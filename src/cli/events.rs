@@ -64,7 +64,8 @@ pub(super) async fn events(args: EventsArgs, session: Session) -> Result<Exit, F
         Ok(true)
     })
     .await?;
-    let document = Document::of(&EventsDocument { schema: "cronwright.events/v1".to_owned(), events })?;
+    let document =
+        Document::of(&EventsDocument { schema: "cronwright.events/v1".to_owned(), events })?;
     let shape = Shape { list: Some("events"), name: "/id" };
     session.output.document(&document, shape, |document: &EventsDocument, look| {
         shown(&document.events, look)
@@ -207,14 +208,20 @@ mod tests {
         assert!(!is_of("exec") && !is_of("execution.finish") && !is_of("job"));
         assert!(is_wanted(&finished, &[]));
         let gap = event(GAP, &serde_json::json!({ "after": "6-1" }));
-        assert!(is_wanted(&gap, &["job".to_owned()]), "nobody is to miss that something is missing");
+        assert!(
+            is_wanted(&gap, &["job".to_owned()]),
+            "nobody is to miss that something is missing"
+        );
     }
 
     #[test]
     fn a_table_says_what_happened_to_whom_and_how_it_ended() {
         let events = [
             event("job.added", &serde_json::json!({ "job": "etl" })),
-            event("execution.skipped", &serde_json::json!({ "outcome": "skipped", "reason": "overlap", "count": 3 })),
+            event(
+                "execution.skipped",
+                &serde_json::json!({ "outcome": "skipped", "reason": "overlap", "count": 3 }),
+            ),
         ];
         assert_eq!(
             shown(&events, &look()),

@@ -205,9 +205,7 @@ pub fn print_while_read(text: &str) -> Result<bool, Failure> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => {
-            Err(Failure::new(Exit::Usage, format!("cannot write to stdout: {error}")))
-        }
+        Err(error) => Err(Failure::new(Exit::Usage, format!("cannot write to stdout: {error}"))),
     }
 }
 

@@ -127,9 +127,8 @@ pub fn token(file: Option<&Path>) -> Result<Option<String>, Failure> {
         return Ok(environment()?.value("CRONWRIGHT_TOKEN").map(str::to_owned));
     };
     let read = read_alone(path).map_err(|problem| problem.to_string());
-    let text = read.and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
-    });
+    let text =
+        read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()));
     let text = text.map_err(|why| {
         Failure::new(Exit::Usage, format!("cannot read the token in {}: {why}", path.display()))
     })?;
@@ -164,7 +163,10 @@ mod tests {
         assert_eq!(asked(Some("./x.sock")), "./x.sock");
         assert_eq!(asked(Some("http://h:1")), "tcp h:1");
         assert_eq!(asked(Some("h")), "`--server h` is not the address of a daemon");
-        assert_eq!(asked(Some("https://h:1")), "`--server https://h:1` is not the address of a daemon");
+        assert_eq!(
+            asked(Some("https://h:1")),
+            "`--server https://h:1` is not the address of a daemon"
+        );
         let long = format!("/{}", "x".repeat(107));
         assert!(asked(Some(&long)).ends_with("is longer than 107 bytes"));
     }

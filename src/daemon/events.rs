@@ -58,7 +58,10 @@ impl Outlets {
             match told {
                 Some(Told::Event(event)) => self.event(&event),
                 Some(Told::Lagged(count)) => {
-                    warn!(count, "events came too fast to be told; the ledger has what they were about");
+                    warn!(
+                        count,
+                        "events came too fast to be told; the ledger has what they were about"
+                    );
                     self.feed.lose(count);
                 }
                 None => break,

@@ -3,6 +3,7 @@
 //! by an oracle that knows nothing but the clock, the ledger and what the jobs wrote themselves.
 
 mod drift;
+mod events;
 mod exec;
 mod follow;
 mod git;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cronwright::daemon::settings::{Environment, Flags, Places, Settings, load};
+use cronwright::daemon::settings::{Environment, Flags, Listen, Places, Settings, load};
 use cronwright::diagnostic::Diagnostic;
 use cronwright::diagnostic::render::{Colour, render_all};
 use snapbox::{IntoData, assert_data_eq, file, str};
@@ -164,7 +164,7 @@ Some(RedisSettings { url: redis://:***@cache:6380/2, prefix: "team-a" })
     assert_eq!(redis.url.expose(), "redis://:p%3Aw@cache:6380/2");
     let cronwright::daemon::settings::StoreUrl::Mongo(url) = &settings.store else { panic!() };
     assert_eq!(url.expose(), "mongodb://cw:s%2Fcret@db1:27017,db2/cronwright?replicaSet=rs");
-    assert_eq!(settings.listen, [PathBuf::from("/srv/run/api.sock")]);
+    assert_eq!(settings.listen, [Listen::Unix("/srv/run/api.sock".into())]);
     assert_eq!(settings.node, "worker-7");
 }
 

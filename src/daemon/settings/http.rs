@@ -88,9 +88,7 @@ impl HttpSettings {
 
 fn away(name: &str, error: PasswordError) -> TokenError {
     let (place, why) = match error {
-        PasswordError::File { path, source } => {
-            (path.display().to_string(), format!(": {source}"))
-        }
+        PasswordError::File { path, source } => (path.display().to_string(), format!(": {source}")),
         PasswordError::Empty(place) => (place, ": it is empty or not there".to_owned()),
     };
     TokenError::Away { name: name.to_owned(), place, why }
@@ -114,7 +112,8 @@ pub(super) fn read(
         let file = file.map(PasswordSource::File);
         // The schema has seen to it that there is one of them.
         let source = file.or_else(|| token.env.clone().map(PasswordSource::Variable));
-        let token = source.map(|source| TokenSettings { name: name.clone(), role: token.role, source });
+        let token =
+            source.map(|source| TokenSettings { name: name.clone(), role: token.role, source });
         settings.tokens.extend(token);
     }
     for (index, host) in raw.hosts.iter().enumerate() {

@@ -5,8 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::engine::condition::Condition;
 use crate::engine::request::Refusal;
 use crate::io::http::documents::request::Envelope;
-use crate::io::http::feed::EventFeed;
 use crate::io::http::documents::sync::{GoBackDocument, ResumeDocument};
+use crate::io::http::feed::EventFeed;
 use crate::time::Timestamp;
 
 /// How many questions may wait for the daemon.

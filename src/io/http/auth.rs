@@ -199,7 +199,8 @@ impl Gate {
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let hash = blake3::hash(token.ok_or_else(no_token)?.1.as_bytes());
         let found = self.tokens.iter().filter(|token| token.hash == hash).last();
-        let caller = |token: &Token| Caller::Token { name: Arc::clone(&token.name), role: token.role };
+        let caller =
+            |token: &Token| Caller::Token { name: Arc::clone(&token.name), role: token.role };
         found.map(caller).ok_or_else(no_token)
     }
 }
@@ -259,7 +260,9 @@ mod tests {
         assert_eq!(weakness("q7Ck2vX9mZ4rT8wB1nL6pD3sF5hJ0gYa"), None);
         assert_eq!(weakness("q7Ck2vX9mZ4rT8wB1nL6pD3sF5hJ0gY"), Some(Weakness::Short));
         assert_eq!(weakness(""), Some(Weakness::Short));
-        for sample in ["CHANGE_ME", "default_token", "123456", "default_token-0123456789abcdefghijkl"] {
+        for sample in
+            ["CHANGE_ME", "default_token", "123456", "default_token-0123456789abcdefghijkl"]
+        {
             assert_eq!(weakness(sample), Some(Weakness::Placeholder), "{sample}");
         }
         assert_eq!(weakness(&"ab".repeat(20)), Some(Weakness::Monotonous));

@@ -146,7 +146,8 @@ impl EventFeed {
         // Before the ring is looked at: what comes after that is a change.
         let changes = self.changes.subscribe();
         let ring = locked(&self.ring);
-        let at = since.unwrap_or_else(|| if follows { ring.newest() } else { ring.before_oldest() });
+        let at =
+            since.unwrap_or_else(|| if follows { ring.newest() } else { ring.before_oldest() });
         drop(ring);
         Some(Reader { ring: Arc::clone(&self.ring), changes, at, follows, _place: place })
     }
@@ -243,7 +244,9 @@ mod tests {
                 News::Gap { after, until, lost } => {
                     told.push(format!("gap {after}..{until} {lost:?}"));
                 }
-                News::Events(events) => told.extend(events.iter().map(|held| held.text.to_string())),
+                News::Events(events) => {
+                    told.extend(events.iter().map(|held| held.text.to_string()))
+                }
                 News::Nothing => return told,
                 News::Closed => {
                     told.push("closed".to_owned());
@@ -308,7 +311,8 @@ mod tests {
     #[tokio::test]
     async fn so_many_read_at_once_and_no_more() {
         let feed = EventFeed::new(7);
-        let mut readers: Vec<_> = (0..READERS_MAX).map(|_| feed.read(None, true).unwrap()).collect();
+        let mut readers: Vec<_> =
+            (0..READERS_MAX).map(|_| feed.read(None, true).unwrap()).collect();
         assert!(feed.read(None, true).is_none());
         readers.pop();
         assert!(feed.read(None, true).is_some());

@@ -1,13 +1,13 @@
 //! The routes: HTTP to questions, answers to HTTP. Everything is JSON, errors too.
 
-use axum::http::HeaderMap;
-use axum::{Extension, Router};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 use serde::Deserialize;
 
 use crate::engine::request::Refusal;
@@ -135,13 +135,15 @@ async fn sync(State(api): State<Api>) -> Response {
 
 async fn go_back(State(api): State<Api>, who: Extension<Caller>, body: Body) -> Response {
     let document = small(body).await.and_then(|body| GoBackDocument::read(&body));
-    let document = document.map(|said| GoBackDocument { actor: who.actor().or(said.actor), ..said });
+    let document =
+        document.map(|said| GoBackDocument { actor: who.actor().or(said.actor), ..said });
     answer(&api, document.map(Question::GoBack)).await
 }
 
 async fn resume(State(api): State<Api>, who: Extension<Caller>, body: Body) -> Response {
     let document = small(body).await.and_then(|body| ResumeDocument::read(&body));
-    let document = document.map(|said| ResumeDocument { actor: who.actor().or(said.actor), ..said });
+    let document =
+        document.map(|said| ResumeDocument { actor: who.actor().or(said.actor), ..said });
     answer(&api, document.map(Question::Resume)).await
 }
 
@@ -196,7 +198,9 @@ async fn events(
         // Whoever lost the connection asks with the same address, and says how far it came.
         let last = headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
         let since = last.or(since.as_deref()).map(str::parse).transpose();
-        let since = since.map_err(|_| bad("`since` is no id of an event".to_owned(), "write the `id` of an event, or 0"))?;
+        let since = since.map_err(|_| {
+            bad("`since` is no id of an event".to_owned(), "write the `id` of an event, or 0")
+        })?;
         let too_many = || Refusal {
             code: "E0503",
             message: format!("{READERS_MAX} read events already"),

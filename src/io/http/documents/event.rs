@@ -175,7 +175,8 @@ fn meaning(event: &LifecycleEvent) -> (&'static str, EventData) {
             ("execution.attempt_failed", EventData { retry_at, ..ended(of(execution), *outcome) })
         }
         LifecycleEvent::ExecutionFinished { execution, outcome, result, exception } => {
-            let word = if *outcome == Outcome::Lost { "execution.lost" } else { "execution.finished" };
+            let word =
+                if *outcome == Outcome::Lost { "execution.lost" } else { "execution.finished" };
             let result = result.as_deref().and_then(small_result);
             let exception = exception.as_ref().map(shortened);
             (word, EventData { result, exception, ..ended(of(execution), *outcome) })
@@ -281,7 +282,10 @@ mod tests {
         assert_eq!(told.subject.as_deref(), Some("etl-1@2026-11-22T18:30:00Z"));
         let data = told.data;
         assert_eq!(data.result, Some(serde_json::json!({ "rows": 3 })));
-        assert_eq!((data.outcome.as_deref(), data.reason.as_deref()), (Some("failed"), Some("exception")));
+        assert_eq!(
+            (data.outcome.as_deref(), data.reason.as_deref()),
+            (Some("failed"), Some("exception"))
+        );
         assert_eq!(data.exception.unwrap().message.len(), MESSAGE_BYTES_MAX);
     }
 

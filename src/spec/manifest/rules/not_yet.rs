@@ -11,15 +11,7 @@ const KEYS: [(&str, &[&str]); 9] = [
     ("Limits", &["cpu", "memory", "pids"]),
     (
         "Settings",
-        &[
-            "allow_root",
-            "drain",
-            "environment",
-            "heartbeat",
-            "kinit",
-            "notifiers",
-            "requests",
-        ],
+        &["allow_root", "drain", "environment", "heartbeat", "kinit", "notifiers", "requests"],
     ),
     ("Http", &["forward_auth"]),
     ("Node", &["labels"]),
