@@ -158,13 +158,14 @@ async fn run(
     let answers = Answers { handle: handle.clone(), redis: redis_now, started_at };
     tokio::spawn(answers.give(asked));
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(outlets.tell(subscription, stopped.clone()));
-    let serving = doors.serve(&api, &stopped);
+    let mut serving = doors.serve(&api, &stopped);
+    let telling = outlets.tell(subscription, stopped);
+    serving.spawn(async { Ok(telling.await) });
     announce(&settings, &handle);
     tokio::spawn(watch_zones(settings.state_dir.join(FILE_NAME), handle.applied.clone()));
     let ended = obey_signals(&handle, daemon).await?;
     stop.send_replace(true);
-    // Each removes its socket. Who keeps a connection open is not waited for.
+    // Each removes its socket. Who keeps a connection open is not waited for, and neither is Redis.
     drop(timeout(LAST_ANSWERS_WITHIN, serving.join_all()).await);
     Ok(said_goodbye(&handle, ended).await)
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::daemon::lifecycle::{Subscription, Told};
@@ -43,6 +44,8 @@ pub struct Queue {
     pub to: mpsc::Sender<Outgoing>,
     /// How many were dropped.
     pub dropped: watch::Sender<u64>,
+    /// Ends when the way has ended and all that was on it is told.
+    pub told: JoinHandle<()>,
 }
 
 impl Outlets {
@@ -68,6 +71,10 @@ impl Outlets {
             }
         }
         self.feed.close();
+        if let Some(Queue { to, told, .. }) = self.redis {
+            drop(to);
+            drop(told.await);
+        }
     }
 
     fn event(&self, event: &LifecycleEvent) {

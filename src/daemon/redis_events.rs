@@ -23,8 +23,8 @@ pub fn events_to_redis(settings: &Settings) -> Result<Option<Queue>, RedisError>
     let stream = open_events(redis.url.expose(), &redis.prefix)?;
     let (to, waiting) = mpsc::channel(WAITING_MAX);
     let (dropped, dropped_now) = watch::channel(0);
-    tokio::spawn(append(stream, waiting, dropped_now));
-    Ok(Some(Queue { to, dropped }))
+    let told = tokio::spawn(append(stream, waiting, dropped_now));
+    Ok(Some(Queue { to, dropped, told }))
 }
 
 /// Appends until nobody can add any more, and what was added before.

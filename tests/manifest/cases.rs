@@ -13,7 +13,7 @@ use snapbox::{Data, assert_data_eq};
 
 /// Codes that no manifest can show: settings have their own cases, and files that are not read or
 /// too large for a fixture stand in `files.rs`.
-const SHOWN_ELSEWHERE: [&str; 13] = [
+const SHOWN_ELSEWHERE: [&str; 14] = [
     "E0320",
     codes::MISSING_FIELD,
     codes::FILE_TOO_LARGE,
@@ -23,6 +23,7 @@ const SHOWN_ELSEWHERE: [&str; 13] = [
     codes::BAD_TZDB,
     codes::BAD_GIT_SOURCE,
     codes::BAD_ADDRESS,
+    codes::BAD_TOKEN,
     codes::UNKNOWN_VARIABLE,
     codes::BAD_PASSWORD_SOURCE,
     codes::PATH_TOO_LONG,

@@ -11,7 +11,16 @@ const KEYS: [(&str, &[&str]); 9] = [
     ("Limits", &["cpu", "memory", "pids"]),
     (
         "Settings",
-        &["allow_root", "drain", "environment", "heartbeat", "kinit", "notifiers", "requests"],
+        &[
+            // Keys, and tables.
+            "allow_root",
+            "drain",
+            "environment",
+            "heartbeat",
+            "kinit",
+            "notifiers",
+            "requests",
+        ],
     ),
     ("Http", &["forward_auth"]),
     ("Node", &["labels"]),
