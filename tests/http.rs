@@ -16,6 +16,7 @@ use cronwright::cli::client::Client;
 use cronwright::cli::exit::Exit;
 use cronwright::engine::request::Refusal;
 use cronwright::io::http::api::{Api, Question};
+use cronwright::io::http::feed::EventFeed;
 use cronwright::io::http::server::{ListenError, Listener};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,7 +36,7 @@ impl Echo {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = Listener::bind(&folder.path().join("api.sock")).unwrap();
-        let (api, mut asked) = Api::new();
+        let (api, mut asked) = Api::new(EventFeed::new(7));
         tokio::spawn(async move {
             while let Some(asked) = asked.recv().await {
                 let answer = match &asked.question {
@@ -159,7 +160,7 @@ fn bind(path: &Path) -> &'static str {
         Ok(_) => "listens",
         Err(ListenError::Held { .. }) => "held",
         Err(ListenError::NotASocket { .. }) => "not a socket",
-        Err(ListenError::System { .. }) => "refused",
+        Err(ListenError::System { .. } | ListenError::Tcp { .. }) => "refused",
     }
 }
 

@@ -31,6 +31,7 @@ mod simulation;
 mod store;
 mod supervisor;
 mod support;
+mod tcp;
 mod tidy;
 mod trigger;
 #[cfg(feature = "watch")]

@@ -52,7 +52,7 @@ const PLACES: [(&str, &[&str]); 18] = [
     ("axum", &["io/http/"]),
     ("bson", &["io/store/mongo/", "io/kinit/"]),
     ("clap", &["cli/"]),
-    ("hyper", &["cli/client.rs"]),
+    ("hyper", &["cli/client.rs", "io/http/stream.rs"]),
     ("hyper_util", &["cli/client.rs"]),
     ("ipnet", &["daemon/settings", "io/executor/http.rs", "io/http_task/"]),
     ("jiff", &["time.rs", "time/"]),

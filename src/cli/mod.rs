@@ -7,6 +7,8 @@ mod apply;
 mod cancel;
 pub mod client;
 mod declare;
+mod doors;
+mod events;
 mod exec;
 pub mod exit;
 mod explain;
@@ -27,6 +29,7 @@ mod schema;
 mod serve;
 mod show;
 mod simulate;
+mod sse;
 mod status;
 mod supervisor;
 mod sync;
@@ -44,7 +47,7 @@ use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{ColourChoice, Format, Output};
 use crate::cli::times::Clock;
-use crate::daemon::settings::Flags;
+use crate::daemon::settings::{Flags, Listen};
 use crate::io::executor::handlers::Handlers;
 use crate::io::{clock, http_task};
 use crate::time::Zone;
@@ -78,7 +81,7 @@ struct Global {
         value_name = "DIR"
     )]
     state_dir: Option<PathBuf>,
-    /// The daemon to ask: `unix:PATH`.
+    /// The daemon to ask: `unix:PATH`, or `http://HOST:PORT` with a token (`CRONWRIGHT_TOKEN`).
     #[arg(
         long,
         global = true,
@@ -87,6 +90,9 @@ struct Global {
         value_name = "URL"
     )]
     server: Option<String>,
+    /// A file with the token for `--server http://…` [default: `CRONWRIGHT_TOKEN`].
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// The form of the result.
     #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORM")]
     output: Format,
@@ -159,6 +165,8 @@ enum Verb {
     History(history::HistoryArgs),
     /// What an execution printed.
     Logs(logs::LogsArgs),
+    /// What happens to jobs and executions, as events.
+    Events(events::EventsArgs),
     /// How the daemon is.
     Status(status::StatusArgs),
     /// Owns the processes of jobs; started by the daemon.
@@ -236,6 +244,7 @@ fn obey(verb: Verb, global: &Global, output: &Output) -> Result<ExitCode, Failur
         Verb::Simulate(args) => simulate::simulate(&args, global, output)?,
         Verb::History(args) => wait_for(history::history(args, session()?))?,
         Verb::Logs(args) => wait_for(logs::logs(args, session()?))?,
+        Verb::Events(args) => wait_for(events::events(args, session()?))?,
         Verb::Status(args) => wait_for(status::status(args, session()?))?,
         Verb::Supervisor(args) => {
             return supervisor::supervisor(&args, global.state_dir.clone());
@@ -276,7 +285,12 @@ impl Global {
     }
 
     fn client(&self) -> Result<Client, Failure> {
-        Ok(Client::new(process::socket(self.server.as_deref(), &self.flags())?))
+        match process::server(self.server.as_deref(), &self.flags())? {
+            Listen::Unix(socket) => Ok(Client::new(socket)),
+            Listen::Tcp(address) => {
+                Ok(Client::over_tcp(address, process::token(self.token_file.as_deref())?))
+            }
+        }
     }
 
     /// The flags that say where settings and state are.

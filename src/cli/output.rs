@@ -199,6 +199,16 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// Writes a part of a result to stdout; whether anybody reads it still.
+pub fn print_while_read(text: &str) -> Result<bool, Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(Exit::Usage, format!("cannot write to stdout: {error}"))),
+    }
+}
+
 /// Writes what is no result to stderr, byte by byte as it is.
 pub fn print_to_stderr(bytes: &[u8]) -> Result<(), Failure> {
     // As a complaint: where even that fails there is nobody to tell.

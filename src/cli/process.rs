@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::{Exit, Failure};
-use crate::daemon::settings::{self, Environment, Flags, Places, SOCKET_PATH_BYTES_MAX};
+use crate::daemon::settings::{self, Environment, Flags, Listen, Places, SOCKET_PATH_BYTES_MAX};
 use crate::io::files::{FileProblem, read_alone};
+use crate::io::http::address::HostPort;
 use crate::spec::trigger::Language;
 use crate::time;
 
@@ -68,14 +69,17 @@ pub fn choose_zone_source(flags: &Flags) {
     }
 }
 
-/// The socket that `--server` names, else the first that the settings say, else the one in the state
-/// directory.
-pub fn socket(server: Option<&str>, flags: &Flags) -> Result<PathBuf, Failure> {
-    let path = match server {
-        None => usual_socket(flags)?,
-        Some(server) => named_socket(server)?,
+/// The daemon that `--server` names, else the first place where one listens by the settings, else the socket in
+/// the state directory.
+pub fn server(server: Option<&str>, flags: &Flags) -> Result<Listen, Failure> {
+    let place = match server {
+        None => usual_place(flags)?,
+        Some(server) => named_place(server)?,
     };
-    let path = shortened(path);
+    let path = match place {
+        Listen::Unix(path) => shortened(path),
+        Listen::Tcp(address) => return Ok(Listen::Tcp(address)),
+    };
     if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
         let shown = path.display();
         let message =
@@ -83,30 +87,52 @@ pub fn socket(server: Option<&str>, flags: &Flags) -> Result<PathBuf, Failure> {
         return Err(Failure::new(Exit::Usage, message)
             .help("name a shorter one with `--server unix:PATH` (`serve --listen unix:PATH`)"));
     }
-    Ok(path)
+    Ok(Listen::Unix(path))
 }
 
-/// Where a daemon with the same settings listens. Settings that cannot be used keep nobody from asking a
-/// daemon that runs.
-fn usual_socket(flags: &Flags) -> Result<PathBuf, Failure> {
+/// Where a daemon with the same settings listens: at a socket, if there is one. Settings that cannot be used keep
+/// nobody from asking a daemon that runs.
+fn usual_place(flags: &Flags) -> Result<Listen, Failure> {
     let environment = environment()?;
     let places = Places::find(flags, &environment);
     let file = settings_file(&places).ok().flatten();
     let (settings, _) = settings::load(&places, file.as_deref(), flags, &environment);
-    let listen = settings.and_then(|settings| settings.listen.into_iter().next());
-    Ok(listen.unwrap_or_else(|| places.state_dir.join(SOCKET_NAME)))
+    let mut listen = settings.map(|settings| settings.listen).unwrap_or_default();
+    listen.sort_by_key(|place| place.tcp().is_some());
+    let usual = || Listen::Unix(places.state_dir.join(SOCKET_NAME));
+    Ok(listen.into_iter().next().unwrap_or_else(usual))
 }
 
-fn named_socket(server: &str) -> Result<PathBuf, Failure> {
-    match server.strip_prefix("unix:") {
-        Some(path) => Ok(PathBuf::from(path)),
-        None if server.starts_with(['/', '.']) => Ok(PathBuf::from(server)),
-        None => Err(Failure::new(
-            Exit::Usage,
-            format!("`--server {server}` is not the address of a daemon"),
-        )
-        .help("write `unix:PATH`; other addresses are not supported yet")),
+fn named_place(server: &str) -> Result<Listen, Failure> {
+    if let Some(path) = server.strip_prefix("unix:") {
+        return Ok(Listen::Unix(PathBuf::from(path)));
     }
+    if server.starts_with(['/', '.']) {
+        return Ok(Listen::Unix(PathBuf::from(server)));
+    }
+    HostPort::parse(server).map(Listen::Tcp).ok_or_else(|| {
+        let message = format!("`--server {server}` is not the address of a daemon");
+        let help = if server.starts_with("https://") {
+            "this program does not speak TLS: write `http://HOST:PORT` of a tunnel, for example of ssh"
+        } else {
+            "write `unix:PATH` or `http://HOST:PORT`"
+        };
+        Failure::new(Exit::Usage, message).help(help)
+    })
+}
+
+/// The token to show: of the file, else of `CRONWRIGHT_TOKEN`.
+pub fn token(file: Option<&Path>) -> Result<Option<String>, Failure> {
+    let Some(path) = file else {
+        return Ok(environment()?.value("CRONWRIGHT_TOKEN").map(str::to_owned));
+    };
+    let read = read_alone(path).map_err(|problem| problem.to_string());
+    let text =
+        read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()));
+    let text = text.map_err(|why| {
+        Failure::new(Exit::Usage, format!("cannot read the token in {}: {why}", path.display()))
+    })?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// The path from the current folder, which may be much shorter than the whole.
@@ -125,14 +151,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_a_socket() {
+    fn a_server_is_a_socket_or_an_address() {
         let flags = Flags { state_dir: Some("/state".into()), ..Flags::default() };
-        let socket = |server: Option<&str>| socket(server, &flags);
-        assert_eq!(socket(None), Ok("/state/cronwright.sock".into()));
-        assert_eq!(socket(Some("unix:x.sock")), Ok("x.sock".into()));
-        assert_eq!(socket(Some("./x.sock")), Ok("./x.sock".into()));
-        assert_eq!(socket(Some("http://h:1")).unwrap_err().exit, Exit::Usage);
+        let asked = |asked: Option<&str>| match server(asked, &flags) {
+            Ok(Listen::Unix(path)) => path.display().to_string(),
+            Ok(Listen::Tcp(address)) => format!("tcp {address}"),
+            Err(failure) => failure.message,
+        };
+        assert_eq!(asked(None), "/state/cronwright.sock");
+        assert_eq!(asked(Some("unix:x.sock")), "x.sock");
+        assert_eq!(asked(Some("./x.sock")), "./x.sock");
+        assert_eq!(asked(Some("http://h:1")), "tcp h:1");
+        assert_eq!(asked(Some("h")), "`--server h` is not the address of a daemon");
+        assert_eq!(
+            asked(Some("https://h:1")),
+            "`--server https://h:1` is not the address of a daemon"
+        );
         let long = format!("/{}", "x".repeat(107));
-        assert_eq!(socket(Some(&long)).unwrap_err().exit, Exit::Usage);
+        assert!(asked(Some(&long)).ends_with("is longer than 107 bytes"));
     }
 }

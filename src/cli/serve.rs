@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::info;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -18,13 +18,15 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::Global;
+use crate::cli::doors::Doors;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::complain;
 use crate::cli::process;
 use crate::daemon::api::Answers;
+use crate::daemon::events::{self, Outlets, Queue};
 use crate::daemon::lifecycle::{Lifecycle, Subscription};
 use crate::daemon::reconciler::Look;
-use crate::daemon::settings::{self, Environment, Flags, Places, RedisSettings, Settings};
+use crate::daemon::settings::{self, Environment, Flags, Listen, Places, RedisSettings, Settings};
 use crate::daemon::view::RedisHealth;
 use crate::daemon::zone_watch::{FILE_NAME, watch_zones};
 use crate::daemon::{DaemonError, Ended, Handle, Incoming, Program, open_store, start};
@@ -32,7 +34,7 @@ use crate::diagnostic::render::{Colour, render_all};
 use crate::io::clock;
 use crate::io::executor::handlers::Handlers;
 use crate::io::http::api::Api;
-use crate::io::http::server::{ListenError, Listener};
+use crate::io::http::auth::Gate;
 use crate::io::store::StoreError;
 use crate::time::zone_database;
 
@@ -55,7 +57,7 @@ pub(super) struct ServeArgs {
     /// Requests through Redis: `redis://…`.
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
-    /// A socket of the API, `unix:PATH`; may be given more than once.
+    /// Where the API listens: `unix:PATH`, or `HOST:PORT` for who has a token; may be given more than once.
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
     /// Log more.
@@ -74,12 +76,13 @@ pub(super) fn serve(args: ServeArgs, global: &Global) -> Result<Exit, Failure> {
     };
     let environment = process::environment()?;
     let settings = Arc::new(settings_of(&flags, &environment, global)?);
+    let gate = gate_of(&settings, &environment)?;
     private_folder(&settings.state_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let failed =
         |error: std::io::Error| Failure::new(Exit::Usage, format!("cannot start: {error}"));
     let runtime = runtime.map_err(failed)?;
-    let exit = runtime.block_on(run(settings, environment, global.handlers.clone()));
+    let exit = runtime.block_on(run(settings, environment, gate, global.handlers.clone()));
     // Threads that read files may be waiting for a dead file system.
     runtime.shutdown_background();
     exit
@@ -107,6 +110,16 @@ fn settings_of(
     Ok(settings)
 }
 
+/// Who is let in over TCP.
+fn gate_of(settings: &Settings, environment: &Environment) -> Result<Gate, Failure> {
+    let tokens = settings.http.fetch_tokens(environment, read_text).map_err(|error| {
+        let help = "put one there that nobody can guess, for example of `openssl rand -hex 32`";
+        Failure::new(Exit::BadSettings, error.to_string()).help(help)
+    })?;
+    let listening: Vec<_> = settings.listen.iter().filter_map(Listen::tcp).cloned().collect();
+    Ok(Gate::new(tokens, &settings.http.hosts, &listening))
+}
+
 fn read_text(path: &Path) -> std::io::Result<String> {
     let bytes = crate::io::files::read_alone(path)
         .map_err(|problem| std::io::Error::other(problem.to_string()))?;
@@ -123,24 +136,23 @@ fn private_folder(path: &Path) -> Result<(), Failure> {
 async fn run(
     settings: Arc<Settings>,
     environment: Environment,
+    gate: Gate,
     handlers: Handlers,
 ) -> Result<Exit, Failure> {
     let started_at = clock::wall();
     let store = open_store(&settings).await.map_err(|error| store_failure(&error))?;
-    let mut listeners = Vec::new();
-    for path in &settings.listen {
-        listeners.push(Listener::bind(path).map_err(|error| listen_failure(&error))?);
-    }
+    let doors = Doors::open(&settings.listen, gate).await?;
     let exe = std::env::current_exe().map_err(|error| {
         Failure::new(Exit::Usage, format!("cannot find this program itself: {error}"))
     })?;
     let environment = environment.variables;
     let lifecycle = Lifecycle::default();
-    let told = lifecycle.subscribe();
+    let (subscription, told) = (lifecycle.subscribe(), lifecycle.subscribe());
     let program = Program { exe, environment, handlers, lifecycle, written: None };
     let (handle, daemon) =
         start(Arc::clone(&settings), store, program).await.map_err(start_failure)?;
-    let (api, asked) = Api::new();
+    let feed = events::feed();
+    let (api, asked) = Api::new(feed.clone());
     let (redis_health, redis_now) = watch::channel(RedisHealth::Unused);
     let (problems, unserved) = watch::channel(Vec::new());
     let answers = Answers { handle: handle.clone(), redis: redis_now, unserved, started_at };
@@ -148,21 +160,30 @@ async fn run(
         open_redis(redis, answers.clone(), redis_health)?;
     }
     serve_kinit(&settings, &handle, told, problems).await?;
+    let outlets = Outlets { node: Arc::clone(&handle.node), feed, redis: open_events(&settings)? };
     tokio::spawn(answers.give(asked));
     let (stop, stopped) = watch::channel(false);
-    let mut serving = JoinSet::new();
-    for listener in listeners {
-        let mut stopped = stopped.clone();
-        let stopped = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-        serving.spawn(listener.serve(api.clone(), stopped));
-    }
+    let mut serving = doors.serve(&api, &stopped);
+    let telling = outlets.tell(subscription, stopped);
+    serving.spawn(async { Ok(telling.await) });
     announce(&settings, &handle);
     tokio::spawn(watch_zones(settings.state_dir.join(FILE_NAME), handle.applied.clone()));
     let ended = obey_signals(&handle, daemon).await?;
     stop.send_replace(true);
-    // Each removes its socket. Who keeps a connection open is not waited for.
+    // Each removes its socket. Who keeps a connection open is not waited for, and neither is Redis.
     drop(timeout(LAST_ANSWERS_WITHIN, serving.join_all()).await);
     Ok(said_goodbye(&handle, ended).await)
+}
+
+#[cfg(feature = "redis")]
+fn open_events(settings: &Settings) -> Result<Option<Queue>, Failure> {
+    crate::daemon::redis_events::events_to_redis(settings)
+        .map_err(|error| Failure::new(Exit::BadSettings, error.to_string()))
+}
+
+#[cfg(not(feature = "redis"))]
+fn open_events(_settings: &Settings) -> Result<Option<Queue>, Failure> {
+    Ok(None)
 }
 
 #[cfg(feature = "redis")]
@@ -327,12 +348,6 @@ fn store_failure(error: &StoreError) -> Failure {
         | StoreError::Damaged { .. } => Exit::Usage,
     };
     Failure::new(exit, error.to_string())
-}
-
-fn listen_failure(error: &ListenError) -> Failure {
-    let exit = if matches!(error, ListenError::Held { .. }) { Exit::Refused } else { Exit::Usage };
-    Failure::new(exit, error.to_string())
-        .help("stop the other daemon, or name another socket with `--listen unix:PATH`")
 }
 
 fn start_failure(error: DaemonError) -> Failure {

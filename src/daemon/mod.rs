@@ -7,6 +7,7 @@
 pub mod api;
 mod book;
 mod declaring;
+pub mod events;
 mod executor;
 pub mod failpoint;
 mod forward;
@@ -26,6 +27,8 @@ mod reader;
 pub mod reconciler;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "redis")]
+pub mod redis_events;
 pub mod requests;
 pub mod settings;
 mod standing;

@@ -7,7 +7,9 @@
 //! which the zones of the settings themselves are read.
 
 mod environment;
+mod http;
 mod kinit;
+mod listen;
 mod read;
 mod sources;
 mod tasks;
@@ -19,7 +21,9 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 pub use crate::daemon::settings::environment::{Environment, Flags, Places};
+pub use crate::daemon::settings::http::{HttpSettings, TokenError, TokenSettings};
 pub use crate::daemon::settings::kinit::KinitSettings;
+pub use crate::daemon::settings::listen::Listen;
 use crate::daemon::settings::read::Loader;
 pub use crate::daemon::settings::sources::{GitSettings, SourceFolder};
 pub use crate::daemon::settings::url::{PasswordError, PasswordSource, SecretUrl};
@@ -62,8 +66,10 @@ pub struct Settings {
     pub kinit: Option<KinitSettings>,
     /// Kinds of task that a job may have that no file declares.
     pub allow_tasks: BTreeSet<TaskKind>,
-    /// Sockets of the API; never empty.
-    pub listen: Vec<PathBuf>,
+    /// Where the API listens; never empty.
+    pub listen: Vec<Listen>,
+    /// Who may ask over TCP.
+    pub http: HttpSettings,
     /// How many executions may be in flight on this node at once; none: any number.
     pub max_running: Option<u32>,
     /// What becomes of a snapshot with invalid manifests.
@@ -98,6 +104,8 @@ pub struct RedisSettings {
     pub producers: Vec<String>,
     /// The operations that are taken in.
     pub allow: BTreeSet<Operation>,
+    /// Whether what happens is told there.
+    pub events: bool,
 }
 
 /// The prefix of streams where none is given.

@@ -94,12 +94,14 @@ codes! {
     CROWDED_SECOND = "W0307", "many jobs that are due at the same second";
     NUMERIC_WEEKDAY = "W0311", "a weekday number that other programs read differently";
     BAD_REQUEST = "E0400", "not a request";
-    NOT_ALLOWED = "E0403", "a request for what may not be asked";
+    UNAUTHORIZED = "E0401", "a request without a token that is known";
+    FORBIDDEN = "E0403", "a request for what may not be asked";
     NOT_FOUND = "E0404", "a request about something that is not there";
     UNKNOWN_OPERATION = "E0405", "an operation that is not known";
     TAKEN = "E0409", "a job that is in the way";
     GIVEN_UP = "E0410", "a request that was given up";
     REQUEST_TOO_LARGE = "E0413", "a request that is too large";
+    WRONG_HOST = "E0421", "a request for another host";
     TOO_MANY_REQUESTS = "E0429", "too many executions wait";
     UNAVAILABLE = "E0503", "a daemon that cannot take requests now";
     PLAN_STALE = "E0505", "a plan that is not the plan any more";
@@ -136,6 +138,7 @@ codes! {
     BAD_GIT_SOURCE = "E0607", "a git source that cannot be used";
     BAD_ADDRESS = "E0608", "not an address or a network";
     SETTING_NEEDED = "E0609", "a setting without another that it needs";
+    BAD_TOKEN = "E0610", "a listener or a token that cannot be used";
     UNKNOWN_VARIABLE = "W0601", "an environment variable that is not read";
     NO_SETTINGS_FILE = "E0605", "a settings file that is not there";
 }

@@ -3,6 +3,7 @@
 
 mod kinit;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -41,9 +42,10 @@ pub struct RawSettings {
     /// Built in: `sqlite:` in the state directory.
     #[serde(default)]
     pub store: Option<RawStore>,
-    /// Where the API listens: `unix:PATH`. Built in: in the state directory.
+    /// Where the API listens: `unix:PATH`, or `HOST:PORT`, which needs tokens. Built in: a socket in the state
+    /// directory.
     #[serde(default)]
-    #[schemars(length(min = 1, max = 8), inner(length(min = 1)), example = ["unix:.cronwright/cronwright.sock"])]
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1)), example = ["unix:.cronwright/cronwright.sock", "127.0.0.1:8470"])]
     pub listen: Option<Vec<String>>,
     /// How many executions may be in flight on this node at once, those between two attempts among them; what
     /// would be one more waits. Built in: any number. Read when a daemon starts.
@@ -88,6 +90,71 @@ pub struct RawSettings {
     /// HTTP calls that jobs make.
     #[serde(default)]
     pub http_tasks: Option<RawHttpTasks>,
+    /// Who may ask over TCP.
+    #[serde(default)]
+    pub http: Option<RawHttp>,
+}
+
+/// Who may ask over TCP.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Http")]
+pub struct RawHttp {
+    /// Tokens by name. Whoever sends one acts as `token:NAME`.
+    #[serde(default)]
+    pub tokens: RawTokens,
+    /// Names by which the API is asked (`Host`), without ports, besides `localhost`, `127.0.0.1`, `[::1]` and those
+    /// that it listens at. Built in: none.
+    #[serde(default)]
+    #[schemars(length(max = 64), inner(length(min = 1)), example = ["cron.example.com"])]
+    pub hosts: Vec<String>,
+}
+
+/// Tokens by name.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(rename = "Tokens", extend("propertyNames" = { "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$" }))]
+pub struct RawTokens(pub BTreeMap<String, RawToken>);
+
+/// A token that is kept elsewhere: exactly one of `file` and `env`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Token", extend("oneOf" = [{ "required": ["file"] }, { "required": ["env"] }]))]
+pub struct RawToken {
+    /// What it may: `viewer` reads; `operator` runs, cancels, pauses and applies too; `admin` may everything.
+    #[schemars(example = &"operator")]
+    pub role: Role,
+    /// A file that holds it, relative to the folder of the settings.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = "/run/secrets/cronwright_token")]
+    pub file: Option<String>,
+    /// An environment variable of the daemon that holds it.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = &"OPS_TOKEN")]
+    pub env: Option<String>,
+}
+
+/// What a token may; each may what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Runs, cancels, pauses and applies.
+    Operator,
+    /// Adds, changes and removes jobs, and goes back.
+    Admin,
+}
+
+impl Role {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// What requests may do, through any door.
@@ -246,6 +313,10 @@ pub struct RawRedis {
     #[serde(default)]
     #[schemars(length(max = 15), example = ["run", "cancel", "ping"])]
     pub allow: Option<Vec<Operation>>,
+    /// Whether what happens is told in the stream `{PREFIX}:events`. Built in: true.
+    #[serde(default)]
+    #[schemars(example = false)]
+    pub events: Option<bool>,
 }
 
 /// A password that is kept elsewhere: exactly one of `file` and `env`.

@@ -4,6 +4,7 @@
 
 mod crowd;
 mod drift;
+mod events;
 mod exec;
 mod follow;
 mod git;

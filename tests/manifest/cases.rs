@@ -13,7 +13,7 @@ use snapbox::{Data, assert_data_eq};
 
 /// Codes that no manifest can show: settings have their own cases, and files that are not read or
 /// too large for a fixture stand in `files.rs`.
-const SHOWN_ELSEWHERE: [&str; 18] = [
+const SHOWN_ELSEWHERE: [&str; 19] = [
     "E0320",
     // What a machine lacks: `tests/cli.rs`.
     codes::NO_USER_HERE,
@@ -29,6 +29,7 @@ const SHOWN_ELSEWHERE: [&str; 18] = [
     codes::BAD_GIT_SOURCE,
     codes::BAD_ADDRESS,
     codes::SETTING_NEEDED,
+    codes::BAD_TOKEN,
     codes::UNKNOWN_VARIABLE,
     codes::BAD_PASSWORD_SOURCE,
     codes::PATH_TOO_LONG,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cronwright::daemon::settings::{Environment, Flags, Places, Settings, load};
+use cronwright::daemon::settings::{Environment, Flags, Listen, Places, Settings, load};
 use cronwright::diagnostic::Diagnostic;
 use cronwright::diagnostic::render::{Colour, render_all};
 use snapbox::{IntoData, assert_data_eq, file, str};
@@ -157,14 +157,14 @@ fn the_file_is_read_relative_to_its_folder_and_passwords_are_never_shown() {
         str![[r#"
 [SourceFolder { name: "jobs.d", path: "/srv/jobs.d" }, SourceFolder { name: "overlays/prod", path: "/srv/overlays/prod/" }]
 Mongo(mongodb://cw:***@db1:27017,db2/cronwright?replicaSet=rs)
-Some(RedisSettings { url: redis://:***@cache:6380/2, prefix: "team-a", producers: [], allow: {Run, Cancel, Pause, Resume, SkipNext, Has, Get, List, Running, History, Sync, Ping} })
+Some(RedisSettings { url: redis://:***@cache:6380/2, prefix: "team-a", producers: [], allow: {Run, Cancel, Pause, Resume, SkipNext, Has, Get, List, Running, History, Sync, Ping}, events: true })
 "#]].raw()
     );
     let redis = settings.redis.as_ref().unwrap();
     assert_eq!(redis.url.expose(), "redis://:p%3Aw@cache:6380/2");
     let cronwright::daemon::settings::StoreUrl::Mongo(url) = &settings.store else { panic!() };
     assert_eq!(url.expose(), "mongodb://cw:s%2Fcret@db1:27017,db2/cronwright?replicaSet=rs");
-    assert_eq!(settings.listen, [PathBuf::from("/srv/run/api.sock")]);
+    assert_eq!(settings.listen, [Listen::Unix("/srv/run/api.sock".into())]);
     assert_eq!(settings.node, "worker-7");
 }
 
@@ -196,8 +196,8 @@ fn flags_go_before_variables_and_both_before_the_file() {
     assert_data_eq!(
         format!("{}\n{}\n{:?}", shown(&by_variable), shown(&by_flag), by_flag.sources),
         str![[r#"
-Sqlite("/srv/v.db") redis://v team-a ["/srv/v.sock"] Some("8f3c2a1")
-Mongo(mongodb://f) rediss://f/1 team-a ["/f1.sock", "/srv/f2.sock"] Some("8f3c2a1")
+Sqlite("/srv/v.db") redis://v team-a [Unix("/srv/v.sock")] Some("8f3c2a1")
+Mongo(mongodb://f) rediss://f/1 team-a [Unix("/f1.sock"), Unix("/srv/f2.sock")] Some("8f3c2a1")
 [SourceFolder { name: "f.d", path: "/srv/f.d" }]
 "#]]
         .raw()
@@ -315,13 +315,13 @@ error[E0601]: this is not the URL of a store: it has no host, or a wrong port
   |
   = help: after `://` stand host and port; in a password, `/`, `:`, `@`, `?` and `#` are written as %2F, %3A, %40, %3F and %23
 
-error[E0602]: `127.0.0.1:8470` is not supported yet: the API listens on Unix sockets only
+error[E0610]: `127.0.0.1:8470` is for those who have a token, and there is none
  --> cronwright.toml:5:11
   |
 5 | listen = ["127.0.0.1:8470", "unix:"]
   |           ^^^^^^^^^^^^^^^^
   |
-  = help: write `unix:PATH`
+  = help: add for example `ops = { role = "operator", file = "secrets/ops" }` under `[http.tokens]` in the settings, or listen at `unix:PATH`
 
 error[E0602]: `unix:` without a path
  --> cronwright.toml:5:29
@@ -830,4 +830,59 @@ error[E0107]: unknown field `queue`
   = help: known here: `channel`, `database`, `enabled`, `jobs`, `password`, `records`, `tasks`, `timezone`, `url`
 
 "#]].raw());
+}
+
+const TOKEN: &str = "canary-q7Ck2vX9mZ4rT8wB1nL6pD3sF5h";
+
+#[test]
+fn tokens_are_fetched_from_files_and_variables_and_never_shown() {
+    let text = "[http]\nhosts = [\"Cron.Example.com\", \"[::2]\"]\n[http.tokens]\n\
+                ci = { role = \"operator\", file = \"secrets/ci\" }\n\
+                web = { role = \"viewer\", env = \"WEB_TOKEN\" }\n";
+    let variable = format!("{TOKEN}-other");
+    let environment = environment(&["/srv/cronwright.toml"], &[("WEB_TOKEN", &variable)]);
+    let (settings, diagnostics) = loaded(text, &Flags::default(), &environment);
+    assert_eq!(diagnostics, []);
+    let http = settings.unwrap().http;
+    assert_eq!(http.hosts, ["cron.example.com", "[::2]"]);
+    let read = |path: &Path| {
+        assert_eq!(path, Path::new("/srv/secrets/ci"));
+        Ok(format!("{TOKEN}\n"))
+    };
+    let tokens = http.fetch_tokens(&environment, read).unwrap();
+    assert_eq!(format!("{tokens:?}"), "[Token(ci, operator), Token(web, viewer)]");
+    let same = http.fetch_tokens(&environment, |_| Ok(variable.clone())).unwrap_err();
+    assert_eq!(same.to_string(), "the tokens `ci` and `web` are the same");
+    let away = http.fetch_tokens(&environment, |_| Err(std::io::ErrorKind::NotFound.into()));
+    assert_eq!(
+        away.unwrap_err().to_string(),
+        "the token `ci` cannot be read from /srv/secrets/ci: entity not found"
+    );
+}
+
+#[test]
+fn places_to_listen_at_are_sockets_and_addresses() {
+    let tokens = "[http.tokens]\nci = { role = \"operator\", env = \"CI_TOKEN\" }\n";
+    let environment = environment(&["/srv/cronwright.toml"], &[]);
+    let read = |place: &str| {
+        let text = format!("listen = [\"{place}\"]\n{tokens}");
+        match loaded(&text, &Flags::default(), &environment) {
+            (Some(settings), _) => format!("{:?}", settings.listen),
+            (None, diagnostics) => diagnostics[0].message.clone(),
+        }
+    };
+    assert_eq!(read("unix:x.sock"), r#"[Unix("/srv/x.sock")]"#);
+    for place in ["127.0.0.1:8470", "tcp:127.0.0.1:8470", "http://127.0.0.1:8470"] {
+        assert_eq!(read(place), "[Tcp(127.0.0.1:8470)]");
+    }
+    assert_eq!(read("[::1]:0"), "[Tcp([::1]:0)]");
+    for place in ["https://localhost:8470", "8470", "localhost", "/x.sock", "http://u@h:1"] {
+        assert_eq!(read(place), format!("`{place}` is not an address to listen at"));
+    }
+    assert_data_eq!(
+        complaints(&format!(
+            "[http]\nhosts = [\"https://a\"]\n[http.tokens]\nX = {{ role = \"root\" }}\n"
+        )),
+        str![[r#""#]].raw()
+    );
 }

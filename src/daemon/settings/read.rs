@@ -1,13 +1,13 @@
 //! Values of settings out of the file, the environment and the flags, with a complaint at the place of
 //! each mistake.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use crate::daemon::settings::environment::{Environment, Flags, Places};
 use crate::daemon::settings::url::{PasswordSource, Scheme, SecretUrl, UrlError, has_password};
 use crate::daemon::settings::{
-    REDIS_PREFIX, RedisSettings, SOCKET_PATH_BYTES_MAX, Settings, StoreUrl, sources, tasks,
+    REDIS_PREFIX, RedisSettings, Settings, StoreUrl, http, sources, tasks,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceText, codes, quoted};
 use crate::engine::plan::PruneGuard;
@@ -77,6 +77,7 @@ impl Loader<'_> {
         let redis = self.redis(raw.redis.as_ref(), site.as_ref(), flags, environment);
         let has_redis = redis.is_some() || raw.redis.is_some();
         let kinit = self.kinit(raw, site.as_ref(), store.as_ref(), has_redis);
+        let http = http::read(raw, site.as_ref(), self.places, &mut self.out);
         let listen = self.listen(raw, site.as_ref(), flags, environment);
         let git = sources::read_git(raw, site.as_ref(), flags, environment, &mut self.out);
         let http_allow = tasks::read_http(raw, site.as_ref(), &mut self.out);
@@ -100,6 +101,7 @@ impl Loader<'_> {
             kinit,
             allow_tasks: tasks::read_allowed(raw),
             listen,
+            http,
             max_running: raw.max_running,
             on_invalid: raw.on_invalid.unwrap_or_default(),
             self_heal: raw.self_heal.unwrap_or_default(),
@@ -205,6 +207,7 @@ impl Loader<'_> {
         flags: &Flags,
         environment: &Environment,
     ) -> Option<RedisSettings> {
+        let events = raw.and_then(|raw| raw.events).unwrap_or(true);
         let prefix = raw.and_then(|raw| raw.prefix.clone());
         let prefix = prefix.unwrap_or_else(|| REDIS_PREFIX.to_owned());
         let producers = raw.and_then(|raw| raw.producers.clone()).unwrap_or_default();
@@ -228,7 +231,7 @@ impl Loader<'_> {
                 .map_err(|error| site.diagnostic(codes::BAD_URL, of_redis(&error)).help(error.help))
         };
         match parsed {
-            Ok(url) => Some(RedisSettings { url, prefix, producers, allow }),
+            Ok(url) => Some(RedisSettings { url, prefix, producers, allow, events }),
             Err(diagnostic) => {
                 self.out.push(diagnostic);
                 None
@@ -256,79 +259,6 @@ impl Loader<'_> {
         let file =
             raw.file.as_ref().map(|file| PasswordSource::File(self.places.base_dir.join(file)));
         file.or_else(|| raw.env.clone().map(PasswordSource::Variable))
-    }
-
-    fn listen(
-        &mut self,
-        raw: &RawSettings,
-        site: Option<&Site<'_>>,
-        flags: &Flags,
-        environment: &Environment,
-    ) -> Vec<PathBuf> {
-        let mut given: Vec<_> =
-            flags.listen.iter().map(|text| Value::of_flag("--listen", text)).collect();
-        if given.is_empty() {
-            given.extend(Value::of_variable("CRONWRIGHT_LISTEN", environment));
-        }
-        if !given.is_empty() {
-            let socket = |value: &Value<'_>| {
-                let complain = |code, message| value.diagnostic(code, message);
-                self.socket(value.text, complain, &self.places.cwd)
-            };
-            return given.iter().filter_map(socket).collect();
-        }
-        let Some((texts, site)) = raw.listen.as_ref().zip(site) else {
-            let path = self.places.state_dir.join("cronwright.sock");
-            return self.short_enough(path, Diagnostic::new).into_iter().collect();
-        };
-        let site = site.child("listen");
-        let socket = |(at, text): (usize, &String)| {
-            let site = site.item(at);
-            self.socket(text, |code, message| site.diagnostic(code, message), &self.places.base_dir)
-        };
-        texts.iter().enumerate().filter_map(socket).collect()
-    }
-
-    fn socket(
-        &mut self,
-        text: &str,
-        complain: impl Fn(&'static str, String) -> Diagnostic,
-        base: &Path,
-    ) -> Option<PathBuf> {
-        match text.strip_prefix("unix:") {
-            Some("") => {
-                let message = "`unix:` without a path".to_owned();
-                self.out.push(complain(codes::BAD_LISTEN, message).help("write `unix:PATH`"));
-                None
-            }
-            Some(path) => self.short_enough(base.join(path), complain),
-            None => {
-                let message = format!(
-                    "{} is not supported yet: the API listens on Unix sockets only",
-                    quoted(text)
-                );
-                self.out.push(complain(codes::BAD_LISTEN, message).help("write `unix:PATH`"));
-                None
-            }
-        }
-    }
-
-    fn short_enough(
-        &mut self,
-        path: PathBuf,
-        complain: impl Fn(&'static str, String) -> Diagnostic,
-    ) -> Option<PathBuf> {
-        let bytes = path.as_os_str().len();
-        if bytes <= SOCKET_PATH_BYTES_MAX {
-            return Some(path);
-        }
-        let message = format!(
-            "the path of the socket has {bytes} bytes, and no more than {SOCKET_PATH_BYTES_MAX} are possible: {}",
-            quoted(&path.display().to_string())
-        );
-        let help = "give a shorter one with `--listen unix:PATH`";
-        self.out.push(complain(codes::PATH_TOO_LONG, message).help(help));
-        None
     }
 }
 
@@ -360,22 +290,22 @@ impl FromFile {
 }
 
 /// A value of a flag or variable, as a text to point into.
-struct Value<'v> {
-    text: &'v str,
+pub(super) struct Value<'v> {
+    pub(super) text: &'v str,
     source: Arc<SourceText>,
 }
 
 impl<'v> Value<'v> {
-    fn of_flag(name: &str, text: &'v str) -> Self {
+    pub(super) fn of_flag(name: &str, text: &'v str) -> Self {
         Self { text, source: Arc::new(SourceText::new(format!("flag {name}"), text)) }
     }
 
-    fn of_variable(name: &str, environment: &'v Environment) -> Option<Self> {
+    pub(super) fn of_variable(name: &str, environment: &'v Environment) -> Option<Self> {
         let text = environment.value(name)?;
         Some(Self { text, source: Arc::new(SourceText::new(format!("variable {name}"), text)) })
     }
 
-    fn diagnostic(&self, code: &'static str, message: String) -> Diagnostic {
+    pub(super) fn diagnostic(&self, code: &'static str, message: String) -> Diagnostic {
         Diagnostic::new(code, message).at(Place::new(&self.source, 0, self.text.len()))
     }
 }

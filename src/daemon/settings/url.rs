@@ -111,6 +111,33 @@ pub(super) fn has_password(text: &str) -> bool {
     Parts::of(text).is_some_and(|parts| parts.has_password())
 }
 
+impl PasswordSource {
+    /// What is kept there.
+    pub(super) fn fetch(
+        &self,
+        environment: &Environment,
+        read: &mut impl FnMut(&Path) -> std::io::Result<String>,
+    ) -> Result<String, PasswordError> {
+        match self {
+            Self::File(path) => {
+                let text = read(path)
+                    .map_err(|source| PasswordError::File { path: path.clone(), source })?;
+                let line = text.strip_suffix('\n').unwrap_or(&text);
+                let line = line.strip_suffix('\r').unwrap_or(line).to_owned();
+                if line.is_empty() {
+                    return Err(PasswordError::Empty(path.display().to_string()));
+                }
+                Ok(line)
+            }
+            Self::Variable(name) => {
+                let value = environment.value(name);
+                let empty = || PasswordError::Empty(format!("the variable {name}"));
+                value.map(str::to_owned).ok_or_else(empty)
+            }
+        }
+    }
+}
+
 impl SecretUrl {
     /// Reads a URL of a kind. The caller has seen to it that not both the URL and `password` give one.
     pub fn parse(
@@ -158,23 +185,8 @@ impl SecretUrl {
         environment: &Environment,
         read: &mut impl FnMut(&Path) -> std::io::Result<String>,
     ) -> Result<(), PasswordError> {
-        let password = match &self.password {
-            None => return Ok(()),
-            Some(PasswordSource::File(path)) => {
-                let text = read(path)
-                    .map_err(|source| PasswordError::File { path: path.clone(), source })?;
-                let line = text.strip_suffix('\n').unwrap_or(&text);
-                let line = line.strip_suffix('\r').unwrap_or(line).to_owned();
-                if line.is_empty() {
-                    return Err(PasswordError::Empty(path.display().to_string()));
-                }
-                line
-            }
-            Some(PasswordSource::Variable(name)) => environment
-                .value(name)
-                .ok_or_else(|| PasswordError::Empty(format!("the variable {name}")))?
-                .to_owned(),
-        };
+        let Some(source) = &self.password else { return Ok(()) };
+        let password = source.fetch(environment, read)?;
         if let Some(parts) = Parts::of(&self.text) {
             let password = escaped(&password);
             self.text = format!(

@@ -6,6 +6,7 @@ use crate::engine::condition::Condition;
 use crate::engine::request::Refusal;
 use crate::io::http::documents::request::Envelope;
 use crate::io::http::documents::sync::{GoBackDocument, ResumeDocument};
+use crate::io::http::feed::EventFeed;
 use crate::time::Timestamp;
 
 /// How many questions may wait for the daemon.
@@ -15,6 +16,8 @@ pub const QUESTIONS_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Api {
     questions: mpsc::Sender<Asked>,
+    /// What happens, for those who read it as it comes.
+    pub events: EventFeed,
 }
 
 /// A question, and the way back.
@@ -119,9 +122,9 @@ pub struct RowsWanted {
 
 impl Api {
     /// A way to ask, and the end at which the questions arrive.
-    pub fn new() -> (Self, mpsc::Receiver<Asked>) {
+    pub fn new(events: EventFeed) -> (Self, mpsc::Receiver<Asked>) {
         let (questions, arriving) = mpsc::channel(QUESTIONS_MAX);
-        (Self { questions }, arriving)
+        (Self { questions, events }, arriving)
     }
 
     /// Asks, and waits for the answer.

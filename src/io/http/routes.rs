@@ -1,20 +1,24 @@
 //! The routes: HTTP to questions, answers to HTTP. Everything is JSON, errors too.
 
-use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 use serde::Deserialize;
 
 use crate::engine::request::Refusal;
 use crate::io::clock;
 use crate::io::http::api::{Api, JobsWanted, Question, RowsWanted};
+use crate::io::http::auth::Caller;
 use crate::io::http::documents::request::{ENVELOPE_BYTES_MAX, Envelope};
 use crate::io::http::documents::sync::{ApplyDocument, GoBackDocument, ResumeDocument};
 use crate::io::http::documents::{ErrorDocument, ErrorEntry};
+use crate::io::http::feed::READERS_MAX;
+use crate::io::http::stream;
 use crate::time::{Timestamp, parse_duration};
 
 /// How many rows one answer holds where none is said.
@@ -31,27 +35,43 @@ const APPLY_BYTES_MAX: usize = 4096;
 const PLANS_DEFAULT: usize = 20;
 /// How many applied plans one answer may hold.
 pub const PLANS_MAX: usize = 1_000;
+/// Who it was, where nobody says.
+const NOBODY: &str = "api";
+/// The header by which a reader says how far it came.
+const LAST_EVENT_ID: &str = "last-event-id";
 /// The words of outcomes.
 const OUTCOMES: [&str; 7] =
     ["succeeded", "failed", "timed_out", "cancelled", "lost", "skipped", "missed"];
 
-/// The whole API.
+/// Each path below `/api/v1`, and what is done there.
+fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
+    vec![
+        ("/jobs", get(jobs)),
+        ("/jobs/{name}", get(job)),
+        ("/executions", get(executions)),
+        ("/executions/{id}", get(execution)),
+        ("/executions/{id}/output", get(output)),
+        ("/next", get(next)),
+        ("/overrides", get(overrides)),
+        ("/plan", get(plan)),
+        ("/plans", get(plans)),
+        ("/sync", get(sync).post(apply)),
+        ("/sync/rollback", post(go_back)),
+        ("/sync/resume", post(resume)),
+        ("/status", get(status)),
+        ("/requests", post(requests)),
+        ("/events", get(events)),
+    ]
+}
+
+/// The paths that the API has. Pieces that vary stand in braces.
+pub fn paths() -> impl Iterator<Item = String> {
+    routes().into_iter().map(|(path, _)| format!("/api/v1{path}"))
+}
+
+/// The whole API, for a caller who was let in.
 pub(super) fn router(api: Api) -> Router {
-    let v1 = Router::new()
-        .route("/jobs", get(jobs))
-        .route("/jobs/{name}", get(job))
-        .route("/executions", get(executions))
-        .route("/executions/{id}", get(execution))
-        .route("/executions/{id}/output", get(output))
-        .route("/next", get(next))
-        .route("/overrides", get(overrides))
-        .route("/plan", get(plan))
-        .route("/plans", get(plans))
-        .route("/sync", get(sync).post(apply))
-        .route("/sync/rollback", post(go_back))
-        .route("/sync/resume", post(resume))
-        .route("/status", get(status))
-        .route("/requests", post(requests));
+    let v1 = routes().into_iter().fold(Router::new(), |v1, (path, route)| v1.route(path, route));
     Router::new()
         .nest("/api/v1", v1)
         .fallback(nothing_here)
@@ -113,13 +133,17 @@ async fn sync(State(api): State<Api>) -> Response {
     answer(&api, Ok(Question::Sync)).await
 }
 
-async fn go_back(State(api): State<Api>, body: Body) -> Response {
+async fn go_back(State(api): State<Api>, who: Extension<Caller>, body: Body) -> Response {
     let document = small(body).await.and_then(|body| GoBackDocument::read(&body));
+    let document =
+        document.map(|said| GoBackDocument { actor: who.actor().or(said.actor), ..said });
     answer(&api, document.map(Question::GoBack)).await
 }
 
-async fn resume(State(api): State<Api>, body: Body) -> Response {
+async fn resume(State(api): State<Api>, who: Extension<Caller>, body: Body) -> Response {
     let document = small(body).await.and_then(|body| ResumeDocument::read(&body));
+    let document =
+        document.map(|said| ResumeDocument { actor: who.actor().or(said.actor), ..said });
     answer(&api, document.map(Question::Resume)).await
 }
 
@@ -133,9 +157,10 @@ async fn small(body: Body) -> Result<Bytes, Refusal> {
     })
 }
 
-async fn apply(State(api): State<Api>, body: Body) -> Response {
+async fn apply(State(api): State<Api>, who: Extension<Caller>, body: Body) -> Response {
     let only = small(body).await.and_then(|body| ApplyDocument::read(&body));
-    let question = only.map(|only| Question::Apply { actor: "api".to_owned(), only });
+    let actor = who.actor().unwrap_or_else(|| NOBODY.to_owned());
+    let question = only.map(|only| Question::Apply { actor, only });
     answer(&api, question).await
 }
 
@@ -143,16 +168,50 @@ async fn status(State(api): State<Api>) -> Response {
     answer(&api, Ok(Question::Status)).await
 }
 
-async fn requests(State(api): State<Api>, body: Body) -> Response {
+async fn requests(State(api): State<Api>, who: Extension<Caller>, body: Body) -> Response {
     let envelope = match to_bytes(body, ENVELOPE_BYTES_MAX).await {
         Ok(body) => Envelope::read(&body, &clock::unique_id()),
-        Err(_) => Err(Refusal {
-            code: "E0413",
-            message: "the request is too large, or broke off".to_owned(),
-            help: Some(format!("send at most {ENVELOPE_BYTES_MAX} bytes")),
-        }),
+        Err(_) => Err(too_large()),
     };
+    let envelope = envelope.map(|mut envelope| {
+        // Whoever has a token is who the token says, whatever the envelope says.
+        envelope.request.actor = who.actor().or(envelope.request.actor);
+        envelope
+    });
     answer(&api, envelope.map(|envelope| Question::Request(Box::new(envelope)))).await
+}
+
+pub(super) fn too_large() -> Refusal {
+    Refusal {
+        code: "E0413",
+        message: "the request is too large, or broke off".to_owned(),
+        help: Some(format!("send at most {ENVELOPE_BYTES_MAX} bytes")),
+    }
+}
+
+async fn events(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    query: Parameters<EventsQuery>,
+) -> Response {
+    let reader = parameters(query).and_then(|EventsQuery { since, follow }| {
+        // Whoever lost the connection asks with the same address, and says how far it came.
+        let last = headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
+        let since = last.or(since.as_deref()).map(str::parse).transpose();
+        let since = since.map_err(|_| {
+            bad("`since` is no id of an event".to_owned(), "write the `id` of an event, or 0")
+        })?;
+        let too_many = || Refusal {
+            code: "E0503",
+            message: format!("{READERS_MAX} read events already"),
+            help: Some("try again when one of them has ended".to_owned()),
+        };
+        api.events.read(since, follow.unwrap_or(true)).ok_or_else(too_many)
+    });
+    match reader {
+        Ok(reader) => stream::events(reader),
+        Err(refusal) => refused(&refusal),
+    }
 }
 
 /// A piece of the path.
@@ -203,6 +262,14 @@ struct PlansQuery {
 struct PlanQuery {
     #[serde(default)]
     definitions: bool,
+}
+
+/// Parameters of `GET events`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventsQuery {
+    since: Option<String>,
+    follow: Option<bool>,
 }
 
 /// Parameters of `GET next`.
@@ -259,10 +326,13 @@ async fn answer(api: &Api, question: Result<Question, Refusal>) -> Response {
     }
 }
 
-fn refused(refusal: &Refusal) -> Response {
+pub(super) fn refused(refusal: &Refusal) -> Response {
     let status = match refusal.code {
+        "E0401" => StatusCode::UNAUTHORIZED,
+        "E0403" => StatusCode::FORBIDDEN,
         "E0404" => StatusCode::NOT_FOUND,
         "E0413" => StatusCode::PAYLOAD_TOO_LARGE,
+        "E0421" => StatusCode::MISDIRECTED_REQUEST,
         "E0429" => StatusCode::TOO_MANY_REQUESTS,
         "E0503" => StatusCode::SERVICE_UNAVAILABLE,
         code if code.starts_with("E04") => StatusCode::BAD_REQUEST,

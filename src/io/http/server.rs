@@ -6,11 +6,13 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use axum::Extension;
 use rustix::fs::{Mode, fchmod};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::UnixListener;
 
 use crate::io::http::api::Api;
+use crate::io::http::auth::Caller;
 use crate::io::http::routes::router;
 
 /// How many connections may wait to be accepted.
@@ -24,6 +26,14 @@ pub enum ListenError {
     Held {
         /// The socket.
         path: PathBuf,
+    },
+    /// Another program listens at the address, or the machine does not have it.
+    #[error("cannot listen at {address}: {source}")]
+    Tcp {
+        /// The address.
+        address: String,
+        /// The system's words.
+        source: std::io::Error,
     },
     /// There is something that is not a socket.
     #[error("cannot listen at {}: a file that is not a socket stands there", path.display())]
@@ -74,7 +84,8 @@ impl Listener {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let Self { listener, place } = self;
-        let served = axum::serve(listener, router(api)).with_graceful_shutdown(stop).await;
+        let router = router(api).layer(Extension(Caller::Owner));
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
         drop(place);
         served
     }

@@ -6,10 +6,12 @@
 //!
 //! - [`RequestStream`]: reads. It never fails; how it stands is told by [`ConnectionState`].
 //! - [`Answers`]: replies, and takes requests off the stream.
+//! - [`EventStream`]: tells what happens.
 //! - [`wire`]: what an entry means.
 
 mod answers;
 mod entry;
+mod events;
 mod pending;
 mod stream;
 pub mod wire;
@@ -24,6 +26,7 @@ use tokio::time::timeout;
 
 pub use answers::Answers;
 pub use entry::{Content, Delivery};
+pub use events::EventStream;
 pub use stream::{Batch, Notice, RequestStream};
 
 use crate::io::secrets::without_secrets;
@@ -96,20 +99,31 @@ pub struct ConnectionState {
 pub fn open(
     settings: &RedisSettings,
 ) -> Result<(RequestStream, Answers, watch::Receiver<ConnectionState>), RedisError> {
-    let place = without_secrets(&settings.url);
+    let (client, manager) = connect(&settings.url)?;
+    let (stream, state) = RequestStream::new(client, settings);
+    Ok((stream, Answers::new(manager, &settings.prefix), state))
+}
+
+/// Opens the stream of events, as [`open`] does.
+pub fn open_events(url: &str, prefix: &str) -> Result<EventStream, RedisError> {
+    connect(url).map(|(_, manager)| EventStream::new(manager, prefix))
+}
+
+/// A connection that is made when it is first needed, and again when it broke.
+fn connect(url: &str) -> Result<(Client, ConnectionManager), RedisError> {
+    let place = without_secrets(url);
     let wrong = |error: redis::RedisError| RedisError::Url {
         place: place.clone(),
         // The driver repeats nothing of the URL in its category.
         message: error.category().to_owned(),
     };
-    let client = Client::open(settings.url.as_str()).map_err(wrong)?;
+    let client = Client::open(url).map_err(wrong)?;
     let config = ConnectionManagerConfig::new()
         .set_number_of_retries(RETRIES)
         .set_connection_timeout(Some(CONNECT_WITHIN))
         .set_response_timeout(Some(CALL_WITHIN));
     let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(wrong)?;
-    let (stream, state) = RequestStream::new(client, settings);
-    Ok((stream, Answers::new(manager, &settings.prefix), state))
+    Ok((client, manager))
 }
 
 /// The keys under a prefix. The braces keep them together in a cluster.

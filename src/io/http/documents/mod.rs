@@ -5,6 +5,7 @@
 //! outcomes as words, so that an older reader understands a newer writer.
 
 pub mod diagnostics;
+pub mod event;
 pub mod executions;
 pub mod jobs;
 pub mod overrides;

@@ -4,16 +4,14 @@
 //! to life it leaves this file for the types in `raw`.
 
 /// Keys by the definition in whose map they stand.
-const KEYS: [(&str, &[&str]); 7] = [
+const KEYS: [(&str, &[&str]); 8] = [
     ("Manifest", &["concurrency_groups", "patches", "when"]),
     ("Job", JOB),
     ("Defaults", JOB),
-    (
-        "Settings",
-        &["allow_root", "drain", "environment", "heartbeat", "http", "notifiers", "requests"],
-    ),
+    ("Settings", &["allow_root", "drain", "environment", "heartbeat", "notifiers"]),
+    ("Http", &["forward_auth"]),
     ("Node", &["labels"]),
-    ("Redis", &["allow", "keys", "producers"]),
+    ("Redis", &["keys"]),
     ("Store", &[]),
 ];
 
