@@ -58,7 +58,7 @@ impl Door {
     /// What is answered to these header fields, after the usual ones.
     async fn raw(&self, method: &str, path: &str, fields: &[&str], body: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let fields = fields.iter().flat_map(|field| [field, "\r\n"]).collect::<String>();
         let length = body.len();
         let text = format!(
             "{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n{fields}\r\n{body}"

@@ -165,7 +165,10 @@ async fn run(
     let (stop, stopped) = watch::channel(false);
     let mut serving = doors.serve(&api, &stopped);
     let telling = outlets.tell(subscription, stopped);
-    serving.spawn(async { Ok(telling.await) });
+    serving.spawn(async {
+        telling.await;
+        Ok(())
+    });
     announce(&settings, &handle);
     tokio::spawn(watch_zones(settings.state_dir.join(FILE_NAME), handle.applied.clone()));
     let ended = obey_signals(&handle, daemon).await?;

@@ -880,9 +880,31 @@ fn places_to_listen_at_are_sockets_and_addresses() {
         assert_eq!(read(place), format!("`{place}` is not an address to listen at"));
     }
     assert_data_eq!(
-        complaints(&format!(
-            "[http]\nhosts = [\"https://a\"]\n[http.tokens]\nX = {{ role = \"root\" }}\n"
-        )),
-        str![[r#""#]].raw()
+        complaints("[http]\nhosts = [\"https://a\"]\n[http.tokens]\nX = { role = \"root\" }\n"),
+        str![[r#"
+error[E0104]: `X` cannot be a key here
+ --> cronwright.toml:4:1
+  |
+4 | X = { role = "root" }
+  | ^
+
+error[E0603]: no source is given here
+ --> cronwright.toml:4:1
+  |
+4 | X = { role = "root" }
+  | ^
+  |
+  = help: give exactly one of `file`, `env`
+
+error[E0103]: `role` cannot be `root`
+ --> cronwright.toml:4:14
+  |
+4 | X = { role = "root" }
+  |              ^^^^^^
+  |
+  = help: write `viewer` or `operator` or `admin`
+
+"#]]
+        .raw()
     );
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -178,7 +179,7 @@ impl Gate {
             return Err(Refusal { code: codes::BAD_REQUEST, message, help });
         };
         let host = host.to_str().unwrap_or_default();
-        let asked = request.uri().authority().map(|authority| authority.as_str());
+        let asked = request.uri().authority().map(Authority::as_str);
         for host in [Some(host), asked].into_iter().flatten() {
             if !self.hosts.contains(&name_of(host)) {
                 return Err(Refusal {
@@ -198,7 +199,10 @@ impl Gate {
         let token = given.to_str().ok().and_then(|given| given.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let hash = blake3::hash(token.ok_or_else(no_token)?.1.as_bytes());
-        let found = self.tokens.iter().filter(|token| token.hash == hash).last();
+        let found = self
+            .tokens
+            .iter()
+            .fold(None, |found, token| if token.hash == hash { Some(token) } else { found });
         let caller =
             |token: &Token| Caller::Token { name: Arc::clone(&token.name), role: token.role };
         found.map(caller).ok_or_else(no_token)

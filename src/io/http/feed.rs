@@ -245,7 +245,7 @@ mod tests {
                     told.push(format!("gap {after}..{until} {lost:?}"));
                 }
                 News::Events(events) => {
-                    told.extend(events.iter().map(|held| held.text.to_string()))
+                    told.extend(events.iter().map(|held| held.text.to_string()));
                 }
                 News::Nothing => return told,
                 News::Closed => {

@@ -142,8 +142,7 @@ async fn go_back(State(api): State<Api>, who: Extension<Caller>, body: Body) -> 
 
 async fn resume(State(api): State<Api>, who: Extension<Caller>, body: Body) -> Response {
     let document = small(body).await.and_then(|body| ResumeDocument::read(&body));
-    let document =
-        document.map(|said| ResumeDocument { actor: who.actor().or(said.actor), ..said });
+    let document = document.map(|said| ResumeDocument { actor: who.actor().or(said.actor) });
     answer(&api, document.map(Question::Resume)).await
 }
 
