@@ -130,7 +130,7 @@ async fn paths_ask_questions_and_mistakes_are_told() {
     let run = json!({ "v": 1, "op": "run", "job": "a", "id": "7" });
     assert_eq!(
         echo.post("/api/v1/requests", run).await,
-        "Request(Envelope { request: Request { id: RequestId(\"7\"), op: Run { job: JobName(\"a\"), params: {}, wait: false }, actor: None }, reply_to: None, expires_at: None })"
+        "Request(Envelope { request: Request { id: RequestId(\"7\"), op: Act(Run { job: JobName(\"a\"), params: {}, wait: false, dry_run: false }), actor: None }, asked_as: RequestId(\"7\"), issued_at: None, reply_to: None, expires_at: None })"
     );
     let bad = echo.post("/api/v1/requests", json!({ "v": 1, "op": "run" })).await;
     assert_eq!(bad, "Usage error[E0400]: `run` needs a `job`\n  help: name the job");

@@ -1,6 +1,6 @@
 //! `add` and `remove`: jobs that no file declares; they belong to `request` and live in the store.
 
-use std::io::Read;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,6 +11,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Shape;
 use crate::cli::run::{envelope, reply_failure};
 use crate::cli::table::plain;
+use crate::io::files::{FileProblem, read_alone};
 use crate::io::http::documents::request::{
     ArgsDocument, ENVELOPE_BYTES_MAX, ReplyDocument, RequestDocument,
 };
@@ -81,10 +82,8 @@ async fn ask(request: &RequestDocument, session: &Session) -> Result<(), Failure
 fn jobs_of(file: &Path) -> Result<Map<String, Value>, Failure> {
     let shown = file.display();
     let failed = |why: String| Failure::new(Exit::Usage, format!("{shown}: {why}"));
-    let text = text_of(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Failure::new(Exit::NotFound, format!("no file {shown}")),
-        _ => failed(error.to_string()),
-    })?;
+    let text =
+        String::from_utf8(bytes_of(file)?).map_err(|_| failed("it is not UTF-8".to_owned()))?;
     let manifest: Value = if file.extension().is_some_and(|extension| extension == "toml") {
         toml::from_str(&text).map_err(|error| failed(error.to_string()))?
     } else {
@@ -106,14 +105,17 @@ fn jobs_of(file: &Path) -> Result<Map<String, Value>, Failure> {
     }
 }
 
-fn text_of(file: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
+fn bytes_of(file: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |exit, why: String| Failure::new(exit, format!("{}: {why}", file.display()));
+    if file != Path::new("-") {
+        return read_alone(file).map_err(|problem| {
+            let exit = if problem == FileProblem::Vanished { Exit::NotFound } else { Exit::Usage };
+            failed(exit, problem.to_string())
+        });
+    }
     // What is larger than one request can be cannot be sent.
     let limit = u64::try_from(ENVELOPE_BYTES_MAX).unwrap_or(u64::MAX);
-    if file == Path::new("-") {
-        std::io::stdin().lock().take(limit).read_to_string(&mut text)?;
-    } else {
-        std::fs::File::open(file)?.take(limit).read_to_string(&mut text)?;
-    }
-    Ok(text)
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(limit).read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| failed(Exit::Usage, error.to_string()))
 }

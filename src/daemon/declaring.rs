@@ -1,4 +1,4 @@
-//! Jobs whose owner is no source: declared and taken back by name, by requests and by kinit.
+//! Jobs whose owner is no source: declared and taken back by name, by requests and by adapters.
 //!
 //! The same path as for files: their manifests are read by the same loader, against the same classes, and a plan is
 //! applied. What they are is kept in the store's jobs, under their owner, and nowhere else.

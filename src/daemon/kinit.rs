@@ -251,7 +251,7 @@ impl Bridge {
     async fn declare(&mut self, wishes: Wishes) -> Option<Declared> {
         let names: Vec<JobName> = wishes.keys().cloned().collect();
         let (done, declared) = oneshot::channel();
-        let (owner, actor) = (Owner::kinit(), OWNER.to_owned());
+        let (owner, actor) = (Owner(OWNER.into()), OWNER.to_owned());
         let declare = Declare { owner, actor, wishes, dry_run: false };
         self.handle.looks.send(Look::Declare { declare, done }).await.ok()?;
         let declared = declared.await.ok()?;

@@ -62,7 +62,7 @@ pub enum Look {
 /// Jobs of an owner that is no source, declared or taken back by name. All that can be applied is applied, in one plan.
 #[derive(Debug, Clone)]
 pub struct Declare {
-    /// `request` or `kinit`.
+    /// `request`, or an adapter.
     pub owner: Owner,
     /// Who asks, for the record.
     pub actor: String,

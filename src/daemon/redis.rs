@@ -19,7 +19,9 @@ use crate::engine::request::{Op, Refusal, Reply, ReplyStatus};
 use crate::engine::scheduler::Phase;
 use crate::io::http::documents::request::Envelope;
 use crate::io::redis::wire::Refused;
-use crate::io::redis::{self, Answers, Content, Delivery, Notice, RedisError, RequestStream};
+use crate::io::redis::{
+    Answers, Content, Delivery, Notice, RedisError, RedisSettings as Streams, RequestStream, open,
+};
 use crate::spec::operation::Operation;
 
 /// The pause before a request that could not be taken now is tried again.
@@ -33,7 +35,7 @@ pub fn serve(
     desk: api::Answers,
     health: watch::Sender<RedisHealth>,
 ) -> Result<(), RedisError> {
-    let (stream, answers, mut state) = redis::open(&redis::RedisSettings {
+    let (stream, answers, mut state) = open(&Streams {
         url: settings.url.expose().to_owned(),
         prefix: settings.prefix.clone(),
         node: Arc::clone(&desk.handle.node),

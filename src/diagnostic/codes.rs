@@ -94,8 +94,10 @@ codes! {
     CROWDED_SECOND = "W0307", "many jobs that are due at the same second";
     NUMERIC_WEEKDAY = "W0311", "a weekday number that other programs read differently";
     BAD_REQUEST = "E0400", "not a request";
+    NOT_ALLOWED = "E0403", "a request for what may not be asked";
     NOT_FOUND = "E0404", "a request about something that is not there";
     UNKNOWN_OPERATION = "E0405", "an operation that is not known";
+    TAKEN = "E0409", "a job that is in the way";
     GIVEN_UP = "E0410", "a request that was given up";
     REQUEST_TOO_LARGE = "E0413", "a request that is too large";
     TOO_MANY_REQUESTS = "E0429", "too many executions wait";

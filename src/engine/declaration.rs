@@ -1,4 +1,4 @@
-//! Jobs whose owner is no source: declared and taken back by name, by requests and by kinit (D9, D13).
+//! Jobs whose owner is no source: declared and taken back by name, by requests and by adapters (D9, D13).
 //!
 //! What is applied under such an owner is what it has declared; there is no other list. So an order is
 //! compared with the applied jobs, and doing it again changes nothing.
@@ -230,7 +230,7 @@ mod tests {
     fn d9_a_name_of_another_owner_is_refused() {
         for wish in [Wish::Add(declared("a")), Wish::Put(declared("a")), Wish::Remove] {
             assert_eq!(comes_to("file:s:a", "a", wish.clone()), "E0409: `a` belongs to file:s");
-            assert_eq!(comes_to("kinit:a", "a", wish), "E0409: `a` belongs to kinit");
+            assert_eq!(comes_to("other:a", "a", wish), "E0409: `a` belongs to other");
         }
     }
 

@@ -34,11 +34,6 @@ impl Owner {
         Self("request".into())
     }
 
-    /// The owner of jobs that kinit has added.
-    pub fn kinit() -> Self {
-        Self("kinit".into())
-    }
-
     /// The source that it is, if it is one.
     pub fn as_source(&self) -> Option<&str> {
         self.0.strip_prefix("file:")

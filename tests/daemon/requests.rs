@@ -31,6 +31,9 @@ fn prepared(mut world: World, redis: Option<(&Redis, &str)>) -> World {
     world
 }
 
+/// What a stream answers: its key, and ids with fields.
+type Entries = Vec<(String, Vec<(String, Vec<String>)>)>;
+
 /// Somebody who sends requests and reads the answers.
 struct Producer {
     connection: MultiplexedConnection,
@@ -61,7 +64,6 @@ impl Producer {
         while replies.len() < count {
             let mut read = cmd("XREAD");
             read.arg("BLOCK").arg(20_000).arg("STREAMS").arg(&key).arg(&*after);
-            type Entries = Vec<(String, Vec<(String, Vec<String>)>)>;
             let answer: Option<Entries> = read.query_async(&mut self.connection).await.unwrap();
             for (id, fields) in answer.expect("an answer in time").remove(0).1 {
                 *after = id;

@@ -20,6 +20,9 @@ use crate::io::http::documents::request::{
 use crate::spec::job::{JobName, JobNameError};
 use crate::time::Timestamp;
 
+/// A manifest in JSON.
+type Manifest = Arc<[u8]>;
+
 /// The longest actor, in bytes.
 const ACTOR_BYTES_MAX: usize = 256;
 /// The longest idempotency key, in bytes.
@@ -82,15 +85,12 @@ impl RequestDocument {
                 Ok(Op::Act(Act::Run { job, params, wait: *wait, dry_run }))
             }
             "cancel" => {
-                let target = match self.execution() {
-                    Some(id) => {
-                        self.takes(&["args.execution_id", "args.force"])?;
-                        CancelTarget::Execution(id)
-                    }
-                    None => {
-                        self.takes(&["job", "args.force"])?;
-                        CancelTarget::Job(self.job()?)
-                    }
+                let target = if let Some(id) = self.execution() {
+                    self.takes(&["args.execution_id", "args.force"])?;
+                    CancelTarget::Execution(id)
+                } else {
+                    self.takes(&["job", "args.force"])?;
+                    CancelTarget::Job(self.job()?)
                 };
                 Ok(Op::Act(Act::Cancel { target, force: *force }))
             }
@@ -149,7 +149,7 @@ impl RequestDocument {
     }
 
     /// The manifest of the one job that is sent.
-    fn declares(&self, wish: fn(Arc<[u8]>) -> Wish<Arc<[u8]>>) -> Result<Op, Refusal> {
+    fn declares(&self, wish: fn(Manifest) -> Wish<Manifest>) -> Result<Op, Refusal> {
         self.takes(&["job", "args.spec", "dry_run", "idempotency_key"])?;
         let job = self.job()?;
         let Some(spec) = self.args.spec.as_ref().filter(|spec| spec.is_object()) else {
@@ -274,6 +274,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn envelopes_mean_what_they_say_and_nothing_is_ignored() {
         #[rustfmt::skip]
         let table = [
