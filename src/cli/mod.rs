@@ -81,7 +81,7 @@ struct Global {
         value_name = "DIR"
     )]
     state_dir: Option<PathBuf>,
-    /// The daemon to ask: `unix:PATH`, or `http://HOST:PORT` with a token (`CRONWRIGHT_TOKEN`).
+    /// The daemon: `unix:PATH` or `http://HOST:PORT`.
     #[arg(
         long,
         global = true,
@@ -90,7 +90,7 @@ struct Global {
         value_name = "URL"
     )]
     server: Option<String>,
-    /// A file with the token for `--server http://…` [default: `CRONWRIGHT_TOKEN`].
+    /// The token for `http://…`, in a file [default: `CRONWRIGHT_TOKEN`].
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The form of the result.

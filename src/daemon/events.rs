@@ -102,3 +102,60 @@ impl Queue {
 pub fn feed() -> EventFeed {
     EventFeed::new(u64::try_from(clock::wall().timestamp_millis()).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::daemon::lifecycle::{EVENTS_MAX, Lifecycle};
+    use crate::io::http::feed::News;
+    use crate::spec::job::JobName;
+
+    #[tokio::test]
+    async fn what_redis_has_no_room_for_is_counted_and_everybody_else_is_told() {
+        let lifecycle = Lifecycle::default();
+        let subscription = lifecycle.subscribe();
+        let (to, mut waiting) = mpsc::channel(2);
+        let (dropped, dropped_now) = watch::channel(0);
+        let queue = Queue { to, dropped, told: tokio::spawn(async {}) };
+        let feed = EventFeed::new(7);
+        let outlets = Outlets { node: "a".into(), feed: feed.clone(), redis: Some(queue) };
+        let job = JobName::parse("etl").unwrap();
+        lifecycle.tell([LifecycleEvent::DaemonStarted, LifecycleEvent::JobAdded(job.clone())]);
+        lifecycle.tell([LifecycleEvent::JobChanged(job), LifecycleEvent::DaemonStopping]);
+        let (stop, stopped) = watch::channel(true);
+        outlets.tell(subscription, stopped).await;
+        drop(stop);
+
+        let mut reader = feed.read(None, false).unwrap();
+        let News::Events(held) = reader.next(Duration::ZERO).await else { panic!("no events") };
+        assert_eq!(held.len(), 4, "also what came just before the stop");
+        assert_eq!(reader.next(Duration::ZERO).await, News::Closed);
+        let mut queued = Vec::new();
+        while let Some(event) = waiting.recv().await {
+            queued.push(format!("{} {}", event.id, event.kind));
+        }
+        assert_eq!(
+            queued,
+            ["7-1 dev.cronwright.daemon.started.v1", "7-2 dev.cronwright.job.added.v1"]
+        );
+        assert_eq!(*dropped_now.borrow(), 2);
+    }
+
+    #[tokio::test]
+    async fn events_that_came_too_fast_are_a_gap() {
+        let lifecycle = Lifecycle::default();
+        let subscription = lifecycle.subscribe();
+        let feed = EventFeed::new(7);
+        let outlets = Outlets { node: "a".into(), feed: feed.clone(), redis: None };
+        for _ in 0..EVENTS_MAX + 5 {
+            lifecycle.tell([LifecycleEvent::DaemonStarted]);
+        }
+        let (_stop, stopped) = watch::channel(true);
+        outlets.tell(subscription, stopped).await;
+        let mut reader = feed.read("7-0".parse().ok(), false).unwrap();
+        let gap = reader.next(Duration::ZERO).await;
+        assert!(matches!(gap, News::Gap { lost: Some(5), .. }), "{gap:?}");
+    }
+}

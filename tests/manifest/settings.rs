@@ -879,6 +879,13 @@ fn places_to_listen_at_are_sockets_and_addresses() {
     for place in ["https://localhost:8470", "8470", "localhost", "/x.sock", "http://u@h:1"] {
         assert_eq!(read(place), format!("`{place}` is not an address to listen at"));
     }
+    let host = complaints("[http]\nhosts = [\"a\", \"https://a\"]\n");
+    assert!(
+        host.starts_with(
+            "error[E0104]: `https://a` is not the name of a host\n --> cronwright.toml:2:15"
+        ),
+        "{host}"
+    );
     assert_data_eq!(
         complaints("[http]\nhosts = [\"https://a\"]\n[http.tokens]\nX = { role = \"root\" }\n"),
         str![[r#"
