@@ -1,5 +1,6 @@
 //! Which role may do what, as a table. What the table does not name, only `admin` may.
 
+use crate::spec::operation::Operation;
 use crate::spec::settings::Role;
 
 /// What an act over HTTP needs.
@@ -19,23 +20,6 @@ const ACTS: [(&str, Need); 4] = [
     ("/api/v1/sync/resume", Need::Role(Role::Admin)),
 ];
 
-/// Operations of requests that change no definition.
-const OF_OPERATORS: [&str; 13] = [
-    "backfill",
-    "cancel",
-    "get",
-    "has",
-    "history",
-    "list",
-    "pause",
-    "ping",
-    "resume",
-    "run",
-    "running",
-    "skip_next",
-    "sync",
-];
-
 /// What it needs to do this at a path. Reading never has an effect, so that everybody with a token may.
 pub(super) fn needed(method: &str, path: &str) -> Need {
     if matches!(method, "GET" | "HEAD") {
@@ -45,9 +29,28 @@ pub(super) fn needed(method: &str, path: &str) -> Need {
     known.map_or(Need::Role(Role::Admin), |(_, need)| *need)
 }
 
-/// The role that a request with this operation needs.
-pub(super) fn needed_for(operation: &str) -> Role {
-    if OF_OPERATORS.contains(&operation) { Role::Operator } else { Role::Admin }
+/// The role that a request with this operation needs; of one that is not known, too.
+pub(super) fn needed_for(word: &str) -> Role {
+    let operation = Operation::ALL.into_iter().find(|operation| operation.as_str() == word);
+    operation.map_or(Role::Admin, role_of)
+}
+
+fn role_of(operation: Operation) -> Role {
+    match operation {
+        Operation::Run
+        | Operation::Cancel
+        | Operation::Pause
+        | Operation::Resume
+        | Operation::SkipNext
+        | Operation::Has
+        | Operation::Get
+        | Operation::List
+        | Operation::Running
+        | Operation::History
+        | Operation::Sync
+        | Operation::Ping => Role::Operator,
+        Operation::Add | Operation::Update | Operation::Remove => Role::Admin,
+    }
 }
 
 #[cfg(test)]
@@ -79,8 +82,9 @@ mod tests {
             }
         }
         let requests = "/api/v1/requests";
-        for operation in ["run", "cancel", "pause", "resume", "skip_next", "sync", "ping", "list"] {
-            assert_eq!(who_may("POST", requests, operation), OPERATORS, "{operation}");
+        for operation in Operation::ALL {
+            let expected = if operation.declares() { ADMINS } else { OPERATORS };
+            assert_eq!(who_may("POST", requests, operation.as_str()), expected, "{operation:?}");
         }
         for operation in ["add", "update", "remove", "", "RUN", "run ", "no-such"] {
             assert_eq!(who_may("POST", requests, operation), ADMINS, "{operation}");
