@@ -10,7 +10,7 @@ use cronwright::io::http::api::Api;
 use cronwright::io::http::auth::{Gate, Token};
 use cronwright::io::http::feed::{EVENTS_HELD_MAX, EventFeed, READERS_MAX};
 use cronwright::io::http::routes::paths;
-use cronwright::io::http::tcp::TcpDoor;
+use cronwright::io::http::tcp::{HEAD_WITHIN, TcpDoor};
 use cronwright::spec::settings::Role;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -190,6 +190,21 @@ async fn a_page_that_calls_this_address_by_another_name_is_refused() {
     let answer = door.raw("GET", "/api/v1/jobs", &fields, "").await.to_lowercase();
     assert!(!answer.contains("access-control"), "{answer}");
     assert!(answer.contains("\r\nx-content-type-options: nosniff\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_connects_and_says_nothing_does_not_keep_a_place() {
+    let door = Door::open().await;
+    let mut silent = TcpStream::connect(door.address).await.unwrap();
+    let mut slow = TcpStream::connect(door.address).await.unwrap();
+    slow.write_all(b"GET /api/v1/jobs HTTP/1.1\r\nhost: local").await.unwrap();
+    let mut told = String::new();
+    let ended = tokio::time::timeout(HEAD_WITHIN * 4, async {
+        silent.read_to_string(&mut told).await.unwrap();
+        slow.read_to_string(&mut told).await.unwrap();
+    });
+    ended.await.expect("they are still connected");
+    assert!(!told.contains("200 OK"), "{told}");
 }
 
 #[tokio::test]

@@ -58,7 +58,11 @@ impl Doors {
             if !address.ip().is_loopback() {
                 warn!(%address, "tokens come over the network in plain HTTP; let a proxy in front of it speak TLS");
             }
-            serving.spawn(door.serve(api.clone(), Arc::clone(&self.gate), stop()));
+            let (api, gate, stop) = (api.clone(), Arc::clone(&self.gate), stop());
+            serving.spawn(async move {
+                door.serve(api, gate, stop).await;
+                Ok(())
+            });
         }
         serving
     }

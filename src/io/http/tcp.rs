@@ -1,14 +1,17 @@
 //! The server on TCP, for those who have a token. Plain HTTP: TLS is the business of a proxy in front.
 
-use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
+use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::serve::Listener;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -20,6 +23,9 @@ use crate::io::http::server::ListenError;
 
 /// How many connections there may be at once, for each address; further ones wait.
 const CONNECTIONS_MAX: usize = 256;
+/// Within what a connection says what it asks for, at its beginning and after each answer: who only
+/// connects does not hold a place for ever.
+pub const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
 /// An address that is listened at.
 #[derive(Debug)]
@@ -44,91 +50,48 @@ impl TcpDoor {
     }
 
     /// Answers whom the gate lets in until `stop` ends, and then what was asked before.
-    pub async fn serve(
-        self,
-        api: Api,
-        gate: Arc<Gate>,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        let router = router(api).layer(from_fn_with_state(gate, guard));
+    pub async fn serve(mut self, api: Api, gate: Arc<Gate>, stop: impl Future<Output = ()> + Send) {
+        let service = TowerToHyperService::new(router(api).layer(from_fn_with_state(gate, guard)));
+        let open = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let bounded = Bounded { listener: self.listener, places };
-        axum::serve(bounded, router).with_graceful_shutdown(stop).await
+        let mut stop = pin!(stop);
+        loop {
+            let (stream, place) = tokio::select! {
+                accepted = accept(&mut self.listener, &places) => accepted,
+                () = &mut stop => break,
+            };
+            serve_connection(stream, place, service.clone(), &open);
+        }
+        drop(self.listener);
+        open.shutdown().await;
     }
 }
 
-/// Accepts no more connections than there are places.
-struct Bounded {
-    listener: TcpListener,
-    places: Arc<Semaphore>,
+/// A connection, when there is a place for it.
+async fn accept(
+    listener: &mut TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    // Nobody closes it.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    let (stream, _) = Listener::accept(listener).await;
+    // An event is not to wait for the next one.
+    stream.set_nodelay(true).ok();
+    (stream, place)
 }
 
-/// A connection and its place.
-struct Connection {
+fn serve_connection(
     stream: TcpStream,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // Nobody closes it.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // An event is not to wait for the next one.
-        stream.set_nodelay(true).ok();
-        (Connection { stream, _place: place }, address)
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    place: Option<OwnedSemaphorePermit>,
+    service: TowerToHyperService<Router>,
+    open: &GracefulShutdown,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+    tokio::spawn(async move {
+        // Whoever asked has gone, or has said nothing for too long.
+        connection.await.ok();
+        drop(place);
+    });
 }
