@@ -12,7 +12,7 @@ pub enum DurationError {
     #[error("`{text}` has no unit; write for example `{text}s` or `{text}m`", text = quoted(.0))]
     NoUnit(String),
     /// Anything that is not number, unit, number, unit …
-    #[error("`{}` is not a duration; write for example `90s`, `1h30m` or `7d`", quoted(.0))]
+    #[error("`{}` is not a duration; write for example `500ms`, `90s`, `1h30m` or `7d`", quoted(.0))]
     Syntax(String),
     /// More than fits.
     #[error("`{}` is too long for a duration (at most 36500d)", quoted(.0))]

@@ -628,7 +628,7 @@ error[E0304]: `fast` is not a duration
 4 | interval = "fast"
   |            ^^^^^^
   |
-  = help: write for example `90s`, `1h30m` or `7d`
+  = help: write for example `500ms`, `90s`, `1h30m` or `7d`
 
 "#]]
         .raw()

@@ -36,8 +36,9 @@ impl Answers {
         let (replies, arriving) = reply_channel();
         let answers = self.clone();
         tokio::spawn(async move {
-            let status =
-                answers.status_of(op, actor.unwrap_or_else(|| "a request".to_owned())).await;
+            let status = answers
+                .status_of(op, actor.unwrap_or_else(|| "an unnamed sender".to_owned()))
+                .await;
             let reply = Reply { in_reply_to: id, status, execution: None };
             // Whoever asked may have gone.
             replies.try_send(reply).ok();

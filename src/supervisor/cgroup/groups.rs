@@ -74,8 +74,7 @@ impl Groups {
             return Ok(None);
         }
         let path = self.subtree.join(leaf_name(is_kept, number, id));
-        let made = self.prepare(&limits).and_then(|()| Leaf::make(path, is_kept, limits));
-        match made {
+        match self.make(path, is_kept, limits) {
             Ok(leaf) => Ok(Some(leaf)),
             Err(error) if limits == GroupLimits::default() => {
                 tracing::warn!(%error, subtree = %self.subtree.display(), "cannot make a control group");
@@ -86,6 +85,18 @@ impl Groups {
                 Err(format!("`limits` cannot be applied by a control group in {at}: {error}"))
             }
         }
+    }
+
+    /// Makes a group; what it stands in is made when it is missed, which is nearly never.
+    fn make(&mut self, path: PathBuf, is_kept: bool, limits: GroupLimits) -> io::Result<Leaf> {
+        if Controller::of(&limits).is_subset(&self.handed_down) {
+            match Leaf::make(path.clone(), is_kept, limits) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                made => return made,
+            }
+        }
+        self.prepare(&limits)?;
+        Leaf::make(path, is_kept, limits)
     }
 
     /// Makes the subtree, and hands down what limits need.

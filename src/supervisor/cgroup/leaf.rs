@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the supervisor reads and writes cgroupfs itself")]
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,9 @@ const CPU_PERIOD_MICROSECONDS: u64 = 100_000;
 
 /// How often what is in a group without `cgroup.kill` is killed: each time may show those that were being made.
 const KILL_ROUNDS_MAX: usize = 16;
+
+/// The most of a file of counters that is looked at, in bytes: the longest, `memory.events`, has about 100.
+const COUNTERS_BYTES_MAX: usize = 1024;
 
 /// How deep groups are removed that a process has made within its own.
 const DEPTH_MAX: usize = 8;
@@ -167,13 +170,23 @@ pub(super) fn folders_in(path: &Path) -> Vec<PathBuf> {
     folders.collect()
 }
 
+/// Removes a group, with those that a process has made within it: looked for only where there must be some.
 fn remove(path: &Path, depth: usize) -> io::Result<()> {
-    if depth > 0 {
-        for folder in folders_in(path) {
-            remove(&folder, depth - 1)?;
+    let is_in_use =
+        |kind| matches!(kind, io::ErrorKind::ResourceBusy | io::ErrorKind::DirectoryNotEmpty);
+    match fs::remove_dir(path) {
+        Err(error) if is_in_use(error.kind()) && depth > 0 => {
+            let within = folders_in(path);
+            if within.is_empty() {
+                return Err(error);
+            }
+            for folder in within {
+                remove(&folder, depth - 1)?;
+            }
+            fs::remove_dir(path)
         }
+        done => done,
     }
-    fs::remove_dir(path)
 }
 
 pub(super) fn limit(path: &Path, limits: &GroupLimits) -> io::Result<()> {
@@ -200,9 +213,17 @@ pub(super) fn limit(path: &Path, limits: &GroupLimits) -> io::Result<()> {
 
 /// The number behind `name` in a file of lines `name number`; 0: it is not there.
 fn counted(file: &Path, name: &str) -> u64 {
-    let text = fs::read_to_string(file).unwrap_or_default();
+    let text = beginning_of(file).unwrap_or_default();
     let number = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     number.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+}
+
+/// What stands in a small file, read at once: this is done at the end of each process.
+fn beginning_of(file: &Path) -> io::Result<String> {
+    let mut bytes = [0; COUNTERS_BYTES_MAX];
+    let length = fs::File::open(file)?.read(&mut bytes)?;
+    let read = bytes.get(..length).unwrap_or_default();
+    Ok(String::from_utf8_lossy(read).into_owned())
 }
 
 /// Writes to a file that is there: in a folder that is no cgroupfs none is made.
